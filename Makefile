@@ -1,0 +1,49 @@
+# make demo   see passwords turn by themselves (SECONDS=30)
+# make test   everything that CI runs
+# make bench  how fast it is, as ratios measured in one run
+# make lock   renew the pinned, hashed requirements
+SHELL := /bin/bash
+PYTHON ?= python3
+SECONDS ?= 30
+VENV := .venv
+BIN := $(VENV)/bin
+# make exports SECONDS to recipes, and bash counts in a variable of that name: keep it out of there.
+unexport SECONDS
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: demo test lint bench lock clean
+demo: $(VENV)/demo.done
+	$(BIN)/keywrightd demo --seconds $(SECONDS)
+
+test: $(VENV)/test.done lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test.done
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/test.done
+	$(BIN)/python -m bench
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.done: requirements.lock pyproject.toml client/pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps -e . -e client
+	touch $@
+
+$(VENV)/test.done: requirements-test.lock pyproject.toml client/pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes -r requirements-test.lock
+	$(PIP) --no-deps -e . -e client
+	touch $@ $(VENV)/demo.done
+
+lock: | $(BIN)/python
+	$(PIP) uv
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --extra demo pyproject.toml client/pyproject.toml -o requirements.lock
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --extra demo --extra test -c requirements.lock pyproject.toml client/pyproject.toml -o requirements-test.lock
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info client/*.egg-info .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""The domain: types, rules and ports. No input or output happens here."""

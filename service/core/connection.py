@@ -1,0 +1,222 @@
+"""Connections: typed database targets, who administers them, and what is offered to applications."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, assert_never
+from urllib.parse import quote
+
+from service.core.secret import Secret
+
+Option = str | int | bool
+
+
+class Engine(StrEnum):
+    """The kinds of database that Keywright can rotate."""
+
+    POSTGRESQL = "postgresql"
+    MARIADB = "mariadb"
+
+
+DEFAULT_PORTS = {Engine.POSTGRESQL: 5432, Engine.MARIADB: 3306}
+
+
+class TlsMode(StrEnum):
+    """How a connection to the target is protected. There is no fallback from one to another."""
+
+    VERIFY_FULL = "verify-full"  # encrypted, certificate and host name verified: the default
+    VERIFY_CA = "verify-ca"  # encrypted, certificate verified, host name not
+    REQUIRE = "require"  # encrypted, nothing verified
+    DISABLE = "disable"  # plain
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Protection of the connection; `ca` is PEM text, absent for the system's own roots."""
+
+    mode: TlsMode = TlsMode.VERIFY_FULL
+    ca: str | None = None
+
+
+class Part(StrEnum):
+    """What an endpoint is within its cluster."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One address of the target. A new password must work on every `required` one before it is published."""
+
+    host: str
+    port: int
+    part: Part = Part.PRIMARY
+    required: bool = True
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A database as its applications reach it. `options` are the driver's own and pass through unchanged."""
+
+    engine: Engine
+    endpoints: tuple[Endpoint, ...]
+    database: str
+    tls: Tls = Tls()
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> Endpoint:
+        """The endpoint that takes changes."""
+        return next(e for e in self.endpoints if e.part is Part.PRIMARY)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A username with its password."""
+
+    username: str
+    password: Secret
+
+
+@dataclass(frozen=True)
+class Access:
+    """A way in: where, and as whom."""
+
+    target: Target
+    account: Account
+
+
+# What a login attempt tells. Four outcomes that are never confused (promise 3).
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Logged in. `identity` is what must not change from one login of a pair to the other.
+
+    Keys of `identity` are the engine's own: `current_user`, role memberships, settings, grants.
+    """
+
+    identity: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The server answered that username and password do not go together."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """No answer about the password: host down, timeout, TLS failure, too many connections, starting up."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotPermitted:
+    """The server refuses this login whatever its password: locked, no access to the database, host rules."""
+
+    reason: str
+
+
+Probe = Accepted | Rejected | Unreachable | NotPermitted
+
+
+class Database(Protocol):
+    """What every engine can do. One implementation per engine, in `providers/databases`."""
+
+    def probe(self, access: Access, endpoint: Endpoint) -> Probe:
+        """Log in with the access's account at that endpoint and leave again. Never raises for an answer."""
+
+    def set_password(self, administration: Access, username: str, password: Secret) -> None:
+        """Make `password` the only password of `username`, in one statement that carries a verifier.
+
+        Raises ChangeRefused, ChangeNotPermitted, ChangeLost or ChangeUnreachable (`service.core.errors`).
+        """
+
+
+class Overlap(Protocol):
+    """An engine on which one login can have two valid passwords."""
+
+    def add_password(self, administration: Access, username: str, kept: Secret, added: Secret) -> None:
+        """Afterwards both `kept` and `added` log in. Raises as `Database.set_password`."""
+
+
+class Pairing(Protocol):
+    """An engine on which two logins can act as one shared role (strategy `alternating`)."""
+
+    def join(self, administration: Access, role: str, username: str, password: Secret) -> None:
+        """Make `username` a login that acts as `role`, with exactly this password.
+
+        Creates the login, or the role when it is missing; brings membership, settings, connection limit
+        and expiry in line with the role's; repeating it changes nothing more. Raises as `set_password`.
+        """
+
+    def explain(self, administration: Access, role: str, username: str) -> tuple[str, ...]:
+        """The statements that `join` would send now, for a person to read or run; no password in them."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """Somebody who is connected to the target."""
+
+    username: str
+    address: str
+    application: str
+
+
+class DrainView(Protocol):
+    """An engine that can tell who is connected."""
+
+    def sessions(self, administration: Access, username: str) -> tuple[Session, ...] | NotPermitted | Unreachable:
+        """Sessions of `username` now, or why that cannot be told."""
+
+
+class Examination(Protocol):
+    """An engine that can say what an administration login would be able to do, without doing it."""
+
+    def lacks(self, administration: Access, username: str) -> tuple[str, ...]:
+        """Sentences, each naming something the administration login cannot do for `username`; empty is well.
+
+        Raises ChangeUnreachable, or ChangeNotPermitted when even looking is refused.
+        """
+
+
+# What is offered to applications.
+
+
+class Standing(StrEnum):
+    """The state of one entry in the ordered set that a connection offers."""
+
+    LIVE = "live"
+    NEXT = "next"
+    DRAINING = "draining"
+
+
+def url(target: Target, account: Account) -> Secret:
+    """The credential as one URL (RFC 3986; libpq manual, 34.1.1.2), percent-encoded where needed."""
+    username, password = quote(account.username, safe=""), quote(account.password.reveal(), safe="")
+    match target.engine:
+        case Engine.POSTGRESQL:
+            # libpq takes several hosts; applications that need a writable one say target_session_attrs.
+            hosts, scheme = ",".join(map(str, target.endpoints)), "postgresql"
+            tls = {"sslmode": target.tls.mode.value}
+        case Engine.MARIADB:
+            hosts, scheme = str(target.primary), "mysql"
+            tls = {}
+        case _:
+            assert_never(target.engine)
+    parameters = tls | {name: _text(value) for name, value in target.options.items()}
+    query = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in parameters.items())
+    tail = f"?{query}" if query else ""
+    return Secret(f"{scheme}://{username}:{password}@{hosts}/{quote(target.database, safe='')}{tail}")
+
+
+def _text(value: Option) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,144 @@
+"""Everything that Keywright refuses or fails at, by name.
+
+    KeywrightError
+    ├── Invalid             the request is malformed; `field` says where          422
+    ├── Unauthenticated     no caller: token missing, unknown, expired, revoked   401
+    ├── Forbidden           the caller may see it, but not do this                403
+    ├── Absent              not there, or not for this caller: the same answer    404
+    ├── Conflict            it exists already, or its state does not allow this   409
+    ├── Outdated            If-Match named another revision                       412
+    ├── TooLarge            a body or a value over its limit                      413
+    ├── Unavailable         Keywright itself cannot answer now                    503
+    │   └── Unrecorded      the ledger could not record, so nothing was answered
+    ├── StoreError          an outside store did not give a value
+    │   ├── StoreAbsent         it answered: there is no such thing               424
+    │   ├── StoreRefused        it answered: not for Keywright's identity         424
+    │   ├── StoreUnreachable    it did not answer in time                         504
+    │   └── StoreMalformed      it answered something that cannot be used         424
+    ├── WrapError           a key wrapper did not wrap or unwrap
+    │   ├── KeyMissing          there is no master key where one was named
+    │   ├── KeyWrong            there is one, but it does not open this ledger
+    │   └── KeyUnreachable      the service that holds it did not answer
+    ├── SealBroken          a ciphertext was changed, moved or truncated
+    └── ChangeError         a target database did not do what was asked
+        ├── ChangeRefused       it refused the password (policy)
+        ├── ChangeNotPermitted  the administration login lacks a privilege
+        ├── ChangeLost          no reply: done or not done, a probe must tell
+        └── ChangeUnreachable   it was never asked: nothing was changed
+
+The status is what the native door answers (`service/http/problems.py` holds the table).
+Messages are written for the person who reads them: what, where, what to do. They never hold a secret.
+"""
+
+
+class KeywrightError(Exception):
+    """Something was refused or failed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Invalid(KeywrightError):
+    """The request is malformed. Nothing was changed."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Unauthenticated(KeywrightError):
+    """No caller could be made out: the token is missing, unknown, expired or revoked."""
+
+
+class Forbidden(KeywrightError):
+    """The caller may see this, but may not do what was asked."""
+
+
+class Absent(KeywrightError):
+    """It does not exist, or the caller may not see it: nobody can tell which."""
+
+
+class Conflict(KeywrightError):
+    """It exists already, or its present state does not allow what was asked."""
+
+
+class Outdated(KeywrightError):
+    """`If-Match` named a revision that is no longer the current one."""
+
+
+class TooLarge(KeywrightError):
+    """A body or a value is larger than its limit."""
+
+
+class Unavailable(KeywrightError):
+    """Keywright cannot answer this now; the same request may succeed later."""
+
+
+class Unrecorded(Unavailable):
+    """The ledger could not record the operation, so it was not answered and nothing was changed."""
+
+
+class StoreError(KeywrightError):
+    """An outside store did not give a value. Names the store and the reference, never a value."""
+
+    def __init__(self, message: str, *, store: str, reference: str) -> None:
+        super().__init__(f"{store}: {reference}: {message}")
+        self.store = store
+        self.reference = reference
+
+
+class StoreAbsent(StoreError):
+    """The store answered that there is nothing under this reference."""
+
+
+class StoreRefused(StoreError):
+    """The store answered that Keywright's identity may not read (or write) this reference."""
+
+
+class StoreUnreachable(StoreError):
+    """The store did not answer in time; whether the value exists is unknown."""
+
+
+class StoreMalformed(StoreError):
+    """The store answered, but not with something that can be used as a value."""
+
+
+class WrapError(KeywrightError):
+    """A key wrapper did not wrap or unwrap a data key."""
+
+
+class KeyMissing(WrapError):
+    """There is no master key where the settings say it is."""
+
+
+class KeyWrong(WrapError):
+    """There is a master key, but it does not open this ledger's data keys."""
+
+
+class KeyUnreachable(WrapError):
+    """The service that holds the master key did not answer."""
+
+
+class SealBroken(KeywrightError):
+    """A ciphertext does not open: it was changed, truncated, or moved from where it was sealed."""
+
+
+class ChangeError(KeywrightError):
+    """A target database did not make a change that was asked of it."""
+
+
+class ChangeRefused(ChangeError):
+    """The target refused the password itself (a password policy). Nothing was changed."""
+
+
+class ChangeNotPermitted(ChangeError):
+    """The administration login lacks a privilege for the change. Nothing was changed."""
+
+
+class ChangeLost(ChangeError):
+    """The change was sent and no reply came: it may be in force. Only a probe can tell."""
+
+
+class ChangeUnreachable(ChangeError):
+    """The target was not reached, so the change was never asked for. Nothing was changed."""
