@@ -32,12 +32,12 @@ $(BIN)/python:
 
 $(VENV)/demo.done: requirements.lock pyproject.toml client/pyproject.toml | $(BIN)/python
 	$(PIP) --require-hashes -r requirements.lock
-	$(PIP) --no-deps -e . -e client
+	$(PIP) --no-deps --no-build-isolation -e . -e client
 	touch $@
 
 $(VENV)/test.done: requirements-test.lock pyproject.toml client/pyproject.toml | $(BIN)/python
 	$(PIP) --require-hashes -r requirements-test.lock
-	$(PIP) --no-deps -e . -e client
+	$(PIP) --no-deps --no-build-isolation -e . -e client
 	touch $@ $(VENV)/demo.done
 
 lock: | $(BIN)/python
