@@ -1,0 +1,1 @@
+"""The ledger: Keywright's own database, SQLite or PostgreSQL. The only room that imports SQLAlchemy."""

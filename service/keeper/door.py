@@ -1,0 +1,105 @@
+"""The shape of every operation: evaluate, record, answer.
+
+    change   the state and its event are committed together, then the answer leaves
+    fetch    evaluated on a snapshot, recorded only if the epoch is still the snapshot's, then answered;
+             if the epoch moved meanwhile nothing was recorded, and it is evaluated again
+    refusal  recorded like everything else, before the refusal is answered
+
+If the event cannot be recorded, the operation is refused with Unrecorded.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from service.core.access import Caller
+from service.core.errors import ChangeError, KeywrightError, StoreError, Unavailable, WrapError
+from service.core.event import Detail, Event, Outcome
+from service.core.sealed import Randomness
+from service.ledger.ledger import Ledger, Transaction
+
+T = TypeVar("T")
+
+_OUTSIDE = (StoreError, ChangeError, WrapError)
+_TRIES = 2
+"""Evaluations of a fetch on a snapshot, before it is evaluated while holding `head`, so that nobody starves."""
+
+
+@dataclass
+class Deed:
+    """What is about to be done, as its event will tell it. An operation adds to `detail` while it runs."""
+
+    action: str
+    environment: str = ""
+    resource: str = ""
+    detail: dict[str, Detail] = field(default_factory=dict)
+
+
+class Door:
+    """Lets operations through to the ledger. `randomness` makes ids and salts."""
+
+    def __init__(self, ledger: Ledger, randomness: Randomness) -> None:
+        self.ledger = ledger
+        self.randomness = randomness
+        self._heard: list[Callable[[], None]] = []
+
+    def new_id(self) -> str:
+        """An immutable id: 128 random bits in hex."""
+        return self.randomness(16).hex()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every committed change of this process; it must be quick and not raise."""
+        self._heard.append(listener)
+
+    def change(self, caller: Caller, deed: Deed, act: Callable[[Transaction], T]) -> T:
+        """Let `act` change the ledger, and record the deed in the same transaction."""
+        try:
+            with self.ledger.change() as tx:
+                result = act(tx)
+                tx.events.append(self._event(caller, deed, tx, Outcome.ALLOWED))
+        except KeywrightError as refusal:
+            self._refused(caller, deed, refusal)
+            raise
+        self.changed()
+        return result
+
+    def fetch(self, caller: Caller, deed: Deed, evaluate: Callable[[Transaction], T]) -> T:
+        """Let `evaluate` look at one snapshot, and record the deed on the epoch of that snapshot."""
+        try:
+            for _ in range(_TRIES):
+                with self.ledger.read() as tx:
+                    result = evaluate(tx)
+                    event = self._event(caller, deed, tx, Outcome.ALLOWED)
+                if self.ledger.record([event], tx.epoch):
+                    return result
+            with self.ledger.holding() as tx:
+                result = evaluate(tx)
+                tx.events.append(self._event(caller, deed, tx, Outcome.ALLOWED))
+            return result
+        except KeywrightError as refusal:
+            self._refused(caller, deed, refusal)
+            raise
+
+    def look(self, evaluate: Callable[[Transaction], T]) -> T:
+        """Look without a record: for what is not answered to anybody, or recorded by what follows."""
+        with self.ledger.read() as tx:
+            return evaluate(tx)
+
+    def changed(self) -> None:
+        """Tell this process's listeners that something was committed."""
+        for listener in self._heard:
+            listener()
+
+    def _refused(self, caller: Caller, deed: Deed, refusal: KeywrightError) -> None:
+        if isinstance(refusal, Unavailable):
+            return  # the ledger did not take part: there is nothing to record it in
+        outcome = Outcome.FAILED if isinstance(refusal, _OUTSIDE) else Outcome.REFUSED
+        detail: dict[str, Detail] = deed.detail | {"error": type(refusal).__name__}
+        with self.ledger.holding() as tx:
+            tx.events.append(
+                self._event(caller, Deed(deed.action, deed.environment, deed.resource, detail), tx, outcome)
+            )
+
+    @staticmethod
+    def _event(caller: Caller, deed: Deed, tx: Transaction, outcome: Outcome) -> Event:
+        return Event(tx.now, caller, deed.action, outcome, deed.environment, deed.resource, dict(deed.detail))

@@ -1,0 +1,208 @@
+"""Data keys in use: unwrapped once, kept in memory, made anew, wrapped anew.
+
+rotate   a new data key seals what is new; what is old is re-sealed batch by batch, each batch a
+         transaction of its own, so that an interruption at any point leaves every value readable;
+         a former key goes when nothing is sealed under it any more
+rewrap   every data key is wrapped under a new master key, in one transaction
+"""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from service.core.access import EVERYTHING, Caller, Level, require
+from service.core.errors import Absent, KeyWrong
+from service.core.event import chain_key
+from service.core.keyring import SYSTEM, Keyring, KeyWrapper
+from service.core.sealed import KEY_BYTES, credential_context, data_key_context, key_number, version_context
+from service.keeper.door import Deed, Door
+from service.ledger import connections, environments, variables
+from service.ledger.environments import WrappedKey
+from service.ledger.ledger import Transaction
+
+_BATCH = 200
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far re-sealing has come in one environment."""
+
+    environment: str
+    resealed: int
+    done: bool
+
+
+class Keyrings:
+    """The keyring of each environment. `wrapper` is where the master key lives."""
+
+    def __init__(self, door: Door, wrapper: KeyWrapper) -> None:
+        self._door = door
+        self._wrapper = wrapper
+        self._rings: dict[str, Keyring] = {}
+        self._lock = threading.Lock()
+
+    def open(self) -> bool:
+        """Unwrap the installation's own key, or make it for a new ledger; True if the ledger was new.
+
+        Raises KeyMissing, KeyWrong or KeyUnreachable; then nothing was written.
+        """
+        wrapped = self._door.look(lambda tx: environments.keys(tx, SYSTEM))
+        new = not wrapped
+        if new:
+            first = self._made(SYSTEM, 1)
+            with self._door.ledger.work() as tx:
+                # Two replicas may open a new ledger at once: the first one's key counts.
+                if not environments.keys(tx, SYSTEM):
+                    environments.add_key(tx, first, tx.now)
+            wrapped = self._door.look(lambda tx: environments.keys(tx, SYSTEM))
+        self._door.ledger.use_chain_key(chain_key(self._unwrapped(wrapped[0])))
+        return new
+
+    def chain_key(self) -> bytes:
+        """The key of the event chain."""
+        return chain_key(self._unwrapped(self._door.look(lambda tx: environments.keys(tx, SYSTEM))[0]))
+
+    def of(self, tx: Transaction, environment_id: str, number: int | None = None) -> Keyring:
+        """The keyring of an environment; read again if it lacks key `number`. Raises the key errors."""
+        with self._lock:
+            ring = self._rings.get(environment_id)
+        if ring is None or (number is not None and number not in ring.keys):
+            keys = {key.number: self._unwrapped(key) for key in environments.keys(tx, environment_id)}
+            if not keys:
+                raise Absent("the environment's data keys are gone: it was deleted")
+            ring = Keyring(environment_id, keys)
+            with self._lock:
+                self._rings[environment_id] = ring
+        return ring
+
+    def opener(self, tx: Transaction, environment_id: str, sealed: bytes) -> Keyring:
+        """The keyring that opens `sealed`."""
+        return self.of(tx, environment_id, key_number(sealed))
+
+    def add(self, tx: Transaction, environment_id: str) -> None:
+        """The first data key of a new environment."""
+        environments.add_key(tx, self._made(environment_id, 1), tx.now)
+
+    def forget(self, environment_id: str) -> None:
+        """Drop a keyring from memory."""
+        with self._lock:
+            self._rings.pop(environment_id, None)
+
+    def _made(self, environment_id: str, number: int) -> WrappedKey:
+        data_key = self._door.randomness(KEY_BYTES)
+        wrapped = self._wrapper.wrap(data_key, data_key_context(environment_id, number))
+        return WrappedKey(environment_id, number, wrapped, self._wrapper.name)
+
+    def _unwrapped(self, key: WrappedKey) -> bytes:
+        data_key = self._wrapper.unwrap(key.wrapped, data_key_context(key.environment_id, key.number))
+        if len(data_key) != KEY_BYTES:
+            raise KeyWrong(f"{self._wrapper.name} unwrapped a data key to {len(data_key)} bytes instead of {KEY_BYTES}")
+        return data_key
+
+    # For operators.
+
+    def rotate(self, caller: Caller, environment: str) -> Iterator[Progress]:
+        """A new data key for an environment, then re-sealing with progress. Interrupted: run `reseal`."""
+
+        def act(tx: Transaction) -> None:
+            require(caller, Level.OWN, EVERYTHING, f"environment {environment}")
+            found = environments.find(tx, environment)
+            if found is None:
+                raise Absent(f"environment {environment} does not exist")
+            number = max(key.number for key in environments.keys(tx, found.id)) + 1
+            environments.add_key(tx, self._made(found.id, number), tx.now)
+            deed.detail["key"] = number
+
+        deed = Deed("key.rotate", environment, environment)
+        self._door.change(caller, deed, act)
+        yield from self.reseal(caller, environment)
+
+    def reseal(self, caller: Caller, environment: str) -> Iterator[Progress]:
+        """Bring every sealed value of an environment under its newest data key, then drop the former keys."""
+        found = self._door.look(lambda tx: environments.find(tx, environment))
+        require(caller, Level.OWN, EVERYTHING, f"environment {environment}")
+        if found is None:
+            raise Absent(f"environment {environment} does not exist")
+        self.forget(found.id)
+        total = 0
+        for count in self._reseal_batches(found.id):
+            total += count
+            yield Progress(environment, total, done=False)
+
+        def drop(tx: Transaction) -> None:
+            numbers = [key.number for key in environments.keys(tx, found.id)]
+            if self._sealed_before(tx, found.id, max(numbers)):
+                return  # somebody sealed under a former key meanwhile: the next run takes it along
+            for number in numbers:
+                if number != max(numbers):
+                    environments.drop_key(tx, found.id, number)
+
+        self._door.change(caller, Deed("key.reseal", environment, environment, {"resealed": total}), drop)
+        self.forget(found.id)
+        yield Progress(environment, total, done=True)
+
+    def _reseal_batches(self, environment_id: str) -> Iterator[int]:
+        behind = ("", 0)
+        while True:
+            with self._door.ledger.work() as tx:
+                page = variables.sealed_behind(tx, environment_id, behind, _BATCH)
+                ring = self.of(tx, environment_id)
+                stale = [row for row in page if key_number(row[2]) != ring.newest]
+                for variable_id, number, sealed in stale:
+                    context = version_context(environment_id, variable_id, number)
+                    fresh = ring.seal(ring.unseal(sealed, context), context, self._door.randomness)
+                    variables.reseal(tx, variable_id, number, fresh)
+            yield len(stale)
+            if len(page) < _BATCH:
+                break
+            behind = page[-1][:2]
+        after = ""
+        while True:
+            with self._door.ledger.work() as tx:
+                credentials = connections.sealed_behind(tx, environment_id, after, _BATCH)
+                ring = self.of(tx, environment_id)
+                count = 0
+                for held in credentials:
+                    if held.sealed is None or key_number(held.sealed) == ring.newest:
+                        continue
+                    context = credential_context(environment_id, held.login_id, held.id)
+                    fresh = ring.seal(ring.unseal(held.sealed, context), context, self._door.randomness)
+                    connections.mark(tx, held.id, held.state, sealed=fresh)
+                    count += 1
+            yield count
+            if len(credentials) < _BATCH:
+                break
+            after = credentials[-1].id
+
+    def _sealed_before(self, tx: Transaction, environment_id: str, newest: int) -> bool:
+        behind, after = ("", 0), ""
+        while page := variables.sealed_behind(tx, environment_id, behind, _BATCH):
+            if any(key_number(sealed) != newest for _, _, sealed in page):
+                return True
+            behind = page[-1][:2]
+        while held := connections.sealed_behind(tx, environment_id, after, _BATCH):
+            if any(c.sealed and key_number(c.sealed) != newest for c in held):
+                return True
+            after = held[-1].id
+        return False
+
+    def rewrap(self, caller: Caller, new: KeyWrapper) -> int:
+        """Wrap every data key under the master key of `new`; the number of keys. All or nothing."""
+        deed = Deed("key.rewrap", detail={"to": new.name})
+
+        def act(tx: Transaction) -> int:
+            require(caller, Level.OWN, EVERYTHING, "the installation")
+            keys = environments.keys(tx)
+            for key in keys:
+                context = data_key_context(key.environment_id, key.number)
+                data_key = self._unwrapped(key)
+                wrapped = new.wrap(data_key, context)
+                if new.unwrap(wrapped, context) != data_key:
+                    raise KeyWrong(f"{new.name} did not give back what it wrapped; nothing was changed")
+                environments.rewrap_key(tx, replace(key, wrapped=wrapped, wrapper=new.name))
+            deed.detail["keys"] = len(keys)
+            return len(keys)
+
+        count = self._door.change(caller, deed, act)
+        self._wrapper = new
+        return count

@@ -1,0 +1,179 @@
+"""Connections, their logins and their credentials."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+
+from service.core.rotation import Credential, CredentialState
+from service.ledger.ledger import Transaction
+from service.ledger.tables import connections, credentials, environments, logins
+
+
+@dataclass(frozen=True)
+class StoredConnection:
+    """A connection's row. `definition` and `policy` are the JSON that `service.keeper.definitions` reads."""
+
+    id: str
+    environment_id: str
+    name: str
+    definition: dict[str, Any]
+    administered_by: str | None
+    policy: dict[str, Any] | None
+    health: dict[str, Any]
+    generation: int
+    revision: int
+    next_due_at: datetime | None
+    updated_at: datetime
+    environment: str = field(default="", compare=False)
+
+
+_QUERY = select(connections, environments.c.name.label("environment")).join(
+    environments, environments.c.id == connections.c.environment_id
+)
+
+
+def _connection(row: Row[Any]) -> StoredConnection:
+    return StoredConnection(**row._mapping)
+
+
+def _row(connection: StoredConnection) -> dict[str, Any]:
+    return {name: value for name, value in vars(connection).items() if name != "environment"}
+
+
+def find(tx: Transaction, environment_id: str, name: str) -> StoredConnection | None:
+    """By name."""
+    query = _QUERY.where(connections.c.environment_id == environment_id, connections.c.name == name)
+    row = tx.sql.execute(query).one_or_none()
+    return _connection(row) if row else None
+
+
+def get(tx: Transaction, connection_id: str) -> StoredConnection | None:
+    """By id."""
+    row = tx.sql.execute(_QUERY.where(connections.c.id == connection_id)).one_or_none()
+    return _connection(row) if row else None
+
+
+def listed(tx: Transaction, environment_id: str, folder: str, after: str, limit: int) -> list[StoredConnection]:
+    """Those of a folder at any depth, by name behind `after`."""
+    query = (
+        _QUERY.where(connections.c.environment_id == environment_id, connections.c.name > after)
+        .order_by(connections.c.name)
+        .limit(limit)
+    )
+    if folder:
+        query = query.where(connections.c.name > folder + "/", connections.c.name < folder + "0")
+    return [_connection(row) for row in tx.sql.execute(query)]
+
+
+def due(tx: Transaction, limit: int) -> list[StoredConnection]:
+    """Those whose next rotation is due, the longest waiting first."""
+    query = _QUERY.where(connections.c.next_due_at <= tx.now).order_by(connections.c.next_due_at).limit(limit)
+    return [_connection(row) for row in tx.sql.execute(query)]
+
+
+def administered(tx: Transaction, connection_id: str) -> list[str]:
+    """Names of the connections that this one administers."""
+    query = select(connections.c.name).where(connections.c.administered_by == connection_id)
+    return [row.name for row in tx.sql.execute(query.order_by(connections.c.name))]
+
+
+def add(tx: Transaction, connection: StoredConnection) -> None:
+    """A new one."""
+    tx.sql.execute(insert(connections).values(_row(connection)))
+
+
+def replace(tx: Transaction, connection: StoredConnection) -> None:
+    """Everything but the id."""
+    tx.sql.execute(update(connections).where(connections.c.id == connection.id).values(_row(connection)))
+
+
+def remove(tx: Transaction, connection_id: str) -> None:
+    """With its logins, credentials and rotations."""
+    tx.sql.execute(delete(connections).where(connections.c.id == connection_id))
+
+
+def login(tx: Transaction, connection_id: str, username: str, new_id: str) -> str:
+    """The id of a login of the connection, which is added as `new_id` when it is new."""
+    query = select(logins.c.id).where(logins.c.connection_id == connection_id, logins.c.username == username)
+    found = tx.sql.execute(query).scalar_one_or_none()
+    if found is None:
+        tx.sql.execute(insert(logins).values(id=new_id, connection_id=connection_id, username=username))
+        return new_id
+    return str(found)
+
+
+def usernames(tx: Transaction, connection_id: str) -> list[str]:
+    """Of all logins that the connection has or had."""
+    query = select(logins.c.username).where(logins.c.connection_id == connection_id).order_by(logins.c.username)
+    return list(tx.sql.execute(query).scalars())
+
+
+_CREDENTIALS = select(credentials, logins.c.username).join(logins, logins.c.id == credentials.c.login_id)
+
+
+def _credential(row: Row[Any]) -> Credential:
+    return Credential(
+        row.id,
+        row.connection_id,
+        row.login_id,
+        row.username,
+        CredentialState(row.state),
+        row.sealed,
+        row.valid_from,
+        row.good_until,
+        row.created_at,
+    )
+
+
+def credential(tx: Transaction, credential_id: str) -> Credential | None:
+    """By id."""
+    row = tx.sql.execute(_CREDENTIALS.where(credentials.c.id == credential_id)).one_or_none()
+    return _credential(row) if row else None
+
+
+def standing(tx: Transaction, connection_id: str) -> list[Credential]:
+    """Those of a connection that an answer can depend on: candidate, live, draining; the youngest first."""
+    states = [CredentialState.CANDIDATE, CredentialState.LIVE, CredentialState.DRAINING]
+    query = _CREDENTIALS.where(credentials.c.connection_id == connection_id, credentials.c.state.in_(states)).order_by(
+        credentials.c.created_at.desc(), credentials.c.id
+    )
+    return [_credential(row) for row in tx.sql.execute(query)]
+
+
+def remembered(tx: Transaction, login_id: str) -> list[Credential]:
+    """All of a login whose sealed copy is still there, the youngest first."""
+    query = _CREDENTIALS.where(credentials.c.login_id == login_id, credentials.c.sealed.is_not(None)).order_by(
+        credentials.c.created_at.desc(), credentials.c.id
+    )
+    return [_credential(row) for row in tx.sql.execute(query)]
+
+
+def add_credential(tx: Transaction, new: Credential) -> None:
+    """One more password of a login."""
+    row = {name: value for name, value in vars(new).items() if name != "username"}
+    tx.sql.execute(insert(credentials).values(row))
+
+
+def mark(tx: Transaction, credential_id: str, state: CredentialState, **values: Any) -> None:
+    """What has become of a credential; `values` are further columns (`good_until`, `valid_from`, `sealed`)."""
+    tx.sql.execute(update(credentials).where(credentials.c.id == credential_id).values({"state": state.value} | values))
+
+
+def sealed_behind(tx: Transaction, environment_id: str, after: str, limit: int) -> list[Credential]:
+    """Sealed credentials of an environment by id behind `after`."""
+    query = (
+        _CREDENTIALS.join(connections, connections.c.id == credentials.c.connection_id)
+        .where(
+            connections.c.environment_id == environment_id, credentials.c.sealed.is_not(None), credentials.c.id > after
+        )
+        .order_by(credentials.c.id)
+        .limit(limit)
+    )
+    return [_credential(row) for row in tx.sql.execute(query)]
+
+
+def count(tx: Transaction) -> int:
+    """How many connections there are."""
+    return int(tx.sql.execute(select(func.count()).select_from(connections)).scalar_one())

@@ -1,0 +1,87 @@
+"""Environments and their wrapped data keys."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+
+from service.core.environment import Environment
+from service.ledger.ledger import Transaction
+from service.ledger.tables import connections, data_keys, environments
+
+
+@dataclass(frozen=True)
+class WrappedKey:
+    """A data key as the ledger holds it."""
+
+    environment_id: str
+    number: int
+    wrapped: bytes
+    wrapper: str
+
+
+def _environment(row: Row[Any]) -> Environment:
+    return Environment(row.id, row.name, row.stores, tuple(row.allowlist), row.revision, row.created_at, row.updated_at)
+
+
+def find(tx: Transaction, name: str) -> Environment | None:
+    """By name."""
+    row = tx.sql.execute(select(environments).where(environments.c.name == name)).one_or_none()
+    return _environment(row) if row else None
+
+
+def every(tx: Transaction, after: str = "", limit: int = 1000) -> list[Environment]:
+    """By name, beginning behind `after`."""
+    query = select(environments).where(environments.c.name > after).order_by(environments.c.name).limit(limit)
+    return [_environment(row) for row in tx.sql.execute(query)]
+
+
+def add(tx: Transaction, environment: Environment) -> None:
+    """A new one."""
+    tx.sql.execute(insert(environments).values(vars(environment) | {"allowlist": list(environment.allowlist)}))
+
+
+def replace(tx: Transaction, environment: Environment) -> None:
+    """Everything but the id."""
+    values = vars(environment) | {"allowlist": list(environment.allowlist)}
+    tx.sql.execute(update(environments).where(environments.c.id == environment.id).values(values))
+
+
+def shred(tx: Transaction, environment_id: str) -> None:
+    """The environment with everything in it, its data keys first."""
+    tx.sql.execute(delete(data_keys).where(data_keys.c.environment_id == environment_id))
+    # Connections may name one another as `administered_by`: loosened first, so that the cascade can run.
+    within = connections.c.environment_id == environment_id
+    tx.sql.execute(update(connections).where(within).values(administered_by=None))
+    tx.sql.execute(delete(environments).where(environments.c.id == environment_id))
+
+
+def keys(tx: Transaction, environment_id: str | None = None) -> list[WrappedKey]:
+    """The data keys of one environment, or all there are."""
+    query = select(data_keys).order_by(data_keys.c.environment_id, data_keys.c.number)
+    if environment_id is not None:
+        query = query.where(data_keys.c.environment_id == environment_id)
+    return [WrappedKey(r.environment_id, r.number, r.wrapped, r.wrapper) for r in tx.sql.execute(query)]
+
+
+def add_key(tx: Transaction, key: WrappedKey, at: datetime) -> None:
+    """One more data key."""
+    tx.sql.execute(insert(data_keys).values(vars(key) | {"created_at": at}))
+
+
+def rewrap_key(tx: Transaction, key: WrappedKey) -> None:
+    """The same data key under another master key."""
+    which = (data_keys.c.environment_id == key.environment_id) & (data_keys.c.number == key.number)
+    tx.sql.execute(update(data_keys).where(which).values(wrapped=key.wrapped, wrapper=key.wrapper))
+
+
+def drop_key(tx: Transaction, environment_id: str, number: int) -> None:
+    """A data key that seals nothing any more."""
+    which = (data_keys.c.environment_id == environment_id) & (data_keys.c.number == number)
+    tx.sql.execute(delete(data_keys).where(which))
+
+
+def count(tx: Transaction) -> int:
+    """How many there are."""
+    return int(tx.sql.execute(select(func.count()).select_from(environments)).scalar_one())

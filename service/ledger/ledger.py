@@ -1,0 +1,197 @@
+"""The ledger's transactions, and the one `head` row that holds them together.
+
+    head(epoch, seq, hash)
+      epoch  moves with every change that an answer could depend on
+      seq    number of the last event; hash: the end of the chain
+
+    read()    one consistent snapshot, with the epoch that it was taken at
+    change()  locks `head` first; on leaving, the events noted in it are appended and the epoch moves
+    holding() events without a change, `head` locked
+    record()  appends events of a fetch, only if the epoch is still the one it was evaluated on
+    work()    leases and other bookkeeping of the scheduler that no answer depends on
+
+On SQLite one process writes: `BEGIN IMMEDIATE` takes the lock, and the process holds a lock file so that
+a second one is refused at start. On PostgreSQL the row is locked, and the database's clock is the clock.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, literal_column, select, text, update
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
+
+from service.core.errors import Unavailable, Unrecorded
+from service.core.event import GENESIS, Event, batch, link
+from service.core.sealed import Randomness
+from service.ledger.tables import batches, head
+
+Now = Callable[[], datetime]
+
+
+@dataclass
+class Transaction:
+    """A unit of work. `now` is the ledger's clock when it began; `events` are appended when it commits."""
+
+    sql: Connection = field(repr=False)
+    epoch: int
+    now: datetime
+    events: list[Event] = field(default_factory=list)
+
+
+class Ledger:
+    """Opens transactions on the database at `url` (`sqlite:///…` or `postgresql://…`)."""
+
+    def __init__(self, url: str, *, now: Now, randomness: Randomness, pool_size: int = 16) -> None:
+        self.embedded = url.startswith("sqlite")
+        self._now = now
+        self._randomness = randomness
+        self._chain_key: bytes | None = None
+        self.engine = _embedded(url, pool_size) if self.embedded else _postgresql(url, pool_size)
+
+    def use_chain_key(self, key: bytes) -> None:
+        """Given once, when the installation's data key was unwrapped; nothing can be recorded before."""
+        self._chain_key = key
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A consistent snapshot. Raises Unavailable if the ledger does not answer."""
+        with self._connection(Unavailable) as sql:
+            begin = "BEGIN" if self.embedded else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            sql.execute(text(begin))
+            clock = self._clock()
+            epoch, now = sql.execute(select(head.c.epoch, clock)).one()
+            yield Transaction(sql, epoch, self._moment(now))
+            sql.rollback()
+
+    def change(self) -> AbstractContextManager[Transaction]:
+        """Changes and their events, all or nothing. Raises Unrecorded if they could not be made durable."""
+        return self._holding(moves=True)
+
+    def holding(self) -> AbstractContextManager[Transaction]:
+        """Events without a change: `head` is held, so that nothing moves meanwhile. Raises Unrecorded."""
+        return self._holding(moves=False)
+
+    @contextmanager
+    def _holding(self, *, moves: bool) -> Iterator[Transaction]:
+        with self._connection(Unrecorded) as sql:
+            epoch, seq, former, now = self._locked_head(sql)
+            transaction = Transaction(sql, epoch, now)
+            yield transaction
+            self._append(sql, transaction.events, seq, former, epoch + moves)
+            sql.commit()
+
+    def record(self, events: Sequence[Event], epoch: int) -> bool:
+        """Append `events` if the epoch is still `epoch`. False: it moved, and nothing was recorded.
+
+        Raises Unrecorded if the ledger cannot record.
+        """
+        with self._connection(Unrecorded) as sql:
+            current, seq, former, _ = self._locked_head(sql)
+            if current != epoch:
+                sql.rollback()
+                return False
+            self._append(sql, events, seq, former, epoch)
+            sql.commit()
+        return True
+
+    @contextmanager
+    def work(self) -> Iterator[Transaction]:
+        """Bookkeeping that no answer depends on: no event, no epoch, and `head` is not locked."""
+        with self._connection(Unavailable) as sql:
+            if self.embedded:
+                sql.execute(text("BEGIN IMMEDIATE"))
+            now = self._moment(sql.execute(select(self._clock())).scalar_one())
+            yield Transaction(sql, -1, now)
+            sql.commit()
+
+    def connected(self) -> AbstractContextManager[Connection]:
+        """A bare connection, for migrations. Raises Unavailable."""
+        return self._connection(Unavailable)
+
+    def epoch(self) -> int:
+        """The epoch now; what waiters poll."""
+        with self._connection(Unavailable) as sql:
+            return int(sql.execute(select(head.c.epoch)).scalar_one())
+
+    def _append(self, sql: Connection, events: Sequence[Event], seq: int, former: bytes, epoch: int) -> None:
+        if self._chain_key is None:
+            raise Unrecorded("the ledger's keys are not open yet, so nothing can be recorded")
+        end = former
+        if events:
+            made = batch(events, self._randomness)
+            end = link(self._chain_key, former, seq + 1, made)
+            row = {"first": seq + 1, "events": made.count, "body": made.body, "persons": made.persons, "hash": end}
+            sql.execute(insert(batches).values(row))
+        sql.execute(update(head).values(epoch=epoch, seq=seq + len(events), hash=end))
+
+    def _locked_head(self, sql: Connection) -> tuple[int, int, bytes, datetime]:
+        query = select(head.c.epoch, head.c.seq, head.c.hash, self._clock())
+        if self.embedded:
+            sql.execute(text("BEGIN IMMEDIATE"))
+        else:
+            query = query.with_for_update()
+        row = sql.execute(query).one_or_none()
+        if row is None:
+            sql.execute(insert(head).values(id=1, epoch=0, seq=0, hash=GENESIS, indexed=0))
+            row = sql.execute(query).one()
+        return row[0], row[1], row[2], self._moment(row[3])
+
+    def _clock(self) -> Any:
+        return literal_column("0") if self.embedded else func.clock_timestamp()
+
+    def _moment(self, read: Any) -> datetime:
+        return read if isinstance(read, datetime) else self._now()
+
+    @contextmanager
+    def _connection(self, failure: type[Unavailable]) -> Iterator[Connection]:
+        try:
+            with self.engine.connect() as sql:
+                yield sql
+        except PoolTimeout as error:
+            raise failure("the ledger is busy: no connection to it came free in time, so nothing was done") from error
+        except DBAPIError as error:
+            # Only what says that the database is not there or full; a mistake in our SQL must stay loud.
+            if isinstance(error, OperationalError) or error.connection_invalidated:
+                raise failure("the ledger does not answer, so nothing was done; see the service's log") from error
+            raise
+
+
+def _embedded(url: str, pool_size: int) -> Engine:
+    engine = create_engine(
+        url, poolclass=QueuePool, pool_size=pool_size, max_overflow=0, connect_args={"check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        # BEGIN is ours: the driver's own transaction control would take the write lock late.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA busy_timeout=10000")
+        connection.execute("PRAGMA secure_delete=ON")
+
+    return engine
+
+
+def _postgresql(url: str, pool_size: int) -> Engine:
+    plain = url.partition("://")[2]
+    # An answer is given only after its commit is on disk; a session that hangs must not hold `head`.
+    session = "-c synchronous_commit=on -c statement_timeout=15000 -c idle_in_transaction_session_timeout=15000"
+    return create_engine(
+        f"postgresql+psycopg://{plain}",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=False,
+        pool_timeout=10,
+        connect_args={"connect_timeout": 5, "options": session},
+    )

@@ -1,0 +1,142 @@
+"""The event log: reading it, its query index, and the proof of its chain.
+
+Batches are the log. `entries` is an index for questions, built behind it: whoever asks first brings it up
+to date, so a question is answered on everything that was recorded before it was asked.
+"""
+
+import hmac
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from service.core.event import GENESIS, Batch, link, persons_match
+from service.ledger.ledger import Transaction
+from service.ledger.tables import batches, entries, head
+
+_PAGE = 500
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which events are wanted; empty fields ask for anything. `before` is a sequence number, for paging."""
+
+    actor: str = ""
+    action: str = ""
+    resource: str = ""
+    environment: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    before: int | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What checking the chain found. `broken_at` is the first sequence number that does not fit."""
+
+    events: int
+    end: str
+    broken_at: int | None = None
+    finding: str = "the chain is whole"
+
+
+def lag(tx: Transaction) -> int:
+    """How many events the index is behind the log."""
+    row = tx.sql.execute(select(head.c.seq, head.c.indexed)).one()
+    return int(row.seq - row.indexed)
+
+
+def catch_up(tx: Transaction) -> bool:
+    """Index the next page of batches. True if there is more to do."""
+    done = tx.sql.execute(select(head.c.indexed).with_for_update()).scalar_one()
+    query = select(batches).where(batches.c.first > done).order_by(batches.c.first).limit(_PAGE)
+    rows = tx.sql.execute(query).all()
+    indexed = []
+    for row in rows:
+        for number, (entry, person) in enumerate(zip(json.loads(row.body), json.loads(row.persons), strict=True)):
+            indexed.append(
+                {
+                    "seq": row.first + number,
+                    "at": datetime.fromisoformat(entry["at"]),
+                    "actor": entry["actor"],
+                    "name": person["name"] if person else "",
+                    "action": entry["action"],
+                    "outcome": entry["outcome"],
+                    "environment": entry["environment"],
+                    "resource": entry["resource"],
+                }
+            )
+    if indexed:
+        tx.sql.execute(insert(entries), indexed)
+        tx.sql.execute(update(head).values(indexed=indexed[-1]["seq"]))
+    return len(rows) == _PAGE
+
+
+def ask(tx: Transaction, question: Question) -> list[dict[str, Any]]:
+    """The events that fit, the youngest first, as they are shown."""
+    query = select(entries.c.seq).order_by(entries.c.seq.desc()).limit(question.limit)
+    for column, wanted in (
+        (entries.c.action, question.action),
+        (entries.c.resource, question.resource),
+        (entries.c.environment, question.environment),
+    ):
+        if wanted:
+            query = query.where(column == wanted)
+    if question.actor:
+        query = query.where((entries.c.actor == question.actor) | (entries.c.name == question.actor))
+    if question.since:
+        query = query.where(entries.c.at >= question.since)
+    if question.until:
+        query = query.where(entries.c.at < question.until)
+    if question.before is not None:
+        query = query.where(entries.c.seq < question.before)
+    return [_shown(tx, seq) for seq in tx.sql.execute(query).scalars().all()]
+
+
+def _shown(tx: Transaction, seq: int) -> dict[str, Any]:
+    query = select(batches).where(batches.c.first <= seq).order_by(batches.c.first.desc()).limit(1)
+    row = tx.sql.execute(query).one()
+    entry, person = json.loads(row.body)[seq - row.first], json.loads(row.persons)[seq - row.first]
+    return {
+        "id": str(seq),
+        **entry,
+        "name": person["name"] if person else None,
+        "address": person["address"] if person else None,
+    }
+
+
+def _stored(tx: Transaction) -> Iterator[tuple[int, Batch, bytes]]:
+    query = select(batches).order_by(batches.c.first)
+    for row in tx.sql.execution_options(yield_per=_PAGE).execute(query):
+        yield row.first, Batch(row.body, row.persons, row.events), row.hash
+
+
+def prove(tx: Transaction, key: bytes) -> Proof:
+    """Follow the chain from its beginning to `head`."""
+    expected, former = 1, GENESIS
+    for first, made, stored in _stored(tx):
+        if first != expected:
+            return Proof(
+                expected - 1, former.hex(), expected, f"event {expected} is missing: removed, or moved elsewhere"
+            )
+        if not hmac.compare_digest(link(key, former, first, made), stored):
+            return Proof(expected - 1, former.hex(), first, f"the batch that begins with event {first} was changed")
+        try:
+            intact = len(json.loads(made.body)) == made.count and persons_match(made)
+        except (ValueError, KeyError, TypeError):
+            intact = False
+        if not intact:
+            return Proof(
+                expected - 1, former.hex(), first, f"names or addresses beside event {first} and on were changed"
+            )
+        expected, former = first + made.count, stored
+    row = tx.sql.execute(select(head.c.seq, head.c.hash)).one()
+    if row.seq != expected - 1 or not hmac.compare_digest(row.hash, former):
+        return Proof(
+            expected - 1, former.hex(), expected, f"the log ends at event {expected - 1}, its head at {row.seq}"
+        )
+    return Proof(expected - 1, former.hex())

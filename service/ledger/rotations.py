@@ -1,0 +1,205 @@
+"""Rotations: their rows, their leases, their story.
+
+A claim is a lease with a fencing number. Every transition is conditional on the number, so that a worker
+whose lease was taken over changes nothing when it wakes up.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, insert, or_, select, update
+
+from service.core.errors import Conflict
+from service.core.rotation import ENDED, Rotation, Stage, Strategy
+from service.ledger.ledger import Transaction
+from service.ledger.tables import connections, environments, rotation_steps, rotations
+
+
+class LeaseLost(Conflict):
+    """Another worker holds the rotation by now: whoever sees this stops, and changes nothing."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A rotation held by this worker."""
+
+    rotation_id: str
+    fence: int
+
+
+@dataclass(frozen=True)
+class StoryLine:
+    """One sentence of a rotation's history."""
+
+    stage: str
+    at: datetime
+    sentence: str
+
+
+_QUERY = (
+    select(
+        rotations,
+        connections.c.name.label("connection"),
+        connections.c.environment_id,
+        environments.c.name.label("environment"),
+    )
+    .join(connections, connections.c.id == rotations.c.connection_id)
+    .join(environments, environments.c.id == connections.c.environment_id)
+)
+
+
+def _rotation(row: Row[Any]) -> Rotation:
+    return Rotation(
+        id=row.id,
+        environment_id=row.environment_id,
+        environment=row.environment,
+        connection_id=row.connection_id,
+        connection=row.connection,
+        strategy=Strategy(row.strategy),
+        stage=Stage(row.stage),
+        requested_by=row.requested_by,
+        note=row.note,
+        reason=row.reason,
+        candidate_id=row.candidate_id,
+        former_id=row.former_id,
+        parking_id=row.parking_id,
+        not_before=row.not_before,
+        wake_at=row.wake_at,
+        attempts=row.attempts,
+        fence=row.fence,
+        generation=row.generation,
+        emergency=row.emergency,
+        stuck_in=Stage(row.stuck_in) if row.stuck_in else None,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        ended_at=row.ended_at,
+    )
+
+
+def find(tx: Transaction, rotation_id: str) -> Rotation | None:
+    """By id."""
+    row = tx.sql.execute(_QUERY.where(rotations.c.id == rotation_id)).one_or_none()
+    return _rotation(row) if row else None
+
+
+def open_one(tx: Transaction, connection_id: str) -> Rotation | None:
+    """The rotation of a connection that has not ended, if any."""
+    row = tx.sql.execute(_QUERY.where(rotations.c.open_key == connection_id)).one_or_none()
+    return _rotation(row) if row else None
+
+
+def listed(
+    tx: Transaction, environment_id: str, connection_id: str | None, stage: Stage | None, after: str, limit: int
+) -> list[Rotation]:
+    """Those of an environment, the youngest first, behind the one with the id `after`."""
+    query = _QUERY.where(connections.c.environment_id == environment_id)
+    if connection_id is not None:
+        query = query.where(rotations.c.connection_id == connection_id)
+    if stage is not None:
+        query = query.where(rotations.c.stage == stage.value)
+    marker = tx.sql.execute(select(rotations.c.created_at).where(rotations.c.id == after)).scalar_one_or_none()
+    if marker is not None:
+        same = (rotations.c.created_at == marker) & (rotations.c.id < after)
+        query = query.where(or_(rotations.c.created_at < marker, same))
+    query = query.order_by(rotations.c.created_at.desc(), rotations.c.id.desc()).limit(limit)
+    return [_rotation(row) for row in tx.sql.execute(query)]
+
+
+def add(tx: Transaction, rotation_id: str, connection_id: str, **values: Any) -> None:
+    """A new one, planned and due at once."""
+    row = {
+        "id": rotation_id,
+        "connection_id": connection_id,
+        "stage": Stage.PLANNED.value,
+        "reason": "",
+        "attempts": 0,
+        "fence": 0,
+        "wake_at": tx.now,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        "open_key": connection_id,
+    }
+    tx.sql.execute(insert(rotations).values(row | values))
+
+
+def anything_to_claim(tx: Transaction) -> bool:
+    """Is there work that nobody holds? A cheap look before the lock is taken."""
+    return tx.sql.execute(select(rotations.c.id).where(*_claimable(tx)).limit(1)).first() is not None
+
+
+def _claimable(tx: Transaction) -> tuple[Any, ...]:
+    return (
+        rotations.c.ended_at.is_(None),
+        rotations.c.wake_at <= tx.now,
+        rotations.c.stage != Stage.STUCK.value,
+        or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < tx.now),
+    )
+
+
+def claim(tx: Transaction, holder: str, lease: timedelta, limit: int) -> list[Claim]:
+    """Take what is due and not held, each with the next fencing number."""
+    query = (
+        select(rotations.c.id, rotations.c.fence)
+        .where(*_claimable(tx))
+        .order_by(rotations.c.wake_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    claims = [Claim(row.id, row.fence + 1) for row in tx.sql.execute(query)]
+    for taken in claims:
+        values = {"holder": holder, "fence": taken.fence, "lease_until": tx.now + lease}
+        tx.sql.execute(update(rotations).where(rotations.c.id == taken.rotation_id).values(values))
+    return claims
+
+
+def renew(tx: Transaction, held: Claim, lease: timedelta) -> bool:
+    """Hold on to a rotation for another `lease`. False: it is another's by now."""
+    result = tx.sql.execute(update(rotations).where(*_held(held)).values(lease_until=tx.now + lease))
+    return result.rowcount == 1
+
+
+def release(tx: Transaction, held: Claim) -> None:
+    """Let go; whoever comes next may claim it when it wakes."""
+    tx.sql.execute(update(rotations).where(*_held(held)).values(holder=None, lease_until=None))
+
+
+def _held(held: Claim) -> tuple[Any, ...]:
+    return (rotations.c.id == held.rotation_id, rotations.c.fence == held.fence)
+
+
+def change(tx: Transaction, held: Claim, **values: Any) -> None:
+    """Change a rotation that is held. Raises LeaseLost if it is another's by now."""
+    result = tx.sql.execute(update(rotations).where(*_held(held)).values({"updated_at": tx.now} | values))
+    if result.rowcount != 1:
+        raise LeaseLost("the rotation was taken over by another worker")
+
+
+def seize(tx: Transaction, rotation: Rotation, **values: Any) -> Claim:
+    """Change a rotation by an operator's hand: the fencing number moves, so that no worker goes on with it."""
+    held = Claim(rotation.id, rotation.fence + 1)
+    common = {"fence": held.fence, "holder": None, "lease_until": None, "updated_at": tx.now}
+    tx.sql.execute(update(rotations).where(rotations.c.id == rotation.id).values(common | values))
+    return held
+
+
+def tell(tx: Transaction, rotation_id: str, stage: Stage, sentence: str) -> None:
+    """One more sentence of its story."""
+    query = select(rotation_steps.c.number).where(rotation_steps.c.rotation_id == rotation_id)
+    last = tx.sql.execute(query.order_by(rotation_steps.c.number.desc()).limit(1)).scalar_one_or_none() or 0
+    tx.sql.execute(
+        insert(rotation_steps).values(
+            rotation_id=rotation_id, number=last + 1, stage=stage.value, at=tx.now, sentence=sentence
+        )
+    )
+
+
+def story(tx: Transaction, rotation_id: str) -> list[StoryLine]:
+    """Its history, in order."""
+    query = select(rotation_steps).where(rotation_steps.c.rotation_id == rotation_id).order_by(rotation_steps.c.number)
+    return [StoryLine(row.stage, row.at, row.sentence) for row in tx.sql.execute(query)]
+
+
+def closing(stage: Stage, rotation_id: str, now: datetime) -> dict[str, Any]:
+    """The columns that change when a rotation ends."""
+    return {"ended_at": now, "open_key": rotation_id} if stage in ENDED else {}

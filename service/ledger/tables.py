@@ -1,0 +1,280 @@
+"""The tables.
+
+    head ─ one row: epoch, sequence number and hash of the last batch; every change locks it
+    batches ─ the event log            entries ─ its query index, built behind the log
+    environments ─┬─ data_keys         (wrapped; `system` has keys of its own)
+                  ├─ variables ── versions
+                  └─ connections ─┬─ logins ── credentials
+                                  └─ rotations ── rotation_steps
+    tokens ── grants                   replies ─ answers kept for repeated Idempotency-Keys
+
+Ids are random and immutable: sealed values are bound to them. Times are microseconds since 1970 in UTC,
+the same on both engines. Sealed columns end in `sealed`; nothing else holds what somebody wanted secret.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC time, stored as an integer of microseconds."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """To the database."""
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+# Names are ordered by their bytes on both engines: cursors and folder ranges depend on it.
+NAME = String(200).with_variant(String(200, collation="C"), "postgresql")
+
+
+def _id() -> Column[str]:
+    return Column("id", String(64), primary_key=True)
+
+
+def _belongs(column: str, to: str, *, cascade: bool = True) -> Column[str]:
+    return Column(column, String(64), ForeignKey(to, ondelete="CASCADE" if cascade else None), nullable=False)
+
+
+head = Table(
+    "head",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("indexed", BigInteger, nullable=False),  # entries are built up to this sequence number
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("events", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("persons", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("environment", String(200), nullable=False),
+    Column("resource", Text, nullable=False),
+    Index(None, "actor", "seq"),
+    Index(None, "action", "seq"),
+    Index(None, "resource", "seq"),
+    Index(None, "at"),
+)
+
+environments = Table(
+    "environments",
+    metadata,
+    _id(),
+    Column("name", NAME, nullable=False, unique=True),
+    Column("stores", JSON, nullable=False),
+    Column("allowlist", JSON, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+
+data_keys = Table(
+    "data_keys",
+    metadata,
+    # No foreign key: the id `system` stands for the installation itself.
+    Column("environment_id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("wrapper", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+variables = Table(
+    "variables",
+    metadata,
+    _id(),
+    _belongs("environment_id", "environments.id"),
+    Column("name", NAME, nullable=False),
+    Column("secret", Boolean, nullable=False),
+    Column("live", Integer),
+    Column("newest", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    UniqueConstraint("environment_id", "name"),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("variable_id", String(64), ForeignKey("variables.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("sealed", LargeBinary),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    _id(),
+    _belongs("environment_id", "environments.id"),
+    Column("name", NAME, nullable=False),
+    Column("definition", JSON, nullable=False),  # engine, endpoints, database, tls, options, kept_in
+    Column("administered_by", String(64), ForeignKey("connections.id")),
+    Column("policy", JSON),
+    Column("health", JSON, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("next_due_at", Moment),
+    Column("updated_at", Moment, nullable=False),
+    UniqueConstraint("environment_id", "name"),
+    Index(None, "next_due_at"),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    _id(),
+    _belongs("connection_id", "connections.id"),
+    Column("username", Text, nullable=False),
+    UniqueConstraint("connection_id", "username"),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    _id(),
+    _belongs("connection_id", "connections.id"),
+    _belongs("login_id", "logins.id"),
+    Column("state", String(16), nullable=False),
+    Column("sealed", LargeBinary),
+    Column("valid_from", Moment),
+    Column("good_until", Moment),
+    Column("created_at", Moment, nullable=False),
+    Index(None, "connection_id", "state"),
+)
+
+rotations = Table(
+    "rotations",
+    metadata,
+    _id(),
+    _belongs("connection_id", "connections.id"),
+    Column("strategy", String(16), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("stuck_in", String(16)),
+    Column("requested_by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("emergency", Boolean, nullable=False),
+    Column("candidate_id", String(64)),
+    Column("former_id", String(64)),
+    Column("parking_id", String(64)),
+    Column("generation", Integer),
+    Column("not_before", Moment),
+    Column("wake_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("holder", String(64)),
+    Column("lease_until", Moment),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    # One open rotation of a connection at a time: ended ones carry their own id here.
+    Column("open_key", String(64), nullable=False, unique=True),
+    Index(None, "connection_id", "created_at"),
+    Index(None, "ended_at", "wake_at"),
+)
+
+rotation_steps = Table(
+    "rotation_steps",
+    metadata,
+    Column("rotation_id", String(64), ForeignKey("rotations.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("stage", String(16), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("sentence", Text, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    _id(),
+    Column("name", NAME, nullable=False, unique=True),
+    Column("hash", LargeBinary, nullable=False),
+    Column("allowlist", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Moment),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    _id(),
+    _belongs("token_id", "tokens.id"),
+    Column("level", String(8), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("environment_id", String(64), ForeignKey("environments.id", ondelete="CASCADE")),
+    Column("path", String(200), nullable=False),
+    Index(None, "token_id"),
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    Column("token_id", String(64), ForeignKey("tokens.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("request", LargeBinary, nullable=False),  # digest of method, path and body
+    Column("status", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index(None, "expires_at"),
+)
