@@ -47,7 +47,7 @@ def utc(moment: datetime) -> datetime:
 
 def duration(text: object, field: str) -> timedelta:
     """`90s`, `15m`, `12h`, `30d`, `1h30m`, or a plain number of seconds. Raises Invalid naming `field`."""
-    if isinstance(text, int) and not isinstance(text, bool) and text < 1e9:
+    if isinstance(text, int) and not isinstance(text, bool) and 0 <= text < 1e9:
         text = str(text)
     match = _DURATION.fullmatch(f"{text}s" if text.isdecimal() else text) if isinstance(text, str) else None
     if not match:

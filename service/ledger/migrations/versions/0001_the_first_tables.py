@@ -5,7 +5,7 @@ from alembic import op
 
 from service.ledger.tables import NAME, Moment
 
-revision = '0001'
+revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -13,243 +13,272 @@ depends_on = None
 
 def upgrade() -> None:
     """To this revision."""
-    op.create_table('batches',
-    sa.Column('first', sa.BigInteger(), autoincrement=False, nullable=False),
-    sa.Column('events', sa.Integer(), nullable=False),
-    sa.Column('body', sa.Text(), nullable=False),
-    sa.Column('persons', sa.Text(), nullable=False),
-    sa.Column('hash', sa.LargeBinary(), nullable=False),
-    sa.PrimaryKeyConstraint('first', name='pk_batches')
+    op.create_table(
+        "batches",
+        sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("events", sa.Integer(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("persons", sa.Text(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("first", name="pk_batches"),
     )
-    op.create_table('data_keys',
-    sa.Column('environment_id', sa.String(length=64), nullable=False),
-    sa.Column('number', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('wrapped', sa.LargeBinary(), nullable=False),
-    sa.Column('wrapper', sa.Text(), nullable=False),
-    sa.Column('created_at', Moment(), nullable=False),
-    sa.PrimaryKeyConstraint('environment_id', 'number', name='pk_data_keys')
+    op.create_table(
+        "data_keys",
+        sa.Column("environment_id", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.Column("wrapper", sa.Text(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("environment_id", "number", name="pk_data_keys"),
     )
-    op.create_table('entries',
-    sa.Column('seq', sa.BigInteger(), autoincrement=False, nullable=False),
-    sa.Column('at', Moment(), nullable=False),
-    sa.Column('actor', sa.String(length=64), nullable=False),
-    sa.Column('name', sa.Text(), nullable=False),
-    sa.Column('action', sa.String(length=64), nullable=False),
-    sa.Column('outcome', sa.String(length=16), nullable=False),
-    sa.Column('environment', sa.String(length=200), nullable=False),
-    sa.Column('resource', sa.Text(), nullable=False),
-    sa.PrimaryKeyConstraint('seq', name='pk_entries')
+    op.create_table(
+        "entries",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", Moment(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("environment", sa.String(length=200), nullable=False),
+        sa.Column("resource", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="pk_entries"),
     )
-    with op.batch_alter_table('entries', schema=None) as batch_op:
-        batch_op.create_index(batch_'ix_entries_action_seq', ['action', 'seq'], unique=False)
-        batch_op.create_index(batch_'ix_entries_actor_seq', ['actor', 'seq'], unique=False)
-        batch_op.create_index(batch_'ix_entries_at', ['at'], unique=False)
-        batch_op.create_index(batch_'ix_entries_resource_seq', ['resource', 'seq'], unique=False)
+    with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.create_index("ix_entries_action_seq", ["action", "seq"], unique=False)
+        batch_op.create_index("ix_entries_actor_seq", ["actor", "seq"], unique=False)
+        batch_op.create_index("ix_entries_at", ["at"], unique=False)
+        batch_op.create_index("ix_entries_resource_seq", ["resource", "seq"], unique=False)
 
-    op.create_table('environments',
-    sa.Column('id', sa.String(length=64), nullable=False),
-    sa.Column('name', NAME, nullable=False),
-    sa.Column('stores', sa.JSON(), nullable=False),
-    sa.Column('allowlist', sa.JSON(), nullable=False),
-    sa.Column('revision', sa.Integer(), nullable=False),
-    sa.Column('created_at', Moment(), nullable=False),
-    sa.Column('updated_at', Moment(), nullable=False),
-    sa.PrimaryKeyConstraint('id', name='pk_environments'),
-    sa.UniqueConstraint('name', name='uq_environments_name')
+    op.create_table(
+        "environments",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("stores", sa.JSON(), nullable=False),
+        sa.Column("allowlist", sa.JSON(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_environments"),
+        sa.UniqueConstraint("name", name="uq_environments_name"),
     )
-    op.create_table('head',
-    sa.Column('id', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('epoch', sa.BigInteger(), nullable=False),
-    sa.Column('seq', sa.BigInteger(), nullable=False),
-    sa.Column('hash', sa.LargeBinary(), nullable=False),
-    sa.Column('indexed', sa.BigInteger(), nullable=False),
-    sa.PrimaryKeyConstraint('id', name='pk_head')
+    op.create_table(
+        "head",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("indexed", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_head"),
     )
-    op.create_table('tokens',
-    sa.Column('id', sa.String(length=64), nullable=False),
-    sa.Column('name', NAME, nullable=False),
-    sa.Column('hash', sa.LargeBinary(), nullable=False),
-    sa.Column('allowlist', sa.JSON(), nullable=False),
-    sa.Column('created_at', Moment(), nullable=False),
-    sa.Column('created_by', sa.Text(), nullable=False),
-    sa.Column('expires_at', Moment(), nullable=True),
-    sa.PrimaryKeyConstraint('id', name='pk_tokens'),
-    sa.UniqueConstraint('name', name='uq_tokens_name')
+    op.create_table(
+        "tokens",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("allowlist", sa.JSON(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("expires_at", Moment(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_tokens"),
+        sa.UniqueConstraint("name", name="uq_tokens_name"),
     )
-    op.create_table('connections',
-    sa.Column('id', sa.String(length=64), nullable=False),
-    sa.Column('environment_id', sa.String(length=64), nullable=False),
-    sa.Column('name', NAME, nullable=False),
-    sa.Column('definition', sa.JSON(), nullable=False),
-    sa.Column('administered_by', sa.String(length=64), nullable=True),
-    sa.Column('policy', sa.JSON(), nullable=True),
-    sa.Column('health', sa.JSON(), nullable=False),
-    sa.Column('generation', sa.Integer(), nullable=False),
-    sa.Column('revision', sa.Integer(), nullable=False),
-    sa.Column('next_due_at', Moment(), nullable=True),
-    sa.Column('updated_at', Moment(), nullable=False),
-    sa.ForeignKeyConstraint(['administered_by'], ['connections.id'], name='fk_connections_administered_by'),
-    sa.ForeignKeyConstraint(['environment_id'], ['environments.id'], name='fk_connections_environment_id', ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name='pk_connections'),
-    sa.UniqueConstraint('environment_id', 'name', name='uq_connections_environment_id_name')
+    op.create_table(
+        "connections",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("environment_id", sa.String(length=64), nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("definition", sa.JSON(), nullable=False),
+        sa.Column("administered_by", sa.String(length=64), nullable=True),
+        sa.Column("policy", sa.JSON(), nullable=True),
+        sa.Column("health", sa.JSON(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("next_due_at", Moment(), nullable=True),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(["administered_by"], ["connections.id"], name="fk_connections_administered_by"),
+        sa.ForeignKeyConstraint(
+            ["environment_id"], ["environments.id"], name="fk_connections_environment_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_connections"),
+        sa.UniqueConstraint("environment_id", "name", name="uq_connections_environment_id_name"),
     )
-    with op.batch_alter_table('connections', schema=None) as batch_op:
-        batch_op.create_index(batch_'ix_connections_next_due_at', ['next_due_at'], unique=False)
+    with op.batch_alter_table("connections", schema=None) as batch_op:
+        batch_op.create_index("ix_connections_next_due_at", ["next_due_at"], unique=False)
 
-    op.create_table('grants',
-    sa.Column('id', sa.String(length=64), nullable=False),
-    sa.Column('token_id', sa.String(length=64), nullable=False),
-    sa.Column('level', sa.String(length=8), nullable=False),
-    sa.Column('kind', sa.String(length=16), nullable=False),
-    sa.Column('environment_id', sa.String(length=64), nullable=True),
-    sa.Column('path', sa.String(length=200), nullable=False),
-    sa.ForeignKeyConstraint(['environment_id'], ['environments.id'], name='fk_grants_environment_id', ondelete='CASCADE'),
-    sa.ForeignKeyConstraint(['token_id'], ['tokens.id'], name='fk_grants_token_id', ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name='pk_grants')
+    op.create_table(
+        "grants",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("token_id", sa.String(length=64), nullable=False),
+        sa.Column("level", sa.String(length=8), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("environment_id", sa.String(length=64), nullable=True),
+        sa.Column("path", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["environment_id"], ["environments.id"], name="fk_grants_environment_id", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["token_id"], ["tokens.id"], name="fk_grants_token_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_grants"),
     )
-    with op.batch_alter_table('grants', schema=None) as batch_op:
-        batch_op.create_index(batch_'ix_grants_token_id', ['token_id'], unique=False)
+    with op.batch_alter_table("grants", schema=None) as batch_op:
+        batch_op.create_index("ix_grants_token_id", ["token_id"], unique=False)
 
-    op.create_table('replies',
-    sa.Column('token_id', sa.String(length=64), nullable=False),
-    sa.Column('key', sa.String(length=200), nullable=False),
-    sa.Column('request', sa.LargeBinary(), nullable=False),
-    sa.Column('status', sa.Integer(), nullable=False),
-    sa.Column('sealed', sa.LargeBinary(), nullable=False),
-    sa.Column('expires_at', Moment(), nullable=False),
-    sa.ForeignKeyConstraint(['token_id'], ['tokens.id'], name='fk_replies_token_id', ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('token_id', 'key', name='pk_replies')
+    op.create_table(
+        "replies",
+        sa.Column("token_id", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("request", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(["token_id"], ["tokens.id"], name="fk_replies_token_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("token_id", "key", name="pk_replies"),
     )
-    with op.batch_alter_table('replies', schema=None) as batch_op:
-        batch_op.create_index(batch_'ix_replies_expires_at', ['expires_at'], unique=False)
+    with op.batch_alter_table("replies", schema=None) as batch_op:
+        batch_op.create_index("ix_replies_expires_at", ["expires_at"], unique=False)
 
-    op.create_table('variables',
-    sa.Column('id', sa.String(length=64), nullable=False),
-    sa.Column('environment_id', sa.String(length=64), nullable=False),
-    sa.Column('name', NAME, nullable=False),
-    sa.Column('secret', sa.Boolean(), nullable=False),
-    sa.Column('live', sa.Integer(), nullable=True),
-    sa.Column('newest', sa.Integer(), nullable=False),
-    sa.Column('revision', sa.Integer(), nullable=False),
-    sa.Column('updated_at', Moment(), nullable=False),
-    sa.ForeignKeyConstraint(['environment_id'], ['environments.id'], name='fk_variables_environment_id', ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name='pk_variables'),
-    sa.UniqueConstraint('environment_id', 'name', name='uq_variables_environment_id_name')
+    op.create_table(
+        "variables",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("environment_id", sa.String(length=64), nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("secret", sa.Boolean(), nullable=False),
+        sa.Column("live", sa.Integer(), nullable=True),
+        sa.Column("newest", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["environment_id"], ["environments.id"], name="fk_variables_environment_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_variables"),
+        sa.UniqueConstraint("environment_id", "name", name="uq_variables_environment_id_name"),
     )
-    op.create_table('logins',
-    sa.Column('id', sa.String(length=64), nullable=False),
-    sa.Column('connection_id', sa.String(length=64), nullable=False),
-    sa.Column('username', sa.Text(), nullable=False),
-    sa.ForeignKeyConstraint(['connection_id'], ['connections.id'], name='fk_logins_connection_id', ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name='pk_logins'),
-    sa.UniqueConstraint('connection_id', 'username', name='uq_logins_connection_id_username')
+    op.create_table(
+        "logins",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("connection_id", sa.String(length=64), nullable=False),
+        sa.Column("username", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["connection_id"], ["connections.id"], name="fk_logins_connection_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_logins"),
+        sa.UniqueConstraint("connection_id", "username", name="uq_logins_connection_id_username"),
     )
-    op.create_table('rotations',
-    sa.Column('id', sa.String(length=64), nullable=False),
-    sa.Column('connection_id', sa.String(length=64), nullable=False),
-    sa.Column('strategy', sa.String(length=16), nullable=False),
-    sa.Column('stage', sa.String(length=16), nullable=False),
-    sa.Column('stuck_in', sa.String(length=16), nullable=True),
-    sa.Column('requested_by', sa.Text(), nullable=False),
-    sa.Column('note', sa.Text(), nullable=False),
-    sa.Column('reason', sa.Text(), nullable=False),
-    sa.Column('emergency', sa.Boolean(), nullable=False),
-    sa.Column('candidate_id', sa.String(length=64), nullable=True),
-    sa.Column('former_id', sa.String(length=64), nullable=True),
-    sa.Column('parking_id', sa.String(length=64), nullable=True),
-    sa.Column('generation', sa.Integer(), nullable=True),
-    sa.Column('not_before', Moment(), nullable=True),
-    sa.Column('wake_at', Moment(), nullable=False),
-    sa.Column('attempts', sa.Integer(), nullable=False),
-    sa.Column('fence', sa.BigInteger(), nullable=False),
-    sa.Column('holder', sa.String(length=64), nullable=True),
-    sa.Column('lease_until', Moment(), nullable=True),
-    sa.Column('created_at', Moment(), nullable=False),
-    sa.Column('updated_at', Moment(), nullable=False),
-    sa.Column('ended_at', Moment(), nullable=True),
-    sa.Column('open_key', sa.String(length=64), nullable=False),
-    sa.ForeignKeyConstraint(['connection_id'], ['connections.id'], name='fk_rotations_connection_id', ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name='pk_rotations'),
-    sa.UniqueConstraint('open_key', name='uq_rotations_open_key')
+    op.create_table(
+        "rotations",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("connection_id", sa.String(length=64), nullable=False),
+        sa.Column("strategy", sa.String(length=16), nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column("stuck_in", sa.String(length=16), nullable=True),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("emergency", sa.Boolean(), nullable=False),
+        sa.Column("candidate_id", sa.String(length=64), nullable=True),
+        sa.Column("former_id", sa.String(length=64), nullable=True),
+        sa.Column("parking_id", sa.String(length=64), nullable=True),
+        sa.Column("generation", sa.Integer(), nullable=True),
+        sa.Column("not_before", Moment(), nullable=True),
+        sa.Column("wake_at", Moment(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.String(length=64), nullable=True),
+        sa.Column("lease_until", Moment(), nullable=True),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.Column("ended_at", Moment(), nullable=True),
+        sa.Column("open_key", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["connection_id"], ["connections.id"], name="fk_rotations_connection_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_rotations"),
+        sa.UniqueConstraint("open_key", name="uq_rotations_open_key"),
     )
-    with op.batch_alter_table('rotations', schema=None) as batch_op:
-        batch_op.create_index(batch_'ix_rotations_connection_id_created_at', ['connection_id', 'created_at'], unique=False)
-        batch_op.create_index(batch_'ix_rotations_ended_at_wake_at', ['ended_at', 'wake_at'], unique=False)
+    with op.batch_alter_table("rotations", schema=None) as batch_op:
+        batch_op.create_index("ix_rotations_connection_id_created_at", ["connection_id", "created_at"], unique=False)
+        batch_op.create_index("ix_rotations_ended_at_wake_at", ["ended_at", "wake_at"], unique=False)
 
-    op.create_table('versions',
-    sa.Column('variable_id', sa.String(length=64), nullable=False),
-    sa.Column('number', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('kind', sa.String(length=16), nullable=False),
-    sa.Column('state', sa.String(length=16), nullable=False),
-    sa.Column('sealed', sa.LargeBinary(), nullable=True),
-    sa.Column('created_at', Moment(), nullable=False),
-    sa.Column('created_by', sa.Text(), nullable=False),
-    sa.ForeignKeyConstraint(['variable_id'], ['variables.id'], name='fk_versions_variable_id', ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('variable_id', 'number', name='pk_versions')
+    op.create_table(
+        "versions",
+        sa.Column("variable_id", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["variable_id"], ["variables.id"], name="fk_versions_variable_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("variable_id", "number", name="pk_versions"),
     )
-    op.create_table('credentials',
-    sa.Column('id', sa.String(length=64), nullable=False),
-    sa.Column('connection_id', sa.String(length=64), nullable=False),
-    sa.Column('login_id', sa.String(length=64), nullable=False),
-    sa.Column('state', sa.String(length=16), nullable=False),
-    sa.Column('sealed', sa.LargeBinary(), nullable=True),
-    sa.Column('valid_from', Moment(), nullable=True),
-    sa.Column('good_until', Moment(), nullable=True),
-    sa.Column('created_at', Moment(), nullable=False),
-    sa.ForeignKeyConstraint(['connection_id'], ['connections.id'], name='fk_credentials_connection_id', ondelete='CASCADE'),
-    sa.ForeignKeyConstraint(['login_id'], ['logins.id'], name='fk_credentials_login_id', ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name='pk_credentials')
+    op.create_table(
+        "credentials",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("connection_id", sa.String(length=64), nullable=False),
+        sa.Column("login_id", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("valid_from", Moment(), nullable=True),
+        sa.Column("good_until", Moment(), nullable=True),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["connection_id"], ["connections.id"], name="fk_credentials_connection_id", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["login_id"], ["logins.id"], name="fk_credentials_login_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_credentials"),
     )
-    with op.batch_alter_table('credentials', schema=None) as batch_op:
-        batch_op.create_index(batch_'ix_credentials_connection_id_state', ['connection_id', 'state'], unique=False)
+    with op.batch_alter_table("credentials", schema=None) as batch_op:
+        batch_op.create_index("ix_credentials_connection_id_state", ["connection_id", "state"], unique=False)
 
-    op.create_table('rotation_steps',
-    sa.Column('rotation_id', sa.String(length=64), nullable=False),
-    sa.Column('number', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('stage', sa.String(length=16), nullable=False),
-    sa.Column('at', Moment(), nullable=False),
-    sa.Column('sentence', sa.Text(), nullable=False),
-    sa.ForeignKeyConstraint(['rotation_id'], ['rotations.id'], name='fk_rotation_steps_rotation_id', ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('rotation_id', 'number', name='pk_rotation_steps')
+    op.create_table(
+        "rotation_steps",
+        sa.Column("rotation_id", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column("at", Moment(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["rotation_id"], ["rotations.id"], name="fk_rotation_steps_rotation_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("rotation_id", "number", name="pk_rotation_steps"),
     )
 
 
 def downgrade() -> None:
     """Back to the one before."""
-    op.drop_table('rotation_steps')
-    with op.batch_alter_table('credentials', schema=None) as batch_op:
-        batch_op.drop_index(batch_'ix_credentials_connection_id_state')
+    op.drop_table("rotation_steps")
+    with op.batch_alter_table("credentials", schema=None) as batch_op:
+        batch_op.drop_index("ix_credentials_connection_id_state")
 
-    op.drop_table('credentials')
-    op.drop_table('versions')
-    with op.batch_alter_table('rotations', schema=None) as batch_op:
-        batch_op.drop_index(batch_'ix_rotations_ended_at_wake_at')
-        batch_op.drop_index(batch_'ix_rotations_connection_id_created_at')
+    op.drop_table("credentials")
+    op.drop_table("versions")
+    with op.batch_alter_table("rotations", schema=None) as batch_op:
+        batch_op.drop_index("ix_rotations_ended_at_wake_at")
+        batch_op.drop_index("ix_rotations_connection_id_created_at")
 
-    op.drop_table('rotations')
-    op.drop_table('logins')
-    op.drop_table('variables')
-    with op.batch_alter_table('replies', schema=None) as batch_op:
-        batch_op.drop_index(batch_'ix_replies_expires_at')
+    op.drop_table("rotations")
+    op.drop_table("logins")
+    op.drop_table("variables")
+    with op.batch_alter_table("replies", schema=None) as batch_op:
+        batch_op.drop_index("ix_replies_expires_at")
 
-    op.drop_table('replies')
-    with op.batch_alter_table('grants', schema=None) as batch_op:
-        batch_op.drop_index(batch_'ix_grants_token_id')
+    op.drop_table("replies")
+    with op.batch_alter_table("grants", schema=None) as batch_op:
+        batch_op.drop_index("ix_grants_token_id")
 
-    op.drop_table('grants')
-    with op.batch_alter_table('connections', schema=None) as batch_op:
-        batch_op.drop_index(batch_'ix_connections_next_due_at')
+    op.drop_table("grants")
+    with op.batch_alter_table("connections", schema=None) as batch_op:
+        batch_op.drop_index("ix_connections_next_due_at")
 
-    op.drop_table('connections')
-    op.drop_table('tokens')
-    op.drop_table('head')
-    op.drop_table('environments')
-    with op.batch_alter_table('entries', schema=None) as batch_op:
-        batch_op.drop_index(batch_'ix_entries_resource_seq')
-        batch_op.drop_index(batch_'ix_entries_at')
-        batch_op.drop_index(batch_'ix_entries_actor_seq')
-        batch_op.drop_index(batch_'ix_entries_action_seq')
+    op.drop_table("connections")
+    op.drop_table("tokens")
+    op.drop_table("head")
+    op.drop_table("environments")
+    with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.drop_index("ix_entries_resource_seq")
+        batch_op.drop_index("ix_entries_at")
+        batch_op.drop_index("ix_entries_actor_seq")
+        batch_op.drop_index("ix_entries_action_seq")
 
-    op.drop_table('entries')
-    op.drop_table('data_keys')
-    op.drop_table('batches')
+    op.drop_table("entries")
+    op.drop_table("data_keys")
+    op.drop_table("batches")
