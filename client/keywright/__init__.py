@@ -1,0 +1,46 @@
+"""Keywright for applications: fetch values and credentials, and keep them fresh.
+
+from keywright import Client
+
+client = Client()                       # KEYWRIGHT_ADDR, KEYWRIGHT_TOKEN, KEYWRIGHT_ENVIRONMENT
+client.value("shop/db/HOST")
+client.credential("shop/db").best.url   # cheap: ask before every login
+"""
+
+from keywright.client import Client, Value
+from keywright.credential import Credential, Endpoint, Entry, Tls
+from keywright.errors import (
+    Absent,
+    Conflict,
+    Forbidden,
+    Invalid,
+    KeywrightError,
+    Outdated,
+    StoreFailed,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unexpected,
+    Unreachable,
+)
+
+__all__ = [
+    "Absent",
+    "Client",
+    "Conflict",
+    "Credential",
+    "Endpoint",
+    "Entry",
+    "Forbidden",
+    "Invalid",
+    "KeywrightError",
+    "Outdated",
+    "StoreFailed",
+    "Tls",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "Unexpected",
+    "Unreachable",
+    "Value",
+]

@@ -1,0 +1,37 @@
+"""The command `keywright`: one module for each noun, put together here."""
+
+from collections.abc import Callable
+
+import typer
+
+from keywright.commands import listing, login, process, rotation, value
+from keywright.commands.endings import EPILOG
+from keywright.commands.shape import Command
+
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "login": login.run,
+    "get": value.get,
+    "list": listing.run,
+    "set": value.set_,
+    "rotate": rotation.rotate,
+    "rotations": rotation.rotations,
+    "rotation": rotation.rotation,
+    "run": process.run,
+}
+
+
+def build() -> typer.Typer:
+    """The application. Pretty exceptions are off: they would print local variables, passwords among them."""
+    app = typer.Typer(
+        name="keywright",
+        help="Fetch values and credentials from Keywright, and turn passwords.",
+        epilog=EPILOG,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    for name, command in _COMMANDS.items():
+        # What follows the program's name belongs to the program, `--` or not.
+        settings = {"allow_interspersed_args": False} if name == "run" else {}
+        app.command(name, cls=Command, epilog=EPILOG, context_settings=settings)(command)
+    return app

@@ -1,0 +1,37 @@
+"""What every command takes, and what it makes of that: one server, asked as one caller."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from keywright.client import Client
+from keywright.discovery import Discovered, discover
+from keywright.door import Door
+
+Environment = Annotated[str | None, typer.Option("--env", "-e", metavar="NAME", help="The environment.")]
+Address = Annotated[str | None, typer.Option("--addr", metavar="URL", help="The server, as https://host:port.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer, and tell errors, in JSON.")]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server, and an environment on it."""
+
+    found: Discovered
+    door: Door
+
+    def within(self, path: str) -> str:
+        """`path` inside the environment. Raises Invalid when none was named."""
+        return f"/environments/{self.found.named_environment()}{path}"
+
+
+def place(address: str | None, environment: str | None) -> Place:
+    """Where a command goes. Raises Unauthenticated or Invalid when that cannot be found out."""
+    found = discover(address, environment=environment)
+    return Place(found, Door(found.address, found.token, ca=found.ca))
+
+
+def client(address: str | None, environment: str | None) -> Client:
+    """The library's client, for commands that only fetch. Raises as `place`."""
+    return Client(address, environment=environment)
