@@ -13,8 +13,12 @@ LARGEST = 64 * 1024
 
 
 def checked(text: str, reference: Reference) -> Secret:
-    """`text` as a value. Raises StoreMalformed if it is over the limit."""
-    if len(text.encode()) > LARGEST:
+    """`text` as a value. Raises StoreMalformed if it is over the limit, or cannot be written as UTF-8."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair: from JSON, or standing for a byte that did not decode
+        raise StoreMalformed("is not valid UTF-8", **where(reference)) from None
+    if size > LARGEST:
         raise StoreMalformed(f"is larger than {LARGEST} bytes, the most that a value may have", **where(reference))
     return Secret(text)
 
@@ -28,7 +32,7 @@ def parsed(text: Secret, reference: Reference) -> dict[str, Any]:
     """The JSON object that is stored. Raises StoreMalformed if it is none."""
     try:
         held = json.loads(text.reveal())
-    except ValueError:
+    except (ValueError, RecursionError):
         held = None
     if not isinstance(held, dict):
         raise StoreMalformed("is not a JSON object, so its keys cannot be replaced", **where(reference))
@@ -65,5 +69,5 @@ def holds(text: Secret, changes: Mapping[str, Secret], reference: Reference) -> 
             select(reading, Reference(reference.store, reference.location, key)) == value
             for key, value in changes.items()
         )
-    except StoreError:
+    except (StoreError, UnicodeEncodeError):
         return False
