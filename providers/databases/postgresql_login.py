@@ -1,0 +1,212 @@
+"""Logging in to PostgreSQL: exactly where, how and as whom it was asked, with a reason by code when it fails.
+
+What a failed login tells is its SQLSTATE (PostgreSQL manual, appendix A), never its text, which follows
+the server's language. libpq keeps the code of a failed *connection* to itself, so it is asked to write
+nothing but the code: `PQsetErrorVerbosity(…, PQERRORS_SQLSTATE)` (manual, 34.11) turns every error of the
+server into `FATAL:  28P01`. psycopg does not offer that function; it is called in the very library that
+psycopg loaded, on the connection that psycopg made. An error without a code is libpq's own: no connection,
+no TLS, no answer.
+
+Nothing ambient gets in: every keyword that libpq knows is written out, so that neither PG* variables nor
+the files in ~/.postgresql and ~/.pgpass decide anything.
+"""
+
+import ctypes
+import hashlib
+import re
+import select
+import shutil
+import ssl
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import pq
+from psycopg.abc import PQGen
+from psycopg.conninfo import make_conninfo
+from psycopg.waiting import Ready, Wait
+
+from service.core.connection import Access, Endpoint, Tls, TlsMode
+
+T = TypeVar("T")
+
+_SQLSTATE_ONLY = 3  # PQERRORS_SQLSTATE in libpq-fe.h
+_CODE = re.compile(r":  ([0-9A-Z]{5})\s*$")
+_NOTHING = "/dev/null/nothing"
+"""A path at which there can be no file: libpq treats it as absent, and does not look in the home directory."""
+_OWNED = re.compile(
+    "^(host|hostaddr|port|user|password|dbname|passfile|service|servicefile|application_name|connect_timeout"
+    "|client_encoding|target_session_attrs|load_balance_hosts|replication|requirepeer|keepalives.*|ssl.*|gss.*|krb.*"
+    "|scram_.*|oauth_.*)$"
+)
+"""Keywords that follow from the target, or that only make sense for an application; never taken from `options`."""
+_NEUTRAL = {
+    "application_name": "keywright",
+    "channel_binding": "prefer",
+    "client_encoding": "UTF8",
+    "gssdelegation": "0",
+    "gssencmode": "disable",
+    "keepalives": "1",
+    "keepalives_count": "3",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "krbsrvname": "postgres",
+    "load_balance_hosts": "disable",
+    "max_protocol_version": "3.0",
+    "min_protocol_version": "3.0",
+    "passfile": _NOTHING,
+    "sslcert": _NOTHING,
+    "sslcertmode": "disable",
+    "sslcompression": "0",
+    "sslcrl": _NOTHING,
+    "sslkey": _NOTHING,
+    "sslnegotiation": "postgres",
+    "sslsni": "1",
+    "ssl_min_protocol_version": "TLSv1.2",
+    "target_session_attrs": "any",
+    "tcp_user_timeout": "10000",
+}
+"""What libpq is told where neither the target nor its options say anything; other keywords are told "nothing"."""
+_ROOTS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+
+class LoginFailed(Exception):
+    """There is no connection. `sqlstate` is the server's code, or None when it was not the server who refused."""
+
+    def __init__(self, sqlstate: str | None, reason: str) -> None:
+        super().__init__(reason)
+        self.sqlstate = sqlstate
+        self.reason = reason
+
+
+class Bounded(psycopg.Connection[tuple[Any, ...]]):
+    """A connection on which no wait lasts longer than `patience` seconds, even if the server stands still."""
+
+    patience = 10.0
+
+    def wait(self, gen: PQGen[T], interval: float = 0.0, timeout: float | None = None) -> T:  # noqa: ARG002
+        """Run one exchange with the server to its end. Raises OperationalError, and closes, when it takes too long."""
+        deadline = time.monotonic() + (self.patience if timeout is None else timeout)
+        try:
+            wanted = next(gen)
+            while ready := _ready(self.pgconn.socket, wanted, deadline):
+                wanted = gen.send(ready)
+        except StopIteration as done:
+            answer: T = done.value
+            return answer
+        self.pgconn.finish()
+        raise psycopg.OperationalError(f"no answer within {self.patience:g} s")
+
+
+class Certificates:
+    """The files that libpq wants its certificate authorities in; they live as long as this object."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    def path(self, tls: Tls) -> str:
+        """A file with the target's authorities, or the system's. Raises LoginFailed when the system has none."""
+        if tls.mode not in (TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA):
+            return _NOTHING  # a file here would make libpq verify what nobody asked it to verify
+        if tls.ca is None:
+            # psycopg's own OpenSSL looks in the folders of the machine that built it.
+            found = [p for p in (ssl.get_default_verify_paths().cafile, *_ROOTS) if p and Path(p).is_file()]
+            if not found:
+                raise LoginFailed(None, "this system has no file of certificate authorities; give the connection a ca")
+            return found[0]
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="keywright-ca-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        file = self._folder / f"{hashlib.sha256(tls.ca.encode()).hexdigest()}.pem"
+        if not file.exists():
+            fresh = Path(tempfile.mkstemp(dir=self._folder)[1])  # mode 0600
+            fresh.write_text(tls.ca)
+            fresh.replace(file)
+        return str(file)
+
+
+def conninfo(access: Access, endpoint: Endpoint, certificates: Certificates) -> str:
+    """libpq's connection string for one endpoint (manual, 34.1.2), with every keyword written out."""
+    target, account = access.target, access.account
+    defaults = pq.Conninfo.get_defaults()
+    known = {option.keyword.decode() for option in defaults}
+    # Empty means unset to libpq, and yet set: the environment is not asked. A service has no such value.
+    words = {option.keyword.decode(): "" for option in defaults if option.envvar and option.keyword != b"service"}
+    words |= {keyword: value for keyword, value in _NEUTRAL.items() if keyword in known}
+    if target.tls.mode not in (TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA):
+        words["require_auth"] = "!password"  # whoever answers must not be able to ask for the clear text
+    for name, value in target.options.items():
+        if name in known and not _OWNED.match(name):
+            words[name] = str(int(value) if isinstance(value, bool) else value)
+    words |= {
+        "host": endpoint.host,
+        "port": str(endpoint.port),
+        "dbname": target.database,
+        "user": account.username,
+        "password": account.password.reveal(),
+        "sslmode": target.tls.mode.value,
+        "sslrootcert": certificates.path(target.tls),
+    }
+    return make_conninfo("", **words)
+
+
+def connect(access: Access, endpoint: Endpoint, certificates: Certificates, *, seconds: float) -> Bounded:
+    """Log in within that many seconds. Raises LoginFailed."""
+    account = access.account
+    if "\0" in account.username + account.password.reveal() + access.target.database:
+        raise LoginFailed("22021", "PostgreSQL takes no NUL character in a username, password or database name")
+    deadline = time.monotonic() + seconds
+    pgconn = pq.PGconn.connect_start(conninfo(access, endpoint, certificates).encode())
+    _set_error_verbosity(pgconn.pgconn_ptr, _SQLSTATE_ONLY)  # type: ignore[attr-defined]
+    while pgconn.status != pq.ConnStatus.BAD:
+        match pgconn.connect_poll():
+            case pq.PollingStatus.OK:
+                pgconn.nonblocking = 1
+                connection = Bounded(pgconn)
+                connection.prepare_threshold = None
+                return connection
+            case pq.PollingStatus.READING:
+                wanted = Wait.R
+            case pq.PollingStatus.WRITING:
+                wanted = Wait.W
+            case _:
+                break
+        if not _ready(pgconn.socket, wanted, deadline):
+            pgconn.finish()
+            raise LoginFailed(None, f"no answer from {endpoint} within {seconds:g} s")
+    text = pgconn.get_error_message()
+    pgconn.finish()
+    if code := _CODE.search(text):
+        raise LoginFailed(code[1], f"{endpoint} answered with SQLSTATE {code[1]}")
+    raise LoginFailed(None, " ".join(text.split()))
+
+
+def _ready(descriptor: int, wanted: Wait, deadline: float) -> Ready | None:
+    """Wait for the socket; None when the time is up."""
+    waiter = select.poll()  # not select(), which ends at 1024 descriptors
+    waiter.register(descriptor, (select.POLLIN if wanted & Wait.R else 0) | (select.POLLOUT if wanted & Wait.W else 0))
+    found = waiter.poll(max(0.0, deadline - time.monotonic()) * 1000)
+    if not found:
+        return None
+    event = found[0][1]
+    if event & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
+        return Ready(int(wanted))  # libpq finds out what happened
+    return Ready((Ready.R if event & select.POLLIN else 0) | (Ready.W if event & select.POLLOUT else 0))
+
+
+def _libpq_function() -> Callable[[int, int], int]:
+    module = sys.modules[pq.PGconn.__module__]
+    # A handle of psycopg's extension finds the symbols of the libpq that it is linked with (dlsym(3)).
+    library = module.impl.pq if hasattr(module, "impl") else ctypes.CDLL(str(module.__file__))
+    function = library.PQsetErrorVerbosity
+    function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_int], ctypes.c_int
+    made: Callable[[int, int], int] = function
+    return made
+
+
+_set_error_verbosity = _libpq_function()

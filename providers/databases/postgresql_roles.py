@@ -1,0 +1,212 @@
+"""Roles of PostgreSQL as the catalog shows them, and the statements that change them; each is built here once.
+
+Statements are made by `psycopg.sql`: identifiers and literals are quoted by the driver, and the same objects
+are sent by `join` and printed by `explain`.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import Connection
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+Verifier = Literal | SQL
+"""A literal to send, or a placeholder for a person to read."""
+SettingKey = tuple[str | None, str]
+"""A database, or None for all of them, and the name of the setting."""
+
+LISTS = {
+    "local_preload_libraries",
+    "oauth_validator_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+}
+"""Settings whose stored value is a list of quoted names (`variable_is_guc_list_quote` in PostgreSQL's dumputils.c)."""
+_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,"]*))\s*(?:,|$)')
+
+
+@dataclass(frozen=True)
+class Administrator:
+    """Who the administration login is on the server."""
+
+    name: str
+    superuser: bool
+    creates_roles: bool
+    version: int
+    """As `server_version_num`: 150004, 180001."""
+
+    @property
+    def needs_admin_option(self) -> bool:
+        """From version 16 on, CREATEROLE reaches only roles that one has ADMIN OPTION on."""
+        return self.version >= 160000 and not self.superuser
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role, and what the administration login has to do with it."""
+
+    name: str
+    login: bool = False
+    superuser: bool = False
+    limit: int = -1
+    until: str | None = None
+    expired: bool = False
+    administered: bool = True
+    """Has the administration login ADMIN OPTION on it?"""
+    member: bool = False
+    """Is the administration login a member of it?"""
+    settings: Mapping[SettingKey, str] = field(default_factory=dict)
+
+
+def administrator(connection: Connection[Any]) -> Administrator:
+    """Who is connected."""
+    row = connection.execute(
+        "SELECT rolname, rolsuper, rolcreaterole, current_setting('server_version_num')::int"
+        " FROM pg_catalog.pg_roles WHERE rolname = current_user"
+    ).fetchone()
+    assert row is not None  # noqa: S101  # the catalog holds whoever is asking
+    return Administrator(*row)
+
+
+def role(connection: Connection[Any], name: str) -> Role | None:
+    """The role of that name, if there is one."""
+    row = connection.execute(
+        "SELECT oid, rolcanlogin, rolsuper, rolconnlimit, rolvaliduntil::text, coalesce(rolvaliduntil <= now(), false),"
+        " pg_catalog.pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'), pg_catalog.pg_has_role(oid, 'MEMBER')"
+        " FROM pg_catalog.pg_roles WHERE rolname = %s",
+        (name,),
+    ).fetchone()
+    if row is None:
+        return None
+    oid, login, superuser, limit, until, expired, administered, member = row
+    stored = connection.execute(
+        "SELECT d.datname, c.entry FROM pg_catalog.pg_db_role_setting s"
+        " LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase CROSS JOIN unnest(s.setconfig) c(entry)"
+        " WHERE s.setrole = %s ORDER BY d.datname NULLS FIRST, c.entry",
+        (oid,),
+    )
+    settings: dict[SettingKey, str] = {}
+    for database, entry in stored:
+        setting, _, value = entry.partition("=")
+        settings[database, setting] = value
+    return Role(name, login, superuser, limit, until, expired, administered, member, settings)
+
+
+def missing(who: Administrator, found: Role | None, name: str) -> tuple[str, ...]:
+    """What keeps the administration login from changing `name`, each with what a DBA can do about it."""
+    if found is None:
+        return (f"The role {name} does not exist.",)
+    if found.superuser and not who.superuser:
+        return (f"{name} is a superuser, and only a superuser may change it; {who.name} is none.",)
+    sentences = [] if who.creates_roles or who.superuser else [needs_createrole(who)]
+    if who.needs_admin_option and not found.administered:
+        grant = SQL("GRANT {} TO {} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+        statement = grant.format(Identifier(name), Identifier(who.name)).as_string()
+        sentences.append(f"{who.name} lacks ADMIN OPTION on {name}; run: {statement};")
+    return tuple(sentences)
+
+
+def needs_createrole(who: Administrator) -> str:
+    """The sentence for an administration login that may not change roles at all."""
+    return (
+        f"{who.name} lacks CREATEROLE; run: {SQL('ALTER ROLE {} CREATEROLE').format(Identifier(who.name)).as_string()};"
+    )
+
+
+def joined(connection: Connection[Any], shared: str, username: str) -> bool:
+    """Is `username` a direct member of `shared`, in a way that lets it act as that role?"""
+    options = connection.execute(
+        "SELECT to_jsonb(m) FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.roleid"
+        " JOIN pg_catalog.pg_roles u ON u.oid = m.member WHERE r.rolname = %s AND u.rolname = %s",
+        (shared, username),
+    )
+    # Before 16 there are no such columns, and every membership inherits and may SET ROLE.
+    return any(entry.get("inherit_option", True) and entry.get("set_option", True) for (entry,) in options)
+
+
+def lock(username: str) -> tuple[str, tuple[int]]:
+    """The statement, and its parameter, that lets only one transaction at a time change `username`."""
+    digest = hashlib.sha256(f"keywright:{username}".encode()).digest()
+    return "SELECT pg_catalog.pg_advisory_xact_lock(%s)", (int.from_bytes(digest[:8], "big", signed=True),)
+
+
+def change_password(username: str, verifier: Verifier) -> Composed:
+    """Sets the password."""
+    return SQL("ALTER ROLE {} PASSWORD {}").format(Identifier(username), verifier)
+
+
+def join(
+    who: Administrator, shared: Role | str, login: Role | str, verifier: Verifier, *, is_joined: bool
+) -> list[Composed]:
+    """What makes `login` act as `shared`; a string instead of a Role names one that has yet to be created."""
+    statements: list[Composed] = []
+    if isinstance(shared, str):
+        statements.append(SQL("CREATE ROLE {} NOLOGIN").format(Identifier(shared)))
+        shared = Role(shared)
+    name = login if isinstance(login, str) else login.name
+    shape = SQL("CONNECTION LIMIT {} VALID UNTIL {} PASSWORD {}").format(
+        Literal(shared.limit), Literal(shared.until or "infinity"), verifier
+    )
+    names = {"role": Identifier(shared.name), "login": Identifier(name), "shape": shape}
+    if isinstance(login, str):
+        statements.append(SQL("CREATE ROLE {login} LOGIN INHERIT IN ROLE {role} {shape}").format(**names))
+        present: Mapping[SettingKey, str] = {}
+    else:
+        statements.append(SQL("ALTER ROLE {login} LOGIN INHERIT {shape}").format(**names))
+        if not is_joined:
+            options = SQL(" WITH INHERIT TRUE, SET TRUE") if who.version >= 160000 else SQL("")
+            statements.append(SQL("GRANT {role} TO {login}{options}").format(**names, options=options))
+        present = login.settings
+    # A shared role that itself acts as another one hands that on.
+    wanted = {(None, "role"): shared.name} | dict(shared.settings)
+    changes = [_set(name, key, value) for key, value in wanted.items() if present.get(key) != value]
+    if changes and who.version < 160000 and not who.superuser and not shared.member:
+        # Before 16, SET role is refused to whoever may not SET ROLE itself; for the transaction's length it may.
+        ends = {"role": Identifier(shared.name), "who": Identifier(who.name)}
+        changes = [
+            SQL("GRANT {role} TO {who}").format(**ends),
+            *changes,
+            SQL("REVOKE {role} FROM {who}").format(**ends),
+        ]
+    statements += changes
+    statements += [_reset(name, key) for key in present if key not in wanted]
+    return statements
+
+
+def retire(shared: str) -> Composed:
+    """Ends direct logins as the shared role; for a person to run once nobody uses it any more."""
+    return SQL("ALTER ROLE {} NOLOGIN").format(Identifier(shared))
+
+
+def _scope(username: str, key: SettingKey) -> Composed:
+    database = key[0]
+    inside = SQL("") if database is None else SQL(" IN DATABASE {}").format(Identifier(database))
+    return SQL("ALTER ROLE {}{}").format(Identifier(username), inside)
+
+
+def _set(username: str, key: SettingKey, value: str) -> Composed:
+    setting = key[1]
+    values = SQL(", ").join(Literal(v) for v in (_split(value) if setting in LISTS else [value]))
+    # A custom setting has a dot in its name, `app.tenant`, which is part of the name and not to be quoted away.
+    return SQL("{} SET {} TO {}").format(_scope(username, key), Identifier(*setting.split(".")), values)
+
+
+def _reset(username: str, key: SettingKey) -> Composed:
+    return SQL("{} RESET {}").format(_scope(username, key), Identifier(*key[1].split(".")))
+
+
+def _split(value: str) -> list[str]:
+    """The names in a stored list: `"$user", public` is `$user` and `public`."""
+    if not value:
+        return [""]
+    names, at = [], 0
+    while at < len(value) and (found := _NAME.match(value, at)):
+        names.append(found[1].replace('""', '"') if found[1] is not None else found[2].strip())
+        at = found.end()
+    return names
