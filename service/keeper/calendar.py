@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -74,8 +74,9 @@ class CronCalendar:
         """Raises Invalid, naming the field, if the schedule never runs or its period is too short.
 
         The period must be longer than the drain minimum, so that no credential is replaced twice within
-        it. For cron that is the shortest time between two runs, jitter at its worst, among the next 400
-        and around each change of the clocks in the next year.
+        it. For cron that is the shortest time between two scheduled moments, less the jitter, among the
+        next 400 and the 400 about each change of the clocks in the next year. A run that a window, a
+        blackout or a failure put off may still come closer to the next one: there the rotation waits.
         """
         kind = "every" if schedule.every else "cron"
         now = utc(now)
@@ -183,8 +184,8 @@ def _scheduled(schedule: Schedule, after: datetime) -> Iterator[datetime]:
 def _occurrences(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
     """In order, from a little before `after`; several local times of one gap come as one instant each."""
     start = _wall(after, zone)
-    if _wall(after - _LONGEST_TURN, zone) != start - _LONGEST_TURN:
-        start -= _LONGEST_TURN  # the clock was just set: times that it shows a second time may yet come
+    if _wall(after + _LONGEST_TURN, zone) != start + _LONGEST_TURN:
+        start -= _LONGEST_TURN  # the clock is about to be set: times up to now may come a second time
     locals_ = _cron(expression, start)
     hourly = len(locals_.hours) == 24
     waiting: list[datetime] = []  # second times, until the local clock is past them
@@ -202,32 +203,17 @@ def _occurrences(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[d
 
 
 def _shortest(schedule: Schedule, now: datetime) -> timedelta | None:
-    """The shortest time from one run to the next, the first as late and the second as early as jitter allows."""
+    """The shortest time between two scheduled moments, the first as late and the second as early as can be."""
     zone = _zone(schedule)
     today = _wall(now, zone).date()
     turns = (turn for n in range(400) for turn in _turns(today + n * _DAY, zone))
-    spans = [(now, now + HORIZON), *((turn - 2 * _DAY, turn + 2 * _DAY) for turn in turns if turn > now)]
-    gaps: list[timedelta] = []
-    for start, end in spans:
-        earlier: datetime | None = None
-        for base in islice(_bases(schedule, start), OCCURRENCES):
-            if earlier is not None:
-                gaps.append(max(base - earlier - _room(schedule, earlier), timedelta(0)))
-            if base > end:
-                break
-            earlier = base
-    return min(gaps, default=None)
+    starts = [now, *(turn - 2 * _DAY for turn in turns if turn > now + 2 * _DAY)]
+    series = (islice(_scheduled(schedule, start), OCCURRENCES) for start in starts)
+    gaps = [later - earlier for moments in series for earlier, later in pairwise(moments)]
+    return max(min(gaps) - schedule.jitter, timedelta(0)) if gaps else None
 
 
 # Windows and blackouts.
-
-
-def _bases(schedule: Schedule, after: datetime) -> Iterator[datetime]:
-    """The moments of runs without jitter, each counted from the one before."""
-    base = _base(schedule, after)
-    while base is not None:
-        yield base
-        base = _base(schedule, base)
 
 
 def _base(schedule: Schedule, after: datetime) -> datetime | None:
