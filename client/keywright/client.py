@@ -62,7 +62,7 @@ class Client:
     def value(self, name: str) -> Value:
         """The resolved value of one variable, now."""
         body = self._door.get(f"/environments/{self.environment}/values/{naming.path(name)}").body
-        return _value(body)[1]
+        return pair(body)[1]
 
     def values(self, names: Iterable[str] | None = None, *, folder: str | None = None) -> dict[str, Value]:
         """The resolved values of the variables named, or of all in a folder ("" for the whole environment)."""
@@ -71,10 +71,7 @@ class Client:
         queries = [{"folder": folder_query(folder)}] if names is None else batches(names)
         found: dict[str, Value] = {}
         for query in queries:
-            body = self._door.get(f"/environments/{self.environment}/values", query).body
-            if not isinstance(body, dict) or not isinstance(body.get("values"), list):
-                raise Unexpected(f"{self.address} answered with values that are none: is this Keywright's address?")
-            found.update(_value(entry) for entry in body["values"])
+            found.update(pairs(self._door.get(f"/environments/{self.environment}/values", query).body))
         return found
 
     def credential(self, connection: str, *, fresh: bool = False) -> Credential:
@@ -114,7 +111,15 @@ def batches(names: Iterable[str]) -> Iterator[dict[str, str]]:
         yield {"names": ",".join(batch)}
 
 
-def _value(entry: object) -> tuple[str, Value]:
+def pairs(body: object) -> list[tuple[str, Value]]:
+    """Names and values from an answer with several. Raises Unexpected, quoting nothing, when it is not one."""
+    if not isinstance(body, dict) or not isinstance(body.get("values"), list):
+        raise Unexpected("the server's values have not the form that this client knows: update one of them")
+    return [pair(entry) for entry in body["values"]]
+
+
+def pair(entry: object) -> tuple[str, Value]:
+    """A name and its value from the answer with one. Raises as `pairs`."""
     if isinstance(entry, dict):
         name, value = entry.get("name"), entry.get("value")
         if isinstance(name, str) and isinstance(value, str | dict):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -83,6 +84,14 @@ class Door:
     def __repr__(self) -> str:
         return f"Door({self.address!r})"
 
+    def __enter__(self) -> "Door":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the connections."""
         if self._opened is not None and self._opened[0] == os.getpid():
@@ -108,9 +117,10 @@ class Door:
         seen: set[str] = set()
         while True:
             body = self.get(path, asked).body
-            if not isinstance(body, dict) or not isinstance(body.get("items"), list):
+            entries = body.get("items") if isinstance(body, dict) else None
+            if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
                 raise self._unexpected("a list that is none")
-            yield from body["items"]
+            yield from entries
             cursor = body.get("next")
             if not cursor:
                 return

@@ -152,4 +152,4 @@ def _follow(place: options.Place, rotation: dict[str, Any], timeout: float, quie
 def _rotation(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict) or not isinstance(body.get("id"), str) or not isinstance(body.get("stage"), str):
         raise Unexpected("the server's rotation has not the form that this client knows: update one of them")
-    return body | {"steps": body.get("steps") or []}
+    return body | {"steps": [step for step in body.get("steps") or () if isinstance(step, dict)]}

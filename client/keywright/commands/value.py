@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from keywright import names
-from keywright.client import folder_query
+from keywright.client import folder_query, pair, pairs
 from keywright.commands import options, screen
 from keywright.errors import Invalid, Unexpected
 
@@ -31,21 +31,18 @@ def get(
     place = options.place(address, environment)
     if name is not None:
         body = place.door.get(place.within(f"/values/{names.path(name)}")).body
-        if not isinstance(body, dict) or not isinstance(body.get("value"), str | dict):
-            raise Unexpected(f"{place.found.address} answered with a value that is none: is this Keywright's address?")
-        screen.dump(body) if as_json else screen.value(body["value"])
+        _, content = pair(body)
+        screen.dump(body) if as_json else screen.value(content)
         return
     path = place.within("/values")
     body = place.door.get(path, {"folder": folder_query(folder)}).body
-    if not isinstance(body, dict) or not isinstance(body.get("values"), list):
-        raise Unexpected(f"{place.found.address} answered with values that are none: is this Keywright's address?")
+    entries = pairs(body)
     if as_json:
         screen.dump(body)
         return
-    for entry in body["values"]:
-        content = entry["value"]
+    for variable, content in entries:
         plain = isinstance(content, str) and content.isprintable()
-        screen.say(f"{entry['name']}={content if plain else json.dumps(content)}")
+        screen.say(f"{variable}={content if plain else json.dumps(content)}")
 
 
 def set_(
