@@ -79,11 +79,8 @@ def jitter(longest: timedelta, randomness: Randomness) -> timedelta:
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of local time on some weekdays, its end not included.
-
-    `days` are ISO weekdays, 1 for Monday to 7 for Sunday, on which it *starts*; an end at or before the
-    start is on the next day.
-    """
+    """Local time on ISO weekdays (1 is Monday), its end not included; one that ends at or before its
+    start ends on the next day."""
 
     days: tuple[int, ...]
     start: time
@@ -160,13 +157,16 @@ class Schedule:
 
     def permits(self, local: datetime) -> bool:
         """Is a time on the schedule's local clock inside a window (if there are any) and in no blackout?"""
-        if any(blackout.covers(local.date()) for blackout in self.blackouts):
-            return False
-        return not self.windows or any(window.covers(local) for window in self.windows)
+        is_open = not self.windows or any(window.covers(local) for window in self.windows)
+        return is_open and not self._blacked_out(local.date())
+
+    def _blacked_out(self, day: date) -> bool:
+        return any(blackout.covers(day) for blackout in self.blackouts)
 
     def edges(self, day: date) -> list[datetime]:
         """The local times of a date at which `permits` may change."""
-        times = {time(0)} | {w.start for w in self.windows} | {w.end for w in self.windows}
+        windows = () if self._blacked_out(day) else self.windows
+        times = {time(0)} | {w.start for w in windows} | {w.end for w in windows}
         return sorted(datetime.combine(day, at) for at in times)
 
     def as_data(self) -> dict[str, Any]:
