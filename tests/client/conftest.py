@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.command import Command
 from tests.client.server import Server, serve
 
 
@@ -23,3 +24,8 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def keywright(server: Server, tmp_path: Path) -> Command:
+    return Command(server, tmp_path / "config")

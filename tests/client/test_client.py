@@ -123,6 +123,7 @@ def test_threads_share_one_question(server: Server) -> None:
     assert server.count("GET", SHOP) == 1
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: a fork beside threads
 def test_a_forked_child_has_connections_and_locks_of_its_own(server: Server) -> None:
     server.credentials["shop/db"] = ('"7"', credential())
     asking, go_on = threading.Event(), threading.Event()
