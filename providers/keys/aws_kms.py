@@ -6,7 +6,8 @@ and writes into CloudTrail, is {"keywright": base64 of the context}: ids, no nam
     answer                                                           error
     NotFound, Disabled, pending deletion, AccessDenied, no
     credentials or bad ones: no key for Keywright's identity         KeyMissing
-    InvalidCiphertext (another key, another context), IncorrectKey   KeyWrong
+    InvalidCiphertext (another context, damage), IncorrectKey, and
+    AccessDenied for a ciphertext while the key itself can be used   KeyWrong
     throttled, 5xx, DependencyTimeout, no answer                     KeyUnreachable
 
 Calls: https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html and API_Decrypt.html.
@@ -21,6 +22,7 @@ from service.core.errors import KeyMissing, KeyUnreachable, KeyWrong
 from service.core.sealed import KEY_BYTES, Context
 
 _WRONG = {"InvalidCiphertextException", "IncorrectKeyException"}
+_DENIED = "AccessDeniedException"  # also the answer to a ciphertext of a key that this account cannot see
 
 
 class AwsKmsKey:
@@ -49,13 +51,34 @@ class AwsKmsKey:
     def unwrap(self, wrapped: bytes, context: Context) -> bytes:
         """See KeyWrapper."""
         with self._faults():
-            answer = self._session.call(
-                "decrypt", KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext=_bound(context)
-            )
-        data_key = bytes(answer["Plaintext"])
+            try:
+                data_key = self._decrypted(wrapped, context)
+            except AwsRefused as fault:
+                if fault.code == _DENIED and self._usable(context):
+                    raise self._wrong(fault) from None
+                raise
         if len(data_key) != KEY_BYTES:
             raise KeyWrong(f"{self.name} opened something that is no data key: the ledger was damaged or altered")
         return data_key
+
+    def _decrypted(self, wrapped: bytes, context: Context) -> bytes:
+        answer = self._session.call(
+            "decrypt", KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext=_bound(context)
+        )
+        return bytes(answer["Plaintext"])
+
+    def _usable(self, context: Context) -> bool:
+        """Does the key open what it has just wrapped? Then a denial was about the ciphertext: some other key's."""
+        nothing = bytes(KEY_BYTES)
+        try:
+            return self._decrypted(self.wrap(nothing, context), context) == nothing
+        except (AwsRefused, KeyMissing):
+            return False
+
+    def _wrong(self, fault: AwsRefused) -> KeyWrong:
+        return KeyWrong(
+            f"{self.name} does not open this ledger's data keys ({fault.code}): name the key that wrapped them"
+        )
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -67,9 +90,7 @@ class AwsKmsKey:
             raise KeyUnreachable(f"{self.name}: {fault}") from None
         except AwsRefused as fault:
             if fault.code in _WRONG:
-                raise KeyWrong(
-                    f"{self.name} does not open this ledger's data keys ({fault.code}): name the key that wrapped them"
-                ) from None
+                raise self._wrong(fault) from None
             raise KeyMissing(
                 f"{self.name} is not for Keywright to use: {fault}. Check that the key is enabled, the credentials, "
                 "and that policy allows kms:Encrypt and kms:Decrypt"

@@ -104,8 +104,8 @@ class TransitKey:
             raise KeyMissing(f"{self.name} does not exist at {self._session.address}: check mount and name") from None
         except VaultRefused as fault:
             raise KeyMissing(
-                f"{self.name} is not for Keywright to use: {fault}. Give its role a policy with read on keys/{self._key} "
-                f"and update on encrypt/{self._key} and decrypt/{self._key}"
+                f"{self.name} is not for Keywright to use: {fault}. Give its role a policy with read on "
+                f"keys/{self._key} and update on encrypt/{self._key} and decrypt/{self._key}"
             ) from None
         except VaultUnreachable as fault:
             raise KeyUnreachable(f"{self.name}: {fault}") from None

@@ -55,7 +55,8 @@ class OpenBao:
         """Call the server as root, or with `token`. Raises requests.HTTPError."""
         headers = {"X-Vault-Token": (token or self.root_token).reveal()}
         answer = requests.request(method, f"{self.address}/v1/{path}", json=body, headers=headers, timeout=10)
-        answer.raise_for_status()
+        if not answer.ok:
+            raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text}", response=answer)
         return answer.json() if answer.content else {}
 
     def policy(self, name: str, rules: dict[str, list[str]]) -> str:
@@ -77,6 +78,12 @@ class OpenBao:
         self.api("POST", f"auth/approle/role/{name}", {"token_policies": policies, **options})
         role_id = self.api("GET", f"auth/approle/role/{name}/role-id")["data"]["role_id"]
         return role_id, Secret(self.api("POST", f"auth/approle/role/{name}/secret-id")["data"]["secret_id"])
+
+    def living(self, role: str) -> list[dict[str, Any]]:
+        """What the server knows of the tokens that logins as this AppRole role got, as `lookup` tells it."""
+        accessors = self.api("LIST", "auth/token/accessors")["data"]["keys"]
+        found = [self.api("POST", "auth/token/lookup-accessor", {"accessor": a})["data"] for a in accessors]
+        return [token for token in found if (token.get("meta") or {}).get("role_name") == role]
 
     def seal(self) -> None:
         """Seal it: every call answers 503 until `unseal`."""
