@@ -71,10 +71,6 @@ class Grant:
                 return thing.kind is Kind.CONNECTION and thing.path == self.path
 
 
-VARIABLE = Kind.FOLDER
-"""A variable has no grants of its own: it is judged as what lies in its folder."""
-
-
 @dataclass(frozen=True)
 class Thing:
     """What an operation is about: an environment, something in it, or (with no environment) the installation."""

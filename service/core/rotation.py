@@ -95,6 +95,7 @@ class Step(Enum):
     PUBLISH = auto()
     DRAIN = auto()
     RETIRE = auto()
+    UNDO = auto()
     NOTHING = auto()
 
 
@@ -127,6 +128,8 @@ class Rotation:
     fence: int
     generation: int | None
     emergency: bool
+    undo: bool
+    """Somebody asked to abandon it: whatever the candidate did in the target is taken back first."""
     stuck_in: Stage | None
     created_at: datetime
     updated_at: datetime
@@ -136,6 +139,8 @@ class Rotation:
 def next_step(rotation: Rotation, now: datetime) -> Step:
     """What a rotation needs now."""
     waiting = rotation.not_before is not None and now < rotation.not_before and not rotation.emergency
+    if rotation.undo and rotation.stage in UNPUBLISHED:
+        return Step.UNDO
     match rotation.stage:
         case Stage.PLANNED:
             return Step.STAGE

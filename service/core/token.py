@@ -33,10 +33,6 @@ class Token:
     created_by: str
     expires_at: datetime | None
 
-    def matches(self, secret: str) -> bool:
-        """In constant time."""
-        return hmac.compare_digest(self.hash, hashed(secret))
-
 
 def make(randomness: Randomness) -> tuple[str, Secret, bytes]:
     """A new token: its id, the whole text that is shown once, and the hash to store."""
@@ -54,3 +50,8 @@ def split(text: str) -> tuple[str, str] | None:
 def hashed(secret: str) -> bytes:
     """What is stored of a token's secret."""
     return hashlib.sha256(secret.encode()).digest()
+
+
+def matches(stored: bytes, secret: str) -> bool:
+    """Is `stored` the hash of `secret`? In constant time."""
+    return hmac.compare_digest(stored, hashed(secret))

@@ -58,7 +58,7 @@ class Door:
                 result = act(tx)
                 tx.events.append(self._event(caller, deed, tx, Outcome.ALLOWED))
         except KeywrightError as refusal:
-            self._refused(caller, deed, refusal)
+            self.refuse(caller, deed, refusal)
             raise
         self.changed()
         return result
@@ -77,7 +77,19 @@ class Door:
                 tx.events.append(self._event(caller, deed, tx, Outcome.ALLOWED))
             return result
         except KeywrightError as refusal:
-            self._refused(caller, deed, refusal)
+            self.refuse(caller, deed, refusal)
+            raise
+
+    def poll(self, caller: Caller, deed: Deed, evaluate: Callable[[Transaction], T]) -> T:
+        """Evaluate like a fetch, but append nothing: the answer tells no more than whether something changed.
+
+        Refusals are recorded all the same.
+        """
+        try:
+            with self.ledger.read() as tx:
+                return evaluate(tx)
+        except KeywrightError as refusal:
+            self.refuse(caller, deed, refusal)
             raise
 
     def look(self, evaluate: Callable[[Transaction], T]) -> T:
@@ -90,7 +102,8 @@ class Door:
         for listener in self._heard:
             listener()
 
-    def _refused(self, caller: Caller, deed: Deed, refusal: KeywrightError) -> None:
+    def refuse(self, caller: Caller, deed: Deed, refusal: KeywrightError) -> None:
+        """Record that the deed was refused, or failed outside. Raises Unrecorded if that cannot be recorded."""
         if isinstance(refusal, Unavailable):
             return  # the ledger did not take part: there is nothing to record it in
         outcome = Outcome.FAILED if isinstance(refusal, _OUTSIDE) else Outcome.REFUSED

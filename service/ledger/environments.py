@@ -31,6 +31,12 @@ def find(tx: Transaction, name: str) -> Environment | None:
     return _environment(row) if row else None
 
 
+def get(tx: Transaction, environment_id: str) -> Environment | None:
+    """By id."""
+    row = tx.sql.execute(select(environments).where(environments.c.id == environment_id)).one_or_none()
+    return _environment(row) if row else None
+
+
 def every(tx: Transaction, after: str = "", limit: int = 1000) -> list[Environment]:
     """By name, beginning behind `after`."""
     query = select(environments).where(environments.c.name > after).order_by(environments.c.name).limit(limit)

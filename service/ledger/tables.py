@@ -214,6 +214,7 @@ rotations = Table(
     Column("note", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("emergency", Boolean, nullable=False),
+    Column("undo", Boolean, nullable=False),
     Column("candidate_id", String(64)),
     Column("former_id", String(64)),
     Column("parking_id", String(64)),

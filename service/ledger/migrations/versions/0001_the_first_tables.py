@@ -174,6 +174,7 @@ def upgrade() -> None:
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("emergency", sa.Boolean(), nullable=False),
+        sa.Column("undo", sa.Boolean(), nullable=False),
         sa.Column("candidate_id", sa.String(length=64), nullable=True),
         sa.Column("former_id", sa.String(length=64), nullable=True),
         sa.Column("parking_id", sa.String(length=64), nullable=True),

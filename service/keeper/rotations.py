@@ -1,0 +1,251 @@
+"""Rotations as people and the clock see them: asked for, watched, retried, abandoned, reverted, planned."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from service.core import names
+from service.core.access import Caller, Kind, Level, Thing, require
+from service.core.errors import Absent, Conflict, KeywrightError
+from service.core.rotation import GRACE, UNPUBLISHED, CredentialState, Rotation, Stage, Strategy, require_move
+from service.core.schedule import Alert, Run, Wait
+from service.keeper import definitions
+from service.keeper.calendar import CronCalendar
+from service.keeper.credentials import connection_found
+from service.keeper.door import Deed, Door
+from service.keeper.walls import Walls
+from service.ledger import connections, rotations
+from service.ledger.connections import StoredConnection
+from service.ledger.ledger import Transaction
+from service.ledger.rotations import Claim, StoryLine
+
+
+@dataclass(frozen=True)
+class Story:
+    """A rotation with its history."""
+
+    rotation: Rotation
+    lines: tuple[StoryLine, ...]
+
+
+class Rotations:
+    """Operations on rotations; moving one on is `steps.py`, driven by the scheduler."""
+
+    def __init__(self, door: Door, walls: Walls, calendar: CronCalendar) -> None:
+        self._door = door
+        self._walls = walls
+        self._calendar = calendar
+
+    def ask(
+        self, caller: Caller, environment: str, name: str, note: str, *, emergency: bool = False
+    ) -> tuple[Story, bool]:
+        """Make a rotation due now; True beside it if it is new, False if an open one was joined.
+
+        Raises Invalid, Absent, Forbidden, Conflict.
+        """
+        names.path(name, "connection")
+
+        def act(tx: Transaction) -> tuple[Story, bool]:
+            wall = self._walls.enter(tx, caller, environment)
+            level = Level.OWN if emergency else Level.EDIT
+            stored = connection_found(tx, wall, caller, name, level)
+            if stored.policy is None:
+                raise Conflict(f"connection {name} has no rotation policy; put one under `rotation` first")
+            if open_one := rotations.open_one(tx, stored.id):
+                deed.detail["joined"] = open_one.id
+                return _story(tx, open_one), False
+            rotation = self._planned(tx, stored, caller.name, note, emergency=emergency)
+            deed.detail["rotation"] = rotation.id
+            return _story(tx, rotation), True
+
+        deed = Deed("rotation.ask", environment, name)
+        return self._door.change(caller, deed, act)
+
+    def listed(
+        self, caller: Caller, environment: str, name: str | None, stage: Stage | None, after: str, limit: int
+    ) -> list[Story]:
+        """Those of an environment or of one connection, the youngest first, without their histories."""
+        if name is not None:
+            names.path(name, "connection")
+
+        def evaluate(tx: Transaction) -> list[Story]:
+            wall = self._walls.enter(tx, caller, environment)
+            wanted = connection_found(tx, wall, caller, name, Level.USE).id if name is not None else None
+            seen: list[Rotation] = []
+            position = after
+            while len(seen) < limit:
+                page = rotations.listed(tx, wall.id, wanted, stage, position, limit)
+                seen += [r for r in page if caller.level(_thing(r))]
+                if len(page) < limit:
+                    break
+                position = page[-1].id
+            return [Story(r, ()) for r in seen[:limit]]
+
+        return self._door.fetch(caller, Deed("rotation.list", environment, name or ""), evaluate)
+
+    def get(self, caller: Caller, rotation_id: str) -> Story:
+        """One, with its history. Raises Absent."""
+        deed = Deed("rotation.get", resource=rotation_id)
+        return self._door.fetch(caller, deed, lambda tx: _story(tx, self._found(tx, caller, rotation_id, Level.USE)))
+
+    def peek(self, caller: Caller, rotation_id: str) -> Story:
+        """As `get`, for whoever waits for it: evaluated, not recorded again."""
+        deed = Deed("rotation.get", resource=rotation_id)
+        return self._door.poll(caller, deed, lambda tx: _story(tx, self._found(tx, caller, rotation_id, Level.USE)))
+
+    def retry(self, caller: Caller, rotation_id: str) -> Story:
+        """Go on now: with a stuck one where it stopped, with a waiting one without its delay.
+
+        Nothing is skipped by it: the next step looks before it acts, as always.
+        """
+
+        def act(tx: Transaction) -> Story:
+            rotation = self._found(tx, caller, rotation_id, Level.EDIT)
+            if rotation.ended_at:
+                raise Conflict(f"rotation {rotation_id} has ended ({rotation.stage.value})")
+            stage = rotation.stuck_in if rotation.stage is Stage.STUCK and rotation.stuck_in else rotation.stage
+            values = {"stage": stage.value, "stuck_in": None, "reason": "", "attempts": 0, "wake_at": tx.now}
+            rotations.seize(tx, rotation, **values)
+            rotations.tell(tx, rotation.id, stage, f"{caller.name} asked to try again")
+            return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
+
+        return self._door.change(caller, Deed("rotation.retry", resource=rotation_id), act)
+
+    def abandon(self, caller: Caller, rotation_id: str) -> Story:
+        """Ask that it be undone: the worker looks what is in force, puts the former password back if needed."""
+
+        def act(tx: Transaction) -> Story:
+            rotation = self._found(tx, caller, rotation_id, Level.EDIT)
+            stage = rotation.stuck_in if rotation.stage is Stage.STUCK and rotation.stuck_in else rotation.stage
+            if rotation.ended_at or stage not in UNPUBLISHED:
+                raise Conflict(
+                    f"rotation {rotation_id} is {rotation.stage.value}: only one that has not been published can be "
+                    "abandoned; while it drains it can be reverted"
+                )
+            values = {"stage": stage.value, "stuck_in": None, "undo": True, "attempts": 0, "wake_at": tx.now}
+            rotations.seize(tx, rotation, **values)
+            rotations.tell(tx, rotation.id, stage, f"{caller.name} asked to abandon it")
+            return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
+
+        return self._door.change(caller, Deed("rotation.abandon", resource=rotation_id), act)
+
+    def revert(self, caller: Caller, rotation_id: str) -> Story:
+        """While draining: the former credential becomes the live one again, generation + 1."""
+
+        def act(tx: Transaction) -> Story:
+            rotation = self._found(tx, caller, rotation_id, Level.EDIT)
+            if rotation.strategy is Strategy.SINGLE:
+                raise Conflict("under the strategy single the former password is dead already; rotate again instead")
+            if rotation.parking_id or rotation.former_id is None or rotation.candidate_id is None:
+                raise Conflict(f"rotation {rotation_id} is being retired already; rotate again instead")
+            require_move(rotation.stage, Stage.REVERTED)
+            stored = connections.get(tx, rotation.connection_id)
+            if stored is None:
+                raise Absent(f"rotation {rotation_id} does not exist")
+            policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
+            promised = tx.now + (policy.drain_minimum if policy else timedelta(0)) + GRACE
+            connections.mark(tx, rotation.former_id, CredentialState.LIVE, good_until=None)
+            connections.mark(tx, rotation.candidate_id, CredentialState.DRAINING, good_until=promised)
+            connections.replace(tx, replace(stored, generation=stored.generation + 1))
+            closing = rotations.closing(Stage.REVERTED, rotation.id, tx.now)
+            rotations.seize(tx, rotation, stage=Stage.REVERTED.value, generation=stored.generation + 1, **closing)
+            rotations.tell(tx, rotation.id, Stage.REVERTED, f"{caller.name} turned the pointer back")
+            return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
+
+        return self._door.change(caller, Deed("rotation.revert", resource=rotation_id), act)
+
+    def plan_due(self, caller: Caller, limit: int) -> int:
+        """Plan rotations for the connections that are due; how many were looked at."""
+        due = self._door.look(lambda tx: connections.due(tx, limit))
+        for stored in due:
+            deed = Deed("rotation.plan", stored.environment, stored.name)
+            try:
+                self._door.change(caller, deed, lambda tx, it=stored, deed=deed: self._plan(tx, it, deed))  # type: ignore[misc]
+            except Conflict as gone:
+                deed.detail["left"] = str(gone)
+        return len(due)
+
+    def _plan(self, tx: Transaction, seen: StoredConnection, deed: Deed) -> None:
+        stored = connections.get(tx, seen.id)
+        if stored is None or stored.next_due_at is None or stored.next_due_at > tx.now:
+            raise Conflict("another worker planned it")
+        policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
+        if policy is None or policy.schedule is None:
+            connections.replace(tx, replace(stored, next_due_at=None))
+            return
+        draw = self._door.randomness
+        decision = self._calendar.missed(policy.schedule, stored.next_due_at, tx.now, draw)
+        match decision:
+            case Wait(moment):
+                connections.replace(tx, replace(stored, next_due_at=moment))
+                deed.detail["waits_until"] = moment.isoformat()
+            case Alert(moment):
+                finding = f"the rotation due at {stored.next_due_at.isoformat()} was missed"
+                health = stored.health | {"rotation": finding}
+                connections.replace(tx, replace(stored, next_due_at=moment, health=health))
+                deed.detail["missed"] = stored.next_due_at.isoformat()
+            case Run():
+                after = self._calendar.next_due(policy.schedule, tx.now, draw)
+                stored = replace(stored, next_due_at=after)
+                connections.replace(tx, stored)
+                if open_one := rotations.open_one(tx, stored.id):
+                    deed.detail["joined"] = open_one.id
+                else:
+                    deed.detail["rotation"] = self._planned(tx, stored, "schedule", "", emergency=False).id
+
+    def _planned(
+        self, tx: Transaction, stored: StoredConnection, requested_by: str, note: str, *, emergency: bool
+    ) -> Rotation:
+        policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
+        assert policy is not None  # both callers looked  # noqa: S101
+        rotation_id = self._door.new_id()
+        rotations.add(
+            tx,
+            rotation_id,
+            stored.id,
+            strategy=policy.strategy.value,
+            requested_by=requested_by,
+            note=note,
+            emergency=emergency,
+        )
+        by = "it is due by its schedule" if requested_by == "schedule" else f"{requested_by} asked for it"
+        rotations.tell(tx, rotation_id, Stage.PLANNED, by + (f": {note}" if note else ""))
+        rotation = rotations.find(tx, rotation_id)
+        if rotation is None:
+            raise KeywrightError("the rotation that was just planned is not there")
+        return rotation
+
+    def _found(self, tx: Transaction, caller: Caller, rotation_id: str, level: Level) -> Rotation:
+        rotation = rotations.find(tx, rotation_id)
+        what = f"rotation {rotation_id[:64]}"
+        if rotation is None or caller.level(_thing(rotation)) is None or not self._walls.serves(rotation.environment):
+            raise Absent(f"{what} does not exist")
+        self._walls.enter(tx, caller, rotation.environment)
+        require(caller, level, _thing(rotation), what)
+        return rotation
+
+    # For the scheduler's workers.
+
+    def claim(self, holder: str, lease: timedelta, limit: int) -> list[Claim]:
+        """Take rotations that have something to do now and are not held."""
+        if not self._door.look(rotations.anything_to_claim):
+            return []
+        with self._door.ledger.work() as tx:
+            return rotations.claim(tx, holder, lease, limit)
+
+    def release(self, held: Claim) -> None:
+        """Let go of a rotation."""
+        with self._door.ledger.work() as tx:
+            rotations.release(tx, held)
+
+    def renew(self, held: Claim, lease: timedelta) -> bool:
+        """Hold on to it. False: it is another's by now."""
+        with self._door.ledger.work() as tx:
+            return rotations.renew(tx, held, lease)
+
+
+def _thing(rotation: Rotation) -> Thing:
+    return Thing(Kind.CONNECTION, rotation.environment_id, rotation.connection)
+
+
+def _story(tx: Transaction, rotation: Rotation) -> Story:
+    return Story(rotation, tuple(rotations.story(tx, rotation.id)))

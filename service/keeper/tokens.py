@@ -1,0 +1,225 @@
+"""Tokens and their grants: who a request comes from, and handing out more."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from service.core import names
+from service.core.access import EVERYTHING, Caller, Grant, Kind, Level, Thing, admitted, networks, require
+from service.core.errors import Absent, Conflict, Forbidden, Invalid, Unauthenticated
+from service.core.secret import Secret
+from service.core.token import Token, make, matches, split
+from service.keeper.door import Deed, Door
+from service.keeper.walls import Walls
+from service.ledger import environments, tokens
+from service.ledger.ledger import Transaction
+from service.ledger.tokens import HeldGrant
+
+SYSTEM = Caller("scheduler", "scheduler", "system", (Grant(Level.OWN, Kind.EVERYTHING),))
+"""Keywright itself, when it does what nobody asked for just now."""
+LONGEST_LIFE = timedelta(days=3650)
+_NOTHING = bytes(32)
+"""Compared with when there is no such token, so that unknown ids take the same time as wrong secrets."""
+
+
+@dataclass(frozen=True)
+class WantedGrant:
+    """A grant as it is asked for: environments by name."""
+
+    level: str
+    kind: str
+    environment: str | None
+    path: str
+
+
+@dataclass(frozen=True)
+class ShownGrant:
+    """A grant as it is shown."""
+
+    id: str
+    token_id: str
+    token: str
+    grant: Grant
+    environment: str | None
+
+
+class Tokens:
+    """Operations on tokens and grants, and the way from a token to its caller."""
+
+    def __init__(self, door: Door, walls: Walls) -> None:
+        self._door = door
+        self._walls = walls
+
+    def authenticate(self, presented: str, address: str, request_id: str) -> Caller:
+        """The caller that a presented token stands for.
+
+        Raises Unauthenticated, in the same words and after the same work for unknown, wrong, expired and
+        revoked ones; Forbidden for an address that is not on the token's allowlist.
+        """
+        parts = split(presented)
+        token_id, secret = parts or ("", "")
+        with self._door.ledger.read() as tx:
+            token = tokens.find(tx, token_id)
+            now = tx.now
+        right = matches(token.hash if token else _NOTHING, secret)
+        if token is None or not right or (token.expires_at and token.expires_at <= now):
+            raise Unauthenticated("the token is unknown, expired or revoked; a new one comes from POST /api/v1/tokens")
+        caller = Caller(token.id, token.name, "machine", token.grants, address, request_id)
+        if not admitted(address, token.allowlist):
+            refusal = Forbidden(f"this token may not be used from the address {address}")
+            self._door.refuse(caller, Deed("token.use", resource=token.name), refusal)
+            raise refusal
+        return caller
+
+    def first(self) -> Secret | None:
+        """The first owner's token, for a ledger that has none; None if it has. Shown once."""
+        token_id, text, hashed = make(self._door.randomness)
+
+        def act(tx: Transaction) -> bool:
+            if tokens.every(tx, "", 1):
+                return False
+            tokens.add(tx, Token(token_id, "owner", hashed, (), (), tx.now, "keywrightd", None))
+            tokens.add_grant(tx, self._door.new_id(), token_id, Grant(Level.OWN, Kind.EVERYTHING))
+            return True
+
+        if self._door.look(lambda tx: bool(tokens.every(tx, "", 1))):
+            return None
+        return text if self._door.change(SYSTEM, Deed("token.first", resource="owner"), act) else None
+
+    def listed(self, caller: Caller, after: str, limit: int) -> list[tuple[Token, list[ShownGrant]]]:
+        """All tokens, by name; never their secrets."""
+
+        def evaluate(tx: Transaction) -> list[tuple[Token, list[ShownGrant]]]:
+            require(caller, Level.OWN, EVERYTHING, "the list of tokens")
+            return [(t, self._shown(tx, t)) for t in tokens.every(tx, after, limit)]
+
+        return self._door.fetch(caller, Deed("token.list"), evaluate)
+
+    def add(
+        self,
+        caller: Caller,
+        name: str,
+        wanted: tuple[WantedGrant, ...],
+        expires_in: timedelta | None,
+        allowlist: tuple[str, ...],
+    ) -> tuple[Token, list[ShownGrant], Secret]:
+        """A new token with its text, which is shown only now. Nobody can grant more than they own.
+
+        Raises Invalid, Forbidden, Absent, Conflict.
+        """
+        names.segment(name)
+        allowed = networks(allowlist)
+        if expires_in is not None and expires_in > LONGEST_LIFE:
+            raise Invalid("expires_in: ten years are the most", field="expires_in")
+        token_id, text, hashed = make(self._door.randomness)
+
+        def act(tx: Transaction) -> Token:
+            if not wanted:
+                require(caller, Level.OWN, EVERYTHING, "a token without grants")
+            granted = [self._granted(tx, caller, g) for g in wanted]
+            if tokens.named(tx, name):
+                raise Conflict(f"a token named {name} exists already")
+            expires_at = tx.now + expires_in if expires_in else None
+            token = Token(token_id, name, hashed, (), allowed, tx.now, caller.name, expires_at)
+            tokens.add(tx, token)
+            for grant in granted:
+                tokens.add_grant(tx, self._door.new_id(), token_id, grant)
+            return token
+
+        token = self._door.change(caller, Deed("token.add", resource=name, detail={"grants": len(wanted)}), act)
+        return token, self._door.look(lambda tx: self._shown(tx, token)), text
+
+    def revoke(self, caller: Caller, token_id: str) -> None:
+        """The token is of no use from now on. A caller may revoke its own. Raises Absent, Forbidden."""
+
+        def act(tx: Transaction) -> None:
+            if caller.id != token_id:
+                require(caller, Level.OWN, EVERYTHING, f"token {token_id[:64]}")
+            token = tokens.find(tx, token_id)
+            if token is None:
+                raise Absent(f"token {token_id[:64]} does not exist")
+            deed.detail["name"] = token.name
+            tokens.remove(tx, token_id)
+
+        deed = Deed("token.revoke", resource=token_id)
+        self._door.change(caller, deed, act)
+
+    def grants(self, caller: Caller, after: str, limit: int) -> list[ShownGrant]:
+        """All grants that the caller could take away, by id."""
+
+        def evaluate(tx: Transaction) -> list[ShownGrant]:
+            held = tokens.every_grant(tx, after, 100_000)
+            mine = [h for h in held if caller.level(_thing(h.grant)) == Level.OWN]
+            return [self._named(tx, h) for h in mine[:limit]]
+
+        return self._door.fetch(caller, Deed("grant.list"), evaluate)
+
+    def grant(self, caller: Caller, token: str, wanted: WantedGrant) -> ShownGrant:
+        """One more grant for a token, by its name. Raises Invalid, Absent, Forbidden."""
+        names.segment(token, "token")
+        grant_id = self._door.new_id()
+
+        def act(tx: Transaction) -> ShownGrant:
+            granted = self._granted(tx, caller, wanted)
+            found = tokens.named(tx, token)
+            if found is None:
+                raise Absent(f"token {token} does not exist")
+            tokens.add_grant(tx, grant_id, found.id, granted)
+            return self._named(tx, HeldGrant(grant_id, found.id, found.name, granted))
+
+        deed = Deed("grant.add", wanted.environment or "", token, {"level": wanted.level, "path": wanted.path})
+        return self._door.change(caller, deed, act)
+
+    def ungrant(self, caller: Caller, grant_id: str) -> None:
+        """Take a grant away. Raises Absent, also where the caller does not own what it is on."""
+
+        def act(tx: Transaction) -> None:
+            held = tokens.find_grant(tx, grant_id)
+            if held is None or caller.level(_thing(held.grant)) != Level.OWN:
+                raise Absent(f"grant {grant_id[:64]} does not exist")
+            deed.detail["token"] = held.token
+            tokens.remove_grant(tx, grant_id)
+
+        deed = Deed("grant.remove", resource=grant_id)
+        self._door.change(caller, deed, act)
+
+    def me(self, caller: Caller) -> list[ShownGrant]:
+        """The caller's own grants, environments by name."""
+
+        def evaluate(tx: Transaction) -> list[ShownGrant]:
+            return [self._named(tx, HeldGrant("", caller.id, caller.name, g)) for g in caller.grants]
+
+        return self._door.fetch(caller, Deed("caller.get"), evaluate)
+
+    def _granted(self, tx: Transaction, caller: Caller, wanted: WantedGrant) -> Grant:
+        level = Level.of(wanted.level)
+        try:
+            kind = Kind(wanted.kind)
+        except ValueError:
+            raise Invalid(f"kind must be {' or '.join(Kind)}", field="kind") from None
+        if kind is Kind.EVERYTHING:
+            if wanted.environment or wanted.path:
+                raise Invalid("a grant on everything names no environment and no path", field="kind")
+            require(caller, Level.OWN, EVERYTHING, "the installation")
+            return Grant(level, kind)
+        if not wanted.environment:
+            raise Invalid("environment is needed", field="environment")
+        wall = self._walls.enter(tx, caller, wanted.environment)
+        path = names.path(wanted.path, "path") if kind is not Kind.ENVIRONMENT else ""
+        if kind is Kind.ENVIRONMENT and wanted.path:
+            raise Invalid("a grant on an environment has no path", field="path")
+        grant = Grant(level, kind, wall.id, path)
+        require(caller, Level.OWN, _thing(grant), f"environment {wanted.environment}")
+        return grant
+
+    def _shown(self, tx: Transaction, token: Token) -> list[ShownGrant]:
+        found = tokens.find(tx, token.id)
+        return [self._named(tx, HeldGrant("", token.id, token.name, g)) for g in (found.grants if found else ())]
+
+    @staticmethod
+    def _named(tx: Transaction, held: HeldGrant) -> ShownGrant:
+        environment = environments.get(tx, held.grant.environment_id) if held.grant.environment_id else None
+        return ShownGrant(held.id, held.token_id, held.token, held.grant, environment.name if environment else None)
+
+
+def _thing(grant: Grant) -> Thing:
+    return Thing(grant.kind, grant.environment_id, grant.path)

@@ -1,0 +1,233 @@
+"""Fetching values: what applications come for.
+
+evaluate  on one snapshot: which live versions the answer is made of, and whether the caller may use
+          every one of them; a reference that was not read yet ends the evaluation…
+read      …it is read from its store, outside of any transaction, and the evaluation begins again
+record    on the epoch of the snapshot that was evaluated
+answer    only then
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.core import names
+from service.core.access import Caller, Level
+from service.core.connection import Account, url
+from service.core.environment import Environment
+from service.core.errors import Absent, Conflict, Invalid, StoreRefused, TooLarge
+from service.core.reference import Reference, allowed, select
+from service.core.secret import Secret
+from service.core.variable import (
+    LONGEST_VALUE,
+    ConnectionPart,
+    Part,
+    Value,
+    ValueKind,
+    Variable,
+    VariablePart,
+    Version,
+    fill,
+    parse_template,
+)
+from service.keeper.credentials import Credentials, Set
+from service.keeper.door import Deed, Door
+from service.keeper.references import Readings, References, require_read
+from service.keeper.variables import Variables, found
+from service.keeper.walls import Walls, of_variable
+from service.ledger import variables
+from service.ledger.ledger import Transaction
+
+MOST = 500
+"""Values in one answer, at most."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """One value as it is answered. `age` is how many seconds ago an outside store was last asked."""
+
+    name: str
+    value: Secret | dict[str, object]
+    version: int
+    secret: bool
+    kind: ValueKind
+    age: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A value before anything is opened outside: its template's parts are planned too."""
+
+    variable: Variable
+    version: Version
+    content: Value
+    reference: Reference | None
+    parts: tuple[Part, ...]
+    inner: dict[str, "_Planned"]
+    sets: dict[str, Set]
+
+    def references(self) -> set[Reference]:
+        """All references that the answer needs."""
+        own = {self.reference} if self.reference else set()
+        from_sets = {ref for offered in self.sets.values() for ref in offered.references()}
+        return own.union(from_sets, *(plan.references() for plan in self.inner.values()))
+
+
+class Values:
+    """The fetch of values. `references` reads outside stores; `monotonic` is a clock for ages."""
+
+    def __init__(
+        self,
+        door: Door,
+        walls: Walls,
+        definitions: Variables,
+        credentials: Credentials,
+        references: References,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._door = door
+        self._walls = walls
+        self._definitions = definitions
+        self._credentials = credentials
+        self._references = references
+        self._monotonic = monotonic
+
+    def one(self, caller: Caller, environment: str, name: str) -> Fetched:
+        """One value. Raises Absent, Forbidden, Conflict (no live version), the store errors, SealBroken."""
+        names.path(name)
+        return self._fetch(caller, environment, name, lambda tx, wall: [found(tx, wall, caller, name, Level.USE)])[0]
+
+    def named(self, caller: Caller, environment: str, wanted: tuple[str, ...]) -> list[Fetched]:
+        """Several values by name; all or none. Raises as `one`."""
+        if len(wanted) > MOST:
+            raise TooLarge(f"names: {len(wanted)} were asked for; {MOST} are the most")
+        for name in wanted:
+            names.path(name, "names")
+        unique = tuple(dict.fromkeys(wanted))
+
+        def choose(tx: Transaction, wall: Environment) -> list[Variable]:
+            return [found(tx, wall, caller, name, Level.USE) for name in unique]
+
+        return self._fetch(caller, environment, ",".join(unique), choose)
+
+    def folder(self, caller: Caller, environment: str, folder: str) -> list[Fetched]:
+        """All values of a folder that the caller may use and that have a live version. Raises as `one`."""
+        if folder:
+            names.path(folder, "folder")
+
+        def choose(tx: Transaction, wall: Environment) -> list[Variable]:
+            rows = variables.listed(tx, wall.id, folder, "", MOST + 1)
+            if len(rows) > MOST:
+                raise TooLarge(f"folder: it holds more than {MOST} values; ask for its folders one by one")
+            return [v for v, _ in rows if v.live is not None and caller.level(of_variable(wall, v.name))]
+
+        return self._fetch(caller, environment, folder, choose)
+
+    def _fetch(
+        self,
+        caller: Caller,
+        environment: str,
+        resource: str,
+        choose: Callable[[Transaction, Environment], list[Variable]],
+    ) -> list[Fetched]:
+        deed = Deed("value.fetch", environment, resource)
+
+        def evaluate(tx: Transaction, readings: Readings) -> list[Fetched]:
+            wall = self._walls.enter(tx, caller, environment)
+            planned = [self._plan(tx, wall, caller, variable) for variable in choose(tx, wall)]
+            require_read(readings, set().union(*(p.references() for p in planned)))
+            deed.detail["versions"] = " ".join(f"{p.variable.name}:{p.version.number}" for p in planned)
+            return [self._opened(p, readings) for p in planned]
+
+        return self._references.fetch(self._door, caller, deed, evaluate)
+
+    def _plan(self, tx: Transaction, wall: Environment, caller: Caller, variable: Variable) -> _Planned:
+        if variable.live is None:
+            raise Conflict(
+                f"variable {variable.name} has no live version in {wall.name}; activate one or put a new one"
+            )
+        version = variables.version(tx, variable.id, variable.live)
+        assert version is not None  # the pointer only ever names a version that is there  # noqa: S101
+        content = self._definitions.opened(tx, wall, version)
+        reference: Reference | None = None
+        parts: tuple[Part, ...] = ()
+        inner: dict[str, _Planned] = {}
+        sets: dict[str, Set] = {}
+        if version.kind is ValueKind.REFERENCE:
+            reference = Reference.parse(str(content))
+            if not allowed(reference, wall.stores):
+                raise StoreRefused(
+                    f"environment {wall.name} does not let its references read this location any more",
+                    store=reference.store,
+                    reference=str(reference),
+                )
+        elif version.kind is ValueKind.TEMPLATE:
+            parts = parse_template(str(content))
+            for part in parts:
+                if isinstance(part, VariablePart) and part.name not in inner:
+                    used = self._part(tx, wall, caller, variable, part.name)
+                    inner[part.name] = self._plan(tx, wall, caller, used)
+                elif isinstance(part, ConnectionPart) and part.connection not in sets:
+                    sets[part.connection] = self._credentials.plan(tx, wall, caller, part.connection)
+        return _Planned(variable, version, content, reference, parts, inner, sets)
+
+    @staticmethod
+    def _part(tx: Transaction, wall: Environment, caller: Caller, whole: Variable, name: str) -> Variable:
+        try:
+            used = found(tx, wall, caller, name, Level.USE)
+        except Absent:
+            raise Conflict(
+                f"variable {whole.name} is composed of {name}, which does not exist or is not for this token"
+            ) from None
+        if used.secret and not whole.secret:
+            raise Conflict(f"variable {whole.name} is plain but composed of {name}, which is secret; declare it secret")
+        return used
+
+    def _opened(self, plan: _Planned, readings: Readings) -> Fetched:
+        variable, version = plan.variable, plan.version
+        value: Secret | dict[str, object]
+        age = 0.0
+        if plan.reference:
+            held = readings[plan.reference]
+            value, age = select(held.reading, plan.reference), self._monotonic() - held.at
+        elif version.kind is ValueKind.TEMPLATE:
+            value, age = self._filled(plan, readings)
+        else:
+            value = Secret(plan.content) if isinstance(plan.content, str) else plan.content
+        return Fetched(variable.name, value, version.number, variable.secret, version.kind, age)
+
+    def _filled(self, plan: _Planned, readings: Readings) -> tuple[Secret, float]:
+        texts: dict[Part, str] = {}
+        age = 0.0
+        for part in plan.parts:
+            if isinstance(part, VariablePart):
+                used = self._opened(plan.inner[part.name], readings)
+                if not isinstance(used.value, Secret):
+                    raise Invalid(f"variable {part.name} is an object, which cannot stand inside a template")
+                texts[part] = used.value.reveal()
+                age = max(age, used.age)
+            elif isinstance(part, ConnectionPart):
+                texts[part] = self._field(plan.sets[part.connection], part.field, readings)
+        text = fill(plan.parts, texts)
+        if len(text) > LONGEST_VALUE:
+            raise TooLarge(
+                f"variable {plan.variable.name}: the composed value is longer than {LONGEST_VALUE} characters"
+            )
+        return Secret(text), age
+
+    def _field(self, offered: Set, field: str, readings: Readings) -> str:
+        account: Account = self._credentials.accounts(offered, readings)[0]
+        target = offered.target
+        match field:
+            case "username":
+                return account.username
+            case "password":
+                return account.password.reveal()
+            case "url":
+                return url(target, account).reveal()
+            case "host":
+                return target.primary.host
+            case "port":
+                return str(target.primary.port)
+            case _:
+                return target.database
