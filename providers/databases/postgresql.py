@@ -23,7 +23,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Literal
 
 from providers.databases import postgresql_roles as roles
-from providers.databases.postgresql_login import Bounded, Certificates, LoginFailed, connect
+from providers.databases.postgresql_login import Bounded, Certificates, LoginFailed, connect, sendable
 from service.core.connection import (
     Accepted,
     Access,
@@ -42,7 +42,7 @@ _LOGIN_FORBIDDEN = {
     "42501": "the role lacks a privilege that logging in needs, such as CONNECT on the database",
     "3D000": "the database does not exist",
     "55000": "the database takes no connections",
-    "22021": "PostgreSQL takes no NUL character in a username, password or database name",
+    "22021": "no login can have such a name or password",
 }
 _BUSY = ("25006", "55P03", "57014", "55006")
 _BUSY_CLASSES = ("08", "40", "53", "57")
@@ -94,7 +94,14 @@ class PostgreSQL:
         with self._changing(administration, username) as connection:
             verifier = _verifier(connection, username, password)
             for statement in _plan(connection, role, username, verifier)[0]:
-                connection.execute(statement)
+                try:
+                    connection.execute(statement)
+                except psycopg.errors.InsufficientPrivilege:
+                    # Neither the verifier nor a setting's value belongs into a message.
+                    text = statement.as_string(connection).partition(" TO ")[0].partition(" CONNECTION LIMIT ")[0]
+                    raise ChangeNotPermitted(
+                        f"{administration.account.username} may not run {text} …; a superuser can, once, by hand"
+                    ) from None
 
     def explain(self, administration: Access, role: str, username: str) -> tuple[str, ...]:
         """What `join` would send now; `Pairing.explain`."""
@@ -213,8 +220,8 @@ def _failure(error: psycopg.Error, administration: Access) -> ChangeError:
 
 def _verifier(connection: Bounded, username: str, password: Secret) -> Literal:
     text = password.reveal()
-    if not text or "\0" in text:
-        raise ChangeRefused("PostgreSQL takes no empty password, and none with a NUL character")
+    if not text or not sendable(text):
+        raise ChangeRefused("PostgreSQL takes no empty password, and none with a NUL character or half a surrogate")
     # With the algorithm named, libpq computes this without asking the server anything.
     made = connection.pgconn.encrypt_password(text.encode(), username.encode(), b"scram-sha-256")
     return Literal(made.decode())

@@ -60,6 +60,7 @@ _NEUTRAL = {
     "max_protocol_version": "3.0",
     "min_protocol_version": "3.0",
     "passfile": _NOTHING,
+    "require_auth": "!gss,!sspi",
     "sslcert": _NOTHING,
     "sslcertmode": "disable",
     "sslcompression": "0",
@@ -139,7 +140,7 @@ def conninfo(access: Access, endpoint: Endpoint, certificates: Certificates) -> 
     words = {option.keyword.decode(): "" for option in defaults if option.envvar and option.keyword != b"service"}
     words |= {keyword: value for keyword, value in _NEUTRAL.items() if keyword in known}
     if target.tls.mode not in (TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA):
-        words["require_auth"] = "!password"  # whoever answers must not be able to ask for the clear text
+        words["require_auth"] += ",!password"  # whoever answers must not be able to ask for the clear text
     for name, value in target.options.items():
         if name in known and not _OWNED.match(name):
             words[name] = str(int(value) if isinstance(value, bool) else value)
@@ -158,8 +159,8 @@ def conninfo(access: Access, endpoint: Endpoint, certificates: Certificates) -> 
 def connect(access: Access, endpoint: Endpoint, certificates: Certificates, *, seconds: float) -> Bounded:
     """Log in within that many seconds. Raises LoginFailed."""
     account = access.account
-    if "\0" in account.username + account.password.reveal() + access.target.database:
-        raise LoginFailed("22021", "PostgreSQL takes no NUL character in a username, password or database name")
+    if not all(map(sendable, (account.username, account.password.reveal(), access.target.database))):
+        raise LoginFailed("22021", "NUL characters and half surrogates cannot be sent")
     deadline = time.monotonic() + seconds
     pgconn = pq.PGconn.connect_start(conninfo(access, endpoint, certificates).encode())
     _set_error_verbosity(pgconn.pgconn_ptr, _SQLSTATE_ONLY)  # type: ignore[attr-defined]
@@ -184,6 +185,11 @@ def connect(access: Access, endpoint: Endpoint, certificates: Certificates, *, s
     if code := _CODE.search(text):
         raise LoginFailed(code[1], f"{endpoint} answered with SQLSTATE {code[1]}")
     raise LoginFailed(None, " ".join(text.split()))
+
+
+def sendable(text: str) -> bool:
+    """Can PostgreSQL be told this text? libpq would end it at a NUL, silently."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _ready(descriptor: int, wanted: Wait, deadline: float) -> Ready | None:

@@ -150,9 +150,10 @@ def join(
         statements.append(SQL("CREATE ROLE {} NOLOGIN").format(Identifier(shared)))
         shared = Role(shared)
     name = login if isinstance(login, str) else login.name
-    shape = SQL("CONNECTION LIMIT {} VALID UNTIL {} PASSWORD {}").format(
-        Literal(shared.limit), Literal(shared.until or "infinity"), verifier
-    )
+    until: SQL | Composed = SQL("")
+    if shared.until or (isinstance(login, Role) and login.until):
+        until = SQL("VALID UNTIL {} ").format(Literal(shared.until or "infinity"))
+    shape = SQL("CONNECTION LIMIT {} {}PASSWORD {}").format(SQL(str(shared.limit)), until, verifier)
     names = {"role": Identifier(shared.name), "login": Identifier(name), "shape": shape}
     if isinstance(login, str):
         statements.append(SQL("CREATE ROLE {login} LOGIN INHERIT IN ROLE {role} {shape}").format(**names))

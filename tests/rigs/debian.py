@@ -32,5 +32,8 @@ def _install(package: str) -> None:
             Path(file).write_text(text)
             Path(file).chmod(0o755)
     quiet = {"PATH": os.defpath, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "-qq", "update"], ["apt-get", "-qq", "install", "-y", "--no-install-recommends", package]):
+    for command in (
+        ["apt-get", "-qq", "update"],
+        ["apt-get", "-qq", "install", "-y", "--no-install-recommends", package],
+    ):
         subprocess.run(command, env=quiet, check=False, stdout=subprocess.DEVNULL, timeout=600)

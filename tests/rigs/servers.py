@@ -19,7 +19,7 @@ PATIENCE = 40.0
 
 @dataclass(frozen=True)
 class Certificate:
-    """A server certificate for 127.0.0.1 and localhost, and the authority that signed it."""
+    """A server certificate for 127.0.0.1 (and not for localhost), and the authority that signed it."""
 
     ca: str
     chain: Path
@@ -51,7 +51,7 @@ class Ground:
     def certificate(self) -> Certificate:
         """A fresh authority with one certificate."""
         authority = trustme.CA()
-        issued = authority.issue_cert("127.0.0.1", "localhost")
+        issued = authority.issue_cert("127.0.0.1")
         chain = self.write("server.pem", b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         key = self.write("server.key", issued.private_key_pem.bytes())
         return Certificate(authority.cert_pem.bytes().decode(), chain, key)

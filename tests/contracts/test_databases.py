@@ -1,0 +1,337 @@
+"""What every database keeps, whichever engine it is: PostgreSQL old and new, MariaDB, and the fake."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from providers.databases.mariadb import MariaDB
+from providers.databases.postgresql import PostgreSQL
+from service.core.connection import (
+    Accepted,
+    Access,
+    Database,
+    DrainView,
+    Endpoint,
+    Examination,
+    NotPermitted,
+    Rejected,
+    Unreachable,
+)
+from service.core.errors import ChangeError, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
+from service.core.secret import Secret
+from tests.rigs.fake_database import FakeDatabase
+from tests.rigs.mariadb import MariaDBServer
+from tests.rigs.ports import free_port, silent_port
+from tests.rigs.postgresql import PostgresServer
+
+_numbers = count(1)
+
+PASSWORDS = [
+    "plain1234",
+    'it\'s "quoted"',
+    "back\\slash\\' and \\n",
+    "percent %s %(x)s %%",
+    "dollar $1 $$ ${x}",
+    " spaces at both ends ",
+    "pässwörd-Ω-漢字-🔑",
+    "-- comment; /* */ #",
+    "?&=@:/+[]",
+    "x" * 128,
+]
+USERNAMES = [
+    "plain",
+    "MixedCase",
+    "with-dash",
+    'quo"te',
+    "it's",
+    "back\\slash",
+    "per%cent",
+    "sp ace",
+    "tick`ed",
+    "ümlaut",
+]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One implementation, and what a test needs around it."""
+
+    database: Database
+    quick: Database
+    administration: Access
+    powerless: Access
+    access: Callable[[str, str], Access]
+    create: Callable[[str, str], None]
+    forbid: Callable[[str], None]
+    log: Callable[[], str]
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.administration.target.primary
+
+    def works(self, username: str, password: str) -> bool:
+        outcome = self.database.probe(self.access(username, password), self.endpoint)
+        assert isinstance(outcome, Accepted | Rejected), outcome
+        return isinstance(outcome, Accepted)
+
+    def user(self, password: str = "first-password", name: str = "user") -> str:
+        username = f"{name}_{next(_numbers)}"
+        self.create(username, password)
+        return username
+
+
+def fake_bench() -> Bench:
+    class Both(FakeDatabase):
+        """The administration login named `weak` may do nothing; any other may."""
+
+        def _reach(self, administration: Access) -> None:
+            super()._reach(administration)
+            self.powerless = administration.account.username == "weak"
+
+    both = Both()
+    administration = both.administration()
+    both.create("weak", "weak")
+
+    def forbid(username: str) -> None:
+        both.logins[username] = replace(both.logins[username], blocked=True)
+
+    return Bench(
+        both,
+        both,
+        administration,
+        both.access("weak", "weak"),
+        both.access,
+        both.create,
+        forbid,
+        lambda: "".join(both.log),
+    )
+
+
+def postgresql_bench(server: PostgresServer) -> Bench:
+    administration = server.administration("keeper")
+    server.login("weak", "weak")
+
+    def create(username: str, password: str) -> None:
+        # With a verifier, so that only what the code under test writes can be in the log.
+        with server.connect() as connection:
+            made = connection.pgconn.encrypt_password(password.encode(), username.encode(), b"scram-sha-256").decode()
+        server.login(username, made)
+        server.administers("keeper", username)
+
+    def forbid(username: str) -> None:
+        server.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(username)))
+
+    return Bench(
+        PostgreSQL(),
+        PostgreSQL(seconds=0.5),
+        administration,
+        server.access("weak", "weak"),
+        server.access,
+        create,
+        forbid,
+        server.log_text,
+    )
+
+
+def mariadb_bench(server: MariaDBServer) -> Bench:
+    administration = server.administration("keeper")
+    server.login("weak", "weak")
+
+    def create(username: str, password: str) -> None:
+        server.login(username, password)
+
+    def forbid(username: str) -> None:
+        server.execute("REVOKE ALL PRIVILEGES, GRANT OPTION FROM %s@'%%'", username)
+
+    return Bench(
+        MariaDB(),
+        MariaDB(seconds=0.5),
+        administration,
+        server.access("weak", "weak"),
+        server.access,
+        create,
+        forbid,
+        server.log_text,
+    )
+
+
+@pytest.fixture(scope="module", params=["fake", "old_postgresql", "new_postgresql", "mariadb"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    if request.param == "fake":
+        yield fake_bench()
+    elif request.param == "mariadb":
+        yield mariadb_bench(request.getfixturevalue("mariadb"))
+    else:
+        yield postgresql_bench(request.getfixturevalue(request.param))
+
+
+def elsewhere(access: Access, port: int) -> Access:
+    """The same way in, at another port."""
+    return replace(access, target=replace(access.target, endpoints=(Endpoint("127.0.0.1", port),)))
+
+
+def test_the_right_password_is_accepted(bench: Bench) -> None:
+    username = bench.user("right-password")
+    outcome = bench.database.probe(bench.access(username, "right-password"), bench.endpoint)
+    assert isinstance(outcome, Accepted)
+    assert outcome.identity["current_user"] == username
+
+
+def test_identity_holds_no_password_and_is_the_same_each_time(bench: Bench) -> None:
+    username = bench.user("identical-password")
+    first = bench.database.probe(bench.access(username, "identical-password"), bench.endpoint)
+    bench.database.set_password(bench.administration, username, Secret("another-password"))
+    second = bench.database.probe(bench.access(username, "another-password"), bench.endpoint)
+    assert isinstance(first, Accepted)
+    assert first == second
+    assert "password" not in "".join(first.identity.values()).lower()
+
+
+def test_a_wrong_password_is_rejected(bench: Bench) -> None:
+    username = bench.user("right-password")
+    for wrong in ("wrong", "right-password ", "Right-password", "right-passwor"):
+        outcome = bench.database.probe(bench.access(username, wrong), bench.endpoint)
+        assert isinstance(outcome, Rejected), wrong
+        assert wrong not in outcome.reason
+
+
+def test_an_unknown_user_is_not_accepted(bench: Bench) -> None:
+    outcome = bench.database.probe(bench.access("nobody-knows", "x"), bench.endpoint)
+    assert isinstance(outcome, Rejected | NotPermitted)
+
+
+def test_a_password_that_cannot_be_sent_is_no_accepted_one(bench: Bench) -> None:
+    username = bench.user("right-password")
+    for text in ("right-password\0more", "right-password\ud800"):
+        outcome = bench.database.probe(bench.access(username, text), bench.endpoint)
+        assert isinstance(outcome, Rejected | NotPermitted)
+
+
+def test_a_closed_port_is_unreachable(bench: Bench) -> None:
+    port = free_port()
+    away = elsewhere(bench.access("user", "pw"), port)
+    assert isinstance(bench.database.probe(away, away.target.primary), Unreachable)
+    with pytest.raises(ChangeUnreachable):
+        bench.database.set_password(elsewhere(bench.administration, port), "user", Secret("x"))
+
+
+def test_a_port_that_never_answers_is_unreachable(bench: Bench) -> None:
+    with silent_port() as port:
+        away = elsewhere(bench.access("user", "pw"), port)
+        assert isinstance(bench.quick.probe(away, away.target.primary), Unreachable)
+        with pytest.raises(ChangeUnreachable):
+            bench.quick.set_password(elsewhere(bench.administration, port), "user", Secret("x"))
+
+
+def test_a_name_that_does_not_resolve_is_unreachable(bench: Bench) -> None:
+    assert isinstance(
+        bench.quick.probe(bench.access("user", "pw"), Endpoint("no.such.host.invalid", 5432)), Unreachable
+    )
+
+
+def test_who_may_not_use_the_database_is_not_permitted(bench: Bench) -> None:
+    username = bench.user("right-password")
+    right = bench.access(username, "right-password")
+    nowhere = replace(right, target=replace(right.target, database="no_such_database"))
+    assert isinstance(bench.database.probe(nowhere, bench.endpoint), NotPermitted)
+    bench.forbid(username)
+    assert isinstance(bench.database.probe(right, bench.endpoint), NotPermitted)
+
+
+def test_a_change_makes_the_new_password_the_only_one(bench: Bench) -> None:
+    username = bench.user("old-password")
+    bench.database.set_password(bench.administration, username, Secret("new-password"))
+    assert bench.works(username, "new-password")
+    assert not bench.works(username, "old-password")
+
+
+def test_a_repeated_change_changes_nothing_more(bench: Bench) -> None:
+    username = bench.user("old-password")
+    for _ in range(2):
+        bench.database.set_password(bench.administration, username, Secret("new-password"))
+        assert bench.works(username, "new-password")
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_every_character_of_a_password_counts_and_none_is_logged(bench: Bench, password: str) -> None:
+    username = bench.user("old-password")
+    bench.database.set_password(bench.administration, username, Secret(password))
+    assert bench.works(username, password)
+    assert not bench.works(username, password[:-1])
+    assert password not in bench.log()
+
+
+@pytest.mark.parametrize("name", USERNAMES)
+def test_every_character_of_a_username_counts(bench: Bench, name: str) -> None:
+    username = bench.user("old-password", name)
+    neighbour = bench.user("old-password", name)
+    bench.database.set_password(bench.administration, username, Secret("new-password"))
+    outcome = bench.database.probe(bench.access(username, "new-password"), bench.endpoint)
+    assert isinstance(outcome, Accepted)
+    assert outcome.identity["current_user"] == username
+    assert bench.works(neighbour, "old-password")
+
+
+@pytest.mark.parametrize("password", ["", "with\0nul", "half \ud800 a surrogate"])
+def test_a_password_that_no_client_could_send_is_refused(bench: Bench, password: str) -> None:
+    username = bench.user("old-password")
+    with pytest.raises(ChangeRefused):
+        bench.database.set_password(bench.administration, username, Secret(password))
+    assert bench.works(username, "old-password")
+
+
+def test_without_the_privilege_nothing_changes(bench: Bench) -> None:
+    username = bench.user("old-password")
+    with pytest.raises(ChangeNotPermitted, match=r"GRANT|run:"):
+        bench.database.set_password(bench.powerless, username, Secret("new-password"))
+    assert bench.works(username, "old-password")
+    assert not bench.works(username, "new-password")
+
+
+def test_a_login_that_does_not_exist_cannot_be_changed(bench: Bench) -> None:
+    with pytest.raises(ChangeNotPermitted, match="nobody-knows"):
+        bench.database.set_password(bench.administration, "nobody-knows", Secret("new-password"))
+
+
+def test_a_wrong_administration_password_is_named(bench: Bench) -> None:
+    username = bench.user("old-password")
+    wrong = bench.access(bench.administration.account.username, "not-it")
+    with pytest.raises(ChangeNotPermitted, match=r"administration login .* rejected"):
+        bench.database.set_password(wrong, username, Secret("new-password"))
+    assert bench.works(username, "old-password")
+
+
+def test_no_error_shows_a_password(bench: Bench) -> None:
+    username = bench.user("old-password")
+    ways = [
+        (bench.powerless, username),
+        (bench.administration, "nobody-knows"),
+        (elsewhere(bench.administration, free_port()), username),
+        (bench.access(bench.administration.account.username, "not-it-at-all"), username),
+    ]
+    for administration, name in ways:
+        with pytest.raises(ChangeError) as caught:
+            bench.database.set_password(administration, name, Secret("sesame-open-up"))
+        shown = f"{caught.value!r}{caught.value.__cause__!r}"
+        assert "sesame" not in shown
+        assert administration.account.password.reveal() not in shown.replace(administration.account.username, "")
+
+
+def test_what_is_lacking_is_said_and_nothing_is_changed(bench: Bench) -> None:
+    examination: Examination = bench.database  # type: ignore[assignment]
+    username = bench.user("old-password")
+    assert examination.lacks(bench.administration, username) == ()
+    assert examination.lacks(bench.powerless, username)
+    assert any("nobody-knows" in sentence for sentence in examination.lacks(bench.administration, "nobody-knows"))
+    assert bench.works(username, "old-password")
+    with pytest.raises(ChangeUnreachable):
+        examination.lacks(elsewhere(bench.administration, free_port()), username)
+
+
+def test_sessions_of_nobody_are_none_and_a_closed_port_is_unreachable(bench: Bench) -> None:
+    view: DrainView = bench.database  # type: ignore[assignment]
+    assert view.sessions(bench.administration, bench.user()) == ()
+    assert isinstance(view.sessions(elsewhere(bench.administration, free_port()), "user"), Unreachable)

@@ -1,0 +1,172 @@
+"""A database in memory that keeps the ports' promises in microseconds, and misbehaves when it is told to.
+
+fake.unreachable.add(endpoint)   nobody gets through to that endpoint (`fake.everywhere` for all)
+fake.hanging = True              it takes requests and never answers; what is asked is not done
+fake.losing = 1                  so many changes are made, and their replies lost
+fake.policy = lambda p: len(p) > 40   passwords that it accepts; ChangeRefused for others
+fake.powerless = True            the administration login may change nothing
+fake.trusting = True             any password will do
+fake.before = function           called with the name of each operation before it happens: wait there, or die
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from service.core.connection import (
+    Accepted,
+    Access,
+    Account,
+    Endpoint,
+    Engine,
+    NotPermitted,
+    Probe,
+    Rejected,
+    Session,
+    Target,
+    Tls,
+    TlsMode,
+    Unreachable,
+)
+from service.core.errors import ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
+from service.core.secret import Secret
+
+_UNSENDABLE = {"\0", *map(chr, range(0xD800, 0xE000))}
+ANYWHERE = Endpoint("anywhere", 0)
+
+
+def _verifier(password: str) -> str:
+    return hashlib.sha256(password.encode(errors="surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class FakeLogin:
+    """One account: its valid passwords (as verifiers), whom it acts as, and whether it is blocked."""
+
+    verifiers: tuple[str, ...] = ()
+    acts_as: str | None = None
+    blocked: bool = False
+
+
+@dataclass
+class FakeDatabase:
+    """The ports Database, Overlap, Pairing, DrainView and Examination."""
+
+    engine: Engine = Engine.POSTGRESQL
+    endpoints: tuple[Endpoint, ...] = (Endpoint("db.test", 5432),)
+    databases: tuple[str, ...] = ("shop",)
+    logins: dict[str, FakeLogin] = field(default_factory=dict)
+    connected: list[Session] = field(default_factory=list)
+    unreachable: set[Endpoint] = field(default_factory=set)
+    hanging: bool = False
+    losing: int = 0
+    policy: Callable[[str], bool] = lambda password: True
+    powerless: bool = False
+    trusting: bool = False
+    before: Callable[[str], None] = lambda operation: None
+    log: list[str] = field(default_factory=list)
+    """Statements, as the server would have logged them."""
+
+    everywhere = ANYWHERE
+
+    def create(self, username: str, password: str) -> None:
+        """Make a login with one password."""
+        self.logins[username] = FakeLogin((_verifier(password),))
+
+    def administration(self) -> Access:
+        """The way in of a login that may change others."""
+        self.create("admin", "admin-password")
+        return self.access("admin", "admin-password")
+
+    def access(self, username: str, password: str, database: str = "shop") -> Access:
+        """The way in for a login."""
+        target = Target(self.engine, self.endpoints, database, Tls(TlsMode.DISABLE))
+        return Access(target, Account(username, Secret(password)))
+
+    def valid(self, username: str, password: str) -> bool:
+        """Would this log in, were the server up? For a test to look behind the scenes."""
+        return username in self.logins and _verifier(password) in self.logins[username].verifiers
+
+    def probe(self, access: Access, endpoint: Endpoint) -> Probe:
+        """`Database.probe`."""
+        self.before("probe")
+        if self._away(endpoint):
+            return Unreachable(f"{endpoint} does not answer")
+        username, login = access.account.username, self.logins.get(access.account.username)
+        if not self.trusting and not self.valid(username, access.account.password.reveal()):
+            return Rejected("username and password do not go together")
+        if login is None or login.blocked:
+            return NotPermitted("the login is blocked, or there is none")
+        if access.target.database not in self.databases:
+            return NotPermitted("the database does not exist")
+        return Accepted({"current_user": login.acts_as or username})
+
+    def set_password(self, administration: Access, username: str, password: Secret) -> None:
+        """`Database.set_password`."""
+        self._change("set_password", administration, username, self._known(username), password)
+
+    def add_password(self, administration: Access, username: str, kept: Secret, added: Secret) -> None:
+        """`Overlap.add_password`."""
+        self._change("add_password", administration, username, self._known(username), kept, added)
+
+    def join(self, administration: Access, role: str, username: str, password: Secret) -> None:
+        """`Pairing.join`."""
+        login = replace(self.logins.get(username, FakeLogin()), acts_as=role)
+        self._change("join", administration, username, login, password)
+
+    def explain(self, administration: Access, role: str, username: str) -> tuple[str, ...]:
+        """`Pairing.explain`."""
+        self._reach(administration)
+        return (f"JOIN {username} TO {role} PASSWORD '<verifier of the new password>';",)
+
+    def sessions(self, administration: Access, username: str) -> tuple[Session, ...] | NotPermitted | Unreachable:
+        """`DrainView.sessions`."""
+        self.before("sessions")
+        if self._away(administration.target.primary):
+            return Unreachable("it does not answer")
+        if self.powerless:
+            return NotPermitted("the administration login may not see sessions")
+        return tuple(session for session in self.connected if session.username == username)
+
+    def lacks(self, administration: Access, username: str) -> tuple[str, ...]:
+        """`Examination.lacks`."""
+        self._reach(administration)
+        if username not in self.logins:
+            return (f"{username} does not exist.",)
+        return ("The administration login may not change passwords.",) if self.powerless else ()
+
+    def _change(
+        self, operation: str, administration: Access, username: str, login: FakeLogin | None, *passwords: Secret
+    ) -> None:
+        self.before(operation)
+        self._reach(administration)
+        if self.powerless:
+            raise ChangeNotPermitted("the administration login may not change passwords; run: GRANT …")
+        if login is None:
+            raise ChangeNotPermitted(f"{username} does not exist")
+        if self.hanging:
+            raise ChangeLost("no reply came")
+        revealed = [password.reveal() for password in passwords]
+        if not all(text and not set(text) & _UNSENDABLE and self.policy(text) for text in revealed):
+            raise ChangeRefused("the password does not fit the policy")
+        verifiers = tuple(map(_verifier, revealed))
+        self.log.append(f"{operation} {username} {' '.join(verifiers)}")
+        self.logins[username] = replace(login, verifiers=verifiers)
+        if self.losing:
+            self.losing -= 1
+            raise ChangeLost("no reply came")
+
+    def _known(self, username: str) -> FakeLogin | None:
+        return self.logins.get(username)
+
+    def _away(self, endpoint: Endpoint) -> bool:
+        known = endpoint in self.endpoints
+        return self.hanging or not known or endpoint in self.unreachable or ANYWHERE in self.unreachable
+
+    def _reach(self, administration: Access) -> None:
+        endpoint = administration.target.primary
+        if self._away(endpoint) and not (self.hanging and endpoint in self.endpoints):
+            raise ChangeUnreachable(f"{endpoint} does not answer")
+        account = administration.account
+        if not self.trusting and not self.valid(account.username, account.password.reveal()):
+            raise ChangeNotPermitted(f"the administration login {account.username} was rejected")
