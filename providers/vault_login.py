@@ -1,24 +1,17 @@
-"""A session with Vault or OpenBao: logging in, staying logged in, and what its answers mean.
+"""A session with Vault or OpenBao: logging in, and staying logged in.
 
 The store and the transit key wrapper both speak through a `VaultSession`, which is safe to share between
-threads. Statuses are those of https://developer.hashicorp.com/vault/api-docs#http-status-codes:
+threads. Redirects are not followed (see `vault_answers.py`); proxies and `.netrc` of the environment are
+not used.
 
-    answer                                          raised
-    400                                             VaultRejected     the request itself was not accepted
-    401, 403; a login answered by 4xx               VaultRefused      not for Keywright's identity
-    404                                             VaultAbsent
-    any other status (429, 5xx: sealed, standby…),
-    a redirect, no answer, a certificate that does
-    not verify                                      VaultUnreachable
-    200 without a JSON object                       VaultUnreadable
-
-A redirect is what a standby node answers that does not forward. It is not followed, because the token
-would go with it to whatever address is named. Proxies and `.netrc` of the environment are not used.
+    no token yet, or its lease is over        log in
+    two thirds of the lease are over          renew; log in if that is refused, or gives less than half a lease
+    403 to what was asked                     once more after a fresh login, if the token is dead or a minute old
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,40 +22,22 @@ from hvac import exceptions
 from hvac.adapters import JSONAdapter
 from hvac.api.auth_methods import AppRole, Kubernetes, Token
 
+from providers.vault_answers import (
+    VaultAbsent,
+    VaultLoginRefused,
+    VaultRefused,
+    VaultRejected,
+    VaultUnreachable,
+    VaultUnreadable,
+    document,
+    faults,
+)
 from service.core.secret import Secret
 
 T = TypeVar("T")
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 PROVEN_ALIVE = 60.0
 """Seconds for which a living token is not replaced because of a 403: refusals must not cause a stream of logins."""
-
-
-class VaultTrouble(Exception):
-    """Vault did not do what was asked. The message is a sentence without any secret."""
-
-
-class VaultRejected(VaultTrouble):
-    """The request was not acceptable in itself (400)."""
-
-
-class VaultRefused(VaultTrouble):
-    """Keywright's identity may not do this."""
-
-
-class VaultAbsent(VaultTrouble):
-    """There is nothing at this path; `deleted` if there was."""
-
-    def __init__(self, message: str, *, deleted: bool = False) -> None:
-        super().__init__(message)
-        self.deleted = deleted
-
-
-class VaultUnreachable(VaultTrouble):
-    """Vault did not answer in time, or not as a node in service."""
-
-
-class VaultUnreadable(VaultTrouble):
-    """What answered does not speak as Vault does."""
 
 
 @dataclass(frozen=True)
@@ -151,13 +126,13 @@ class VaultSession:
         deadline = time.monotonic() + self._timeout
         held = self._token(deadline)
         try:
-            with _faults(self._address):
+            with faults(self._address):
                 return operation(self._adapter(deadline, held.token))
         except VaultRefused:
             fresh = self._replaced(held, deadline)
             if fresh is None:
                 raise
-        with _faults(self._address):
+        with faults(self._address):
             return operation(self._adapter(deadline, fresh.token))
 
     def _adapter(self, deadline: float, token: Secret | None = None) -> JSONAdapter:
@@ -213,7 +188,7 @@ class VaultSession:
 
     def _alive(self, held: _Held, deadline: float) -> bool:
         try:
-            with _faults(self._address):
+            with faults(self._address):
                 Token(self._adapter(deadline, held.token)).lookup_self()
         except VaultRefused:
             return False
@@ -222,7 +197,7 @@ class VaultSession:
     def _renewed(self, held: _Held, deadline: float) -> _Held:
         if held.renewable:
             try:
-                with _faults(self._address):
+                with faults(self._address):
                     answer = Token(self._adapter(deadline, held.token)).renew_self()
                 renewed = self._from_auth(answer, held.first_lease)
                 # Less than half of the first lease: its maximum is near, and renewing would only get denser.
@@ -235,7 +210,7 @@ class VaultSession:
     def _logged_in(self, deadline: float) -> _Held:
         login = self._login
         try:
-            with _faults(self._address):
+            with faults(self._address):
                 match login:
                     case TokenLogin():
                         return self._looked_up(login.token, deadline)
@@ -250,7 +225,7 @@ class VaultSession:
                             login.role, _jwt(login.jwt_path), use_token=False, mount_point=login.mount
                         )
         except (VaultRejected, VaultRefused, VaultAbsent) as fault:
-            raise VaultRefused(_login_sentence(self._address, login)) from fault
+            raise VaultLoginRefused(_login_sentence(self._address, login)) from fault
         return self._from_auth(answer)
 
     def _looked_up(self, token: Secret, deadline: float) -> _Held:
@@ -269,48 +244,6 @@ class VaultSession:
         lease = float(auth.get("lease_duration") or 0)
         token, renewable = Secret(auth["client_token"]), bool(auth.get("renewable"))
         return _Held(token, self._clock(), lease, renewable, lease if first_lease is None else first_lease)
-
-
-def document(answer: Any) -> dict[str, Any]:
-    """The JSON object of an answer; empty for "204 No Content". Raises VaultUnreachable or VaultUnreadable."""
-    if isinstance(answer, Mapping):
-        return dict(answer)
-    status = getattr(answer, "status_code", None)
-    if status == 204:
-        return {}
-    if status is not None and 300 <= status < 400:
-        raise VaultUnreachable("a standby node pointed elsewhere: set the address to the active node, or to a balancer")
-    raise VaultUnreadable("the answer is no JSON object: is this the address of Vault?")
-
-
-@contextmanager
-def _faults(address: str) -> Iterator[None]:
-    # `from None`: the libraries' errors carry requests and answers, with what is secret in them.
-    try:
-        yield
-    except exceptions.InvalidRequest:
-        raise VaultRejected(f"{address} did not accept the request (400)") from None
-    except (exceptions.Forbidden, exceptions.Unauthorized):
-        raise VaultRefused(f"{address} answered 403") from None
-    except exceptions.InvalidPath as fault:
-        raise VaultAbsent(f"{address} answered 404", deleted=_deleted(fault.json)) from None
-    except exceptions.VaultError as fault:
-        name = type(fault).__name__
-        raise VaultUnreachable(f"{address} is sealed, on standby or out of order ({name}): ask its operators") from None
-    except requests.exceptions.SSLError:
-        raise VaultUnreachable(f"the certificate of {address} does not verify: look at the CA file setting") from None
-    except requests.Timeout:
-        raise VaultUnreachable(f"{address} did not answer in time: is it up, and can Keywright reach it?") from None
-    except (requests.RequestException, OSError) as fault:
-        name = type(fault).__name__
-        raise VaultUnreachable(f"{address} cannot be reached ({name}): look at the address setting") from None
-
-
-def _deleted(answer: Any) -> bool:
-    """Is a 404 about a version that was deleted or destroyed? (KV version 2 says so in its metadata.)"""
-    data = answer.get("data") if isinstance(answer, dict) else None
-    metadata = data.get("metadata") if isinstance(data, dict) else None
-    return isinstance(metadata, dict) and bool(metadata.get("deletion_time") or metadata.get("destroyed"))
 
 
 def _jwt(path: Path) -> str:

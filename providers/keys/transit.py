@@ -21,15 +21,16 @@ from typing import Any
 
 from hvac.api.secrets_engines import Transit
 
-from providers.vault_login import (
+from providers.vault_answers import (
     VaultAbsent,
+    VaultLoginRefused,
     VaultRefused,
     VaultRejected,
-    VaultSession,
     VaultTrouble,
     VaultUnreachable,
     document,
 )
+from providers.vault_login import VaultSession
 from service.core.errors import KeyMissing, KeyUnreachable, KeyWrong
 from service.core.sealed import KEY_BYTES, Context
 
@@ -102,6 +103,8 @@ class TransitKey:
             yield
         except VaultAbsent:
             raise KeyMissing(f"{self.name} does not exist at {self._session.address}: check mount and name") from None
+        except VaultLoginRefused as fault:
+            raise KeyMissing(f"{self.name} is not for Keywright to use: {fault}") from None
         except VaultRefused as fault:
             raise KeyMissing(
                 f"{self.name} is not for Keywright to use: {fault}. Give its role a policy with read on "

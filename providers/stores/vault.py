@@ -23,15 +23,16 @@ from hvac.adapters import JSONAdapter
 from hvac.api.secrets_engines import KvV1, KvV2
 
 from providers.stored_object import checked, holds, parsed, replaced, where, written
-from providers.vault_login import (
+from providers.vault_answers import (
     VaultAbsent,
+    VaultLoginRefused,
     VaultRefused,
     VaultRejected,
-    VaultSession,
     VaultTrouble,
     VaultUnreachable,
     document,
 )
+from providers.vault_login import VaultSession
 from service.core.errors import Conflict, StoreAbsent, StoreMalformed, StoreRefused, StoreUnreachable
 from service.core.reference import Reading, Reference
 from service.core.secret import Secret
@@ -145,6 +146,8 @@ class VaultStore:
             if fault.deleted:
                 raise StoreAbsent("its newest version was deleted: undelete it, or write a new one", **told) from None
             raise StoreAbsent("there is nothing at this path: look at the spelling of mount and path", **told) from None
+        except VaultLoginRefused as fault:
+            raise StoreRefused(str(fault), **told) from None
         except VaultRefused as fault:
             raise StoreRefused(
                 f"{fault}. Give Keywright's role a policy for this path; if the mount is not there or cannot be "

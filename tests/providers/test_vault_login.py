@@ -155,7 +155,9 @@ def test_a_given_token_need_not_be_able_to_look_at_itself(bao: OpenBao, policy: 
 
 def _jwt(subject: str) -> str:
     """A service account's token: what a cluster signs; here the reviewer alone judges it."""
-    parts = [{"alg": "RS256"}, {"sub": f"system:serviceaccount:shop:{subject}", "jti": uuid.uuid4().hex}]
+    account = {"namespace": "shop", "serviceaccount": {"name": subject, "uid": "1"}}
+    claims = {"sub": f"system:serviceaccount:shop:{subject}", "jti": uuid.uuid4().hex, "kubernetes.io": account}
+    parts = [{"alg": "RS256"}, claims]
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
     return ".".join([*encoded, base64.urlsafe_b64encode(b"signature").rstrip(b"=").decode()])
 

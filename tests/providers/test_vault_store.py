@@ -56,9 +56,9 @@ def test_a_mount_that_cannot_be_looked_up_is_refused_with_the_setting_to_use(ses
 
 
 def test_a_mount_may_have_a_path_of_several_segments(bao: OpenBao, session: Watched) -> None:
-    bao.api("POST", "sys/mounts/team/shop", {"type": "kv", "options": {"version": "1"}})
-    bao.api("POST", "team/shop/db", {"a": "1"})
-    assert VaultStore(session).read(Reference("vault", "team/shop/db")).value == Secret('{"a":"1"}')
+    bao.api("POST", "sys/mounts/several/segments", {"type": "kv", "options": {"version": "1"}})
+    bao.api("POST", "several/segments/db", {"a": "1"})
+    assert VaultStore(session).read(Reference("vault", "several/segments/db")).value == Secret('{"a":"1"}')
 
 
 def test_a_mount_that_was_replaced_is_asked_for_again(bao: OpenBao, session: Watched) -> None:
