@@ -213,3 +213,18 @@ def test_a_file_that_the_service_may_not_read_is_refused() -> None:
 def test_odd_locations_are_answered_like_others(tree: Path, location: str) -> None:
     with pytest.raises((StoreRefused, StoreAbsent)):
         FileStore([tree / "root"]).read(Reference("file", location))
+
+
+def test_a_file_that_is_written_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "f").write_text("half")
+    read, pending = os.read, ["half and the rest"]
+
+    def slow(handle: int, size: int) -> bytes:
+        content = read(handle, size)
+        if content == b"half" and pending:
+            (tmp_path / "f").write_text(pending.pop())
+            return content[:2]
+        return content
+
+    monkeypatch.setattr("providers.stores.file.os.read", slow)
+    assert _read(FileStore([tmp_path]), "f") == Secret("half and the rest")

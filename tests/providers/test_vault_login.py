@@ -284,3 +284,11 @@ def test_a_renewal_close_to_the_maximum_gives_way_to_a_login() -> None:
         assert _reads(store)
         paths = [request.path.rpartition("/")[2] for request in asked]
         assert paths == ["login", "open", "renew-self", "login", "open"]
+
+
+def test_a_proxy_of_the_environment_gets_nothing(bao: OpenBao, policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stub(lambda _: Answer(200, {})) as (proxy, asked):
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("http_proxy", proxy)
+        assert _reads(_store(bao, TokenLogin(bao.token(policy))))
+        assert asked == []

@@ -10,6 +10,7 @@ Mounted at the start: KV version 2 at `secret/`, KV version 1 at `old/`, `transi
 """
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ import trustme
 
 from service.core.secret import Secret
 from tests.rigs.ports import free_port
-from tests.rigs.process import running
+from tests.rigs.process import PATIENCE, running
 
 CONFIGURATION = """
 storage "inmem" {{}}
@@ -90,8 +91,18 @@ class OpenBao:
         self.api("POST", "sys/seal")
 
     def unseal(self) -> None:
-        """Unseal it again."""
+        """Unseal it again, and wait until it is in service."""
         self.api("POST", "sys/unseal", {"key": self.unseal_key.reveal()})
+        self._wait("sys/health")
+
+    def _wait(self, path: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not requests.get(
+            f"{self.address}/v1/{path}", headers={"X-Vault-Token": self.root_token.reveal()}, timeout=10
+        ).ok:
+            if time.monotonic() > deadline:
+                pytest.fail(f"OpenBao does not answer {path}")
+            time.sleep(0.05)
 
 
 @contextmanager
@@ -132,6 +143,7 @@ def _prepared(address: str, tls_address: str, ca_file: Path) -> OpenBao:
     bao = OpenBao(address, tls_address, ca_file, Secret(made["root_token"]), Secret(made["keys_base64"][0]))
     bao.unseal()
     bao.api("POST", "sys/mounts/secret", {"type": "kv", "options": {"version": "2"}})
+    bao._wait("secret/config")  # version 2 is refused for a moment while the mount is made ready
     bao.api("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})
     bao.api("POST", "sys/mounts/transit", {"type": "transit"})
     bao.api("POST", "sys/auth/approle", {"type": "approle"})
