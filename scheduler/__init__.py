@@ -1,0 +1,1 @@
+"""The scheduler: what turns passwords when nobody is looking."""

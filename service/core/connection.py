@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, assert_never
+from typing import Protocol, assert_never, runtime_checkable
 from urllib.parse import quote
 
 from service.core.secret import Secret
@@ -141,6 +141,7 @@ class Database(Protocol):
         """
 
 
+@runtime_checkable
 class Overlap(Protocol):
     """An engine on which one login can have two valid passwords."""
 
@@ -148,6 +149,7 @@ class Overlap(Protocol):
         """Afterwards both `kept` and `added` log in. Raises as `Database.set_password`."""
 
 
+@runtime_checkable
 class Pairing(Protocol):
     """An engine on which two logins can act as one shared role (strategy `alternating`)."""
 
@@ -171,6 +173,7 @@ class Session:
     application: str
 
 
+@runtime_checkable
 class DrainView(Protocol):
     """An engine that can tell who is connected."""
 
@@ -178,6 +181,7 @@ class DrainView(Protocol):
         """Sessions of `username` now, or why that cannot be told."""
 
 
+@runtime_checkable
 class Examination(Protocol):
     """An engine that can say what an administration login would be able to do, without doing it."""
 

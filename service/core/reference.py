@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from service.core.errors import Invalid, StoreAbsent, StoreMalformed
 from service.core.secret import Secret
@@ -90,6 +90,7 @@ class Store(Protocol):
         """Read the value at `reference.location`; a JSON object comes as its JSON text."""
 
 
+@runtime_checkable
 class WritableStore(Protocol):
     """The extra ability of a store that takes values back (`write-back`)."""
 

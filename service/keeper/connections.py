@@ -225,7 +225,7 @@ class Connections:
             self._calendar.check(wanted.policy.schedule, wanted.policy.drain_minimum, tx.now)
         if wanted.kept_in and not allowed(wanted.kept_in.location, wall.stores):
             raise Invalid(
-                f"kept_in.reference: environment {wall.name} does not let its references go there; its owner can add a rule",
+                f"kept_in.reference: environment {wall.name} has no rule under `stores` that covers this location",
                 field="kept_in.reference",
             )
         if stored and stored.definition["engine"] != wanted.target.engine.value:

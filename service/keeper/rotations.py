@@ -225,12 +225,18 @@ class Rotations:
 
     # For the scheduler's workers.
 
-    def claim(self, holder: str, lease: timedelta, limit: int) -> list[Claim]:
-        """Take rotations that have something to do now and are not held."""
+    def claim(self, holder: str, lease: timedelta, limit: int) -> list[tuple[Claim, str]]:
+        """Take rotations that have something to do now and are not held; each with the server that it is on."""
         if not self._door.look(rotations.anything_to_claim):
             return []
         with self._door.ledger.work() as tx:
-            return rotations.claim(tx, holder, lease, limit)
+            return [(held, self._server(tx, held)) for held in rotations.claim(tx, holder, lease, limit)]
+
+    @staticmethod
+    def _server(tx: Transaction, held: Claim) -> str:
+        rotation = rotations.find(tx, held.rotation_id)
+        stored = connections.get(tx, rotation.connection_id) if rotation else None
+        return str(definitions.target(stored.definition).primary) if stored else ""
 
     def release(self, held: Claim) -> None:
         """Let go of a rotation."""

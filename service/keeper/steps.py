@@ -118,7 +118,9 @@ class Steps:
             if refused is None:
                 raise Conflict("there is no candidate to replace")
             connections.mark(tx, refused.id, CredentialState.ABANDONED)
-            return {"candidate_id": self._candidate(tx, stored, refused.username, candidate).id}
+            new = self._candidate(tx, stored, refused.username, candidate)
+            # What was announced is not what will be: the announcement begins again.
+            return {"candidate_id": new.id, "not_before": None, "attempts": rotation.attempts + 1}
 
         self._stay(caller, held, "rotation.restage", sentence, act)
 
