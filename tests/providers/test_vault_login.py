@@ -287,8 +287,9 @@ def test_a_renewal_close_to_the_maximum_gives_way_to_a_login() -> None:
 
 
 def test_a_proxy_of_the_environment_gets_nothing(bao: OpenBao, policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = bao.token(policy)
     with stub(lambda _: Answer(200, {})) as (proxy, asked):
         monkeypatch.setenv("HTTP_PROXY", proxy)
         monkeypatch.setenv("http_proxy", proxy)
-        assert _reads(_store(bao, TokenLogin(bao.token(policy))))
+        assert _reads(_store(bao, TokenLogin(token)))
         assert asked == []
