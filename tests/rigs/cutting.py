@@ -12,29 +12,48 @@ def cutting(port: int, statement: bytes, *, delivered: bool) -> Iterator[int]:
 
     If `delivered`, the server gets the statement and answers it, and only the answer is lost.
     """
+    with _between(port, statement, delivered, []) as own:
+        yield own
+
+
+@contextmanager
+def recording(port: int) -> Iterator[tuple[int, list[bytes]]]:
+    """A port that leads to `port` of 127.0.0.1, and everything that clients sent through it."""
+    sent: list[bytes] = []
+    with _between(port, None, True, sent) as own:
+        yield own, sent
+
+
+@contextmanager
+def _between(port: int, statement: bytes | None, delivered: bool, sent: list[bytes]) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        acceptor = threading.Thread(target=_accept, args=(listener, port, statement, delivered), daemon=True)
+        acceptor = threading.Thread(target=_accept, args=(listener, port, statement, delivered, sent), daemon=True)
         acceptor.start()
-        yield int(listener.getsockname()[1])
-        listener.shutdown(socket.SHUT_RDWR)
-        acceptor.join(10)
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            acceptor.join(10)
 
 
-def _accept(listener: socket.socket, port: int, statement: bytes, delivered: bool) -> None:
+def _accept(listener: socket.socket, port: int, statement: bytes | None, delivered: bool, sent: list[bytes]) -> None:
     with suppress(OSError):
         while True:
             near, _ = listener.accept()
             with near, socket.create_connection(("127.0.0.1", port)) as far:
-                _serve(near, far, statement, delivered)
+                _serve(near, far, statement, delivered, sent)
 
 
-def _serve(near: socket.socket, far: socket.socket, statement: bytes, delivered: bool) -> None:
+def _serve(
+    near: socket.socket, far: socket.socket, statement: bytes | None, delivered: bool, sent: list[bytes]
+) -> None:
     lost = threading.Event()
     answers = threading.Thread(target=_answers, args=(far, near, lost), daemon=True)
     answers.start()
     with suppress(OSError):
         while data := near.recv(65536):
-            if statement in data:
+            sent.append(data)
+            if statement is not None and statement in data:
                 if delivered:
                     lost.set()
                     far.sendall(data)

@@ -9,6 +9,7 @@ SCRAM authentication for everybody, every statement and connection in the log.
 import importlib.util
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,7 +146,11 @@ class PostgresServer:
         """Put one line before all others of pg_hba.conf, such as `host all app 127.0.0.1/32 trust`."""
         file = self._ground.folder / "data" / "pg_hba.conf"
         file.write_text(f"{rule}\n{file.read_text()}")
+        loaded = "SELECT pg_conf_load_time()"
+        before = self.execute(loaded)
         self.execute("SELECT pg_reload_conf()")
+        while self.execute(loaded) == before:  # each question is a new connection, judged by what is in force
+            time.sleep(0.01)
         if self.execute("SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL")[0][0]:
             pytest.fail(f"not a rule for pg_hba.conf: {rule}")
 

@@ -1,0 +1,461 @@
+"""PostgreSQL: lost replies, TLS without fallback, nothing ambient, pairing, sessions."""
+
+import re
+from contextlib import closing
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+import trustme
+from psycopg.sql import SQL, Identifier
+
+from providers.databases import postgresql_roles
+from providers.databases.postgresql import PostgreSQL
+from providers.databases.postgresql_login import Certificates, LoginFailed, connect
+from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Rejected, Session, Tls, TlsMode
+from service.core.connection import Unreachable as Unreached
+from service.core.errors import ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
+from service.core.secret import Secret
+from tests.rigs.cutting import cutting
+from tests.rigs.postgresql import PostgresServer
+
+_numbers = count(1)
+database = PostgreSQL()
+
+
+@pytest.fixture(params=["old_postgresql", "new_postgresql"])
+def server(request: pytest.FixtureRequest) -> PostgresServer:
+    found: PostgresServer = request.getfixturevalue(request.param)
+    return found
+
+
+def name(stem: str) -> str:
+    return f"{stem}_{next(_numbers)}"
+
+
+def probe(server: PostgresServer, username: str, password: str, db: str = "postgres") -> Probe:
+    return database.probe(server.access(username, password, db), server.endpoint)
+
+
+def at(access: Access, port: int, host: str = "127.0.0.1") -> Access:
+    return replace(access, target=replace(access.target, endpoints=(Endpoint(host, port),)))
+
+
+def with_tls(access: Access, mode: TlsMode, ca: str | None = None) -> Access:
+    return replace(access, target=replace(access.target, tls=Tls(mode, ca)))
+
+
+# Lost replies. The proxy speaks plain text, so these run on the server without TLS.
+
+
+def test_a_lost_reply_to_commit_is_lost_and_the_change_holds(new_postgresql: PostgresServer) -> None:
+    user, keeper = name("user"), name("keeper")
+    new_postgresql.login(user, "old")
+    administration = new_postgresql.administration(keeper, user)
+    with cutting(new_postgresql.port, b"COMMIT", delivered=True) as port, pytest.raises(ChangeLost):
+        database.set_password(at(administration, port), user, Secret("new"))
+    assert isinstance(probe(new_postgresql, user, "new"), Accepted)
+    assert isinstance(probe(new_postgresql, user, "old"), Rejected)
+
+
+def test_a_commit_that_never_arrived_is_lost_and_nothing_changed(new_postgresql: PostgresServer) -> None:
+    user, keeper = name("user"), name("keeper")
+    new_postgresql.login(user, "old")
+    administration = new_postgresql.administration(keeper, user)
+    with cutting(new_postgresql.port, b"COMMIT", delivered=False) as port, pytest.raises(ChangeLost):
+        database.set_password(at(administration, port), user, Secret("new"))
+    assert isinstance(probe(new_postgresql, user, "old"), Accepted)
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_connection_that_breaks_before_commit_is_rolled_back(new_postgresql: PostgresServer, delivered: bool) -> None:
+    user, keeper = name("user"), name("keeper")
+    new_postgresql.login(user, "old")
+    administration = new_postgresql.administration(keeper, user)
+    with cutting(new_postgresql.port, b"ALTER ROLE", delivered=delivered) as port, pytest.raises(ChangeUnreachable):
+        database.set_password(at(administration, port), user, Secret("new"))
+    assert isinstance(probe(new_postgresql, user, "old"), Accepted)
+    assert isinstance(probe(new_postgresql, user, "new"), Rejected)
+
+
+def test_a_statement_that_waits_gives_up_and_says_busy(new_postgresql: PostgresServer) -> None:
+    server, user, keeper = new_postgresql, name("user"), name("keeper")
+    server.login(user, "old")
+    administration = server.administration(keeper, user)
+    with server.connect() as other, other.transaction():
+        other.execute(*postgresql_roles.lock(user))
+        with pytest.raises(ChangeUnreachable, match="busy"):
+            database.set_password(administration, user, Secret("new"))
+    assert isinstance(probe(server, user, "old"), Accepted)
+
+
+def test_no_wait_is_longer_than_the_patience(server: PostgresServer) -> None:
+    with closing(connect(server.superuser(), server.endpoint, Certificates(), seconds=5)) as connection:
+        connection.patience = 0.2
+        with pytest.raises(psycopg.OperationalError, match="no answer"):
+            connection.execute("SELECT pg_sleep(30)")
+        assert connection.closed
+
+
+# What a refusal means
+
+
+def test_roles_that_may_not_log_in_are_not_permitted_and_full_ones_unreachable(server: PostgresServer) -> None:
+    user = name("user")
+    server.login(user, "right", "CONNECTION LIMIT 0")
+    assert isinstance(probe(server, user, "right"), Unreached)
+    server.execute(f"ALTER ROLE {user} CONNECTION LIMIT -1 NOLOGIN")
+    assert isinstance(probe(server, user, "right"), NotPermitted)
+    server.execute(f"ALTER ROLE {user} LOGIN VALID UNTIL '2001-01-01'")
+    assert isinstance(probe(server, user, "right"), Rejected)
+
+
+def test_no_privilege_on_the_database_is_not_permitted(server: PostgresServer) -> None:
+    user, db = name("user"), name("closed")
+    server.login(user, "right")
+    server.execute(f"CREATE DATABASE {db}")
+    assert isinstance(probe(server, user, "right", db), Accepted)
+    server.execute(f"REVOKE CONNECT ON DATABASE {db} FROM PUBLIC")
+    assert isinstance(probe(server, user, "right", db), NotPermitted)
+
+
+def test_a_server_that_trusts_everybody_accepts_a_wrong_password(server: PostgresServer) -> None:
+    user = name("trusted")
+    server.login(user, "right")
+    server.host_rule(f"host all {user} 127.0.0.1/32 trust")
+    assert isinstance(probe(server, user, "wrong"), Accepted)
+
+
+def test_a_password_that_a_policy_refuses_is_refused(old_postgresql: PostgresServer) -> None:
+    user, keeper = name("user"), name("keeper")
+    old_postgresql.login(user, "old")
+    administration = old_postgresql.administration(keeper, user)
+    old_postgresql.execute(f"ALTER ROLE {keeper} SET session_preload_libraries = 'passwordcheck'")
+    with pytest.raises(ChangeRefused, match="22023"):
+        database.set_password(administration, user, Secret(user))
+    assert isinstance(probe(old_postgresql, user, "old"), Accepted)
+    database.set_password(administration, user, Secret("another"))
+
+
+# TLS
+
+
+def test_tls_is_as_asked_and_never_less(old_postgresql: PostgresServer) -> None:
+    user = name("user")
+    old_postgresql.login(user, "right")
+    access = old_postgresql.access(user, "right")
+    stranger = trustme.CA().cert_pem.bytes().decode()
+    good = old_postgresql.tls.ca
+    misnamed = Endpoint("localhost", old_postgresql.port)
+    here = old_postgresql.endpoint
+
+    def outcome(mode: TlsMode, ca: str | None, endpoint: Endpoint) -> type[Probe]:
+        return type(database.probe(with_tls(access, mode, ca), endpoint))
+
+    assert outcome(TlsMode.VERIFY_FULL, good, here) is Accepted
+    assert outcome(TlsMode.VERIFY_FULL, good, misnamed) is Unreached
+    assert outcome(TlsMode.VERIFY_FULL, stranger, here) is Unreached
+    assert outcome(TlsMode.VERIFY_FULL, None, here) is Unreached
+    assert outcome(TlsMode.VERIFY_FULL, "no certificate", here) is Unreached
+    assert outcome(TlsMode.VERIFY_CA, good, misnamed) is Accepted
+    assert outcome(TlsMode.VERIFY_CA, stranger, here) is Unreached
+    assert outcome(TlsMode.REQUIRE, stranger, misnamed) is Accepted
+    assert outcome(TlsMode.DISABLE, None, here) is Accepted
+
+
+@pytest.mark.parametrize("mode", [TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA, TlsMode.REQUIRE])
+def test_a_server_without_tls_is_unreachable_where_tls_is_asked(new_postgresql: PostgresServer, mode: TlsMode) -> None:
+    access = with_tls(new_postgresql.superuser(), mode, trustme.CA().cert_pem.bytes().decode())
+    assert isinstance(database.probe(access, new_postgresql.endpoint), Unreached)
+    with pytest.raises(ChangeUnreachable):
+        database.set_password(access, "postgres", Secret("new"))
+
+
+def test_the_clear_text_is_not_given_to_an_unverified_server(old_postgresql: PostgresServer) -> None:
+    user = name("clear")
+    old_postgresql.login(user, "right")
+    old_postgresql.host_rule(f"host all {user} 127.0.0.1/32 password")
+    access = old_postgresql.access(user, "right")
+    here = old_postgresql.endpoint
+    assert isinstance(database.probe(access, here), Accepted)
+    assert isinstance(database.probe(with_tls(access, TlsMode.REQUIRE), here), Unreached)
+    assert isinstance(database.probe(with_tls(access, TlsMode.DISABLE), here), Unreached)
+
+
+def test_authorities_are_kept_private_and_removed(old_postgresql: PostgresServer) -> None:
+    certificates = Certificates()
+    file = Path(certificates.path(old_postgresql.tls))
+    assert file.read_text() == old_postgresql.tls.ca
+    assert certificates.path(old_postgresql.tls) == str(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    del certificates
+    assert not file.exists()
+
+
+# Nothing ambient
+
+
+def test_nothing_of_the_environment_gets_in(
+    old_postgresql: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    user = name("user")
+    old_postgresql.login(user, "right")
+    passfile = tmp_path / "pgpass"
+    passfile.write_text("*:*:*:*:right\n")
+    passfile.chmod(0o600)
+    for variable, value in {
+        "PGHOST": "elsewhere.invalid",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGPORT": "1",
+        "PGDATABASE": "elsewhere",
+        "PGUSER": "postgres",
+        "PGPASSWORD": "right",
+        "PGPASSFILE": str(passfile),
+        "PGOPTIONS": "-c default_transaction_read_only=on -c search_path=elsewhere",
+        "PGAPPNAME": "elsewhere",
+        "PGSSLMODE": "disable",
+        "PGSSLROOTCERT": "/nowhere",
+        "PGCHANNELBINDING": "require",
+        "PGREQUIREAUTH": "none",
+        "PGCLIENTENCODING": "LATIN1",
+        "PGTARGETSESSIONATTRS": "standby",
+        "PGREQUIREPEER": "elsewhere",
+        "PGCONNECT_TIMEOUT": "1",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    assert isinstance(probe(old_postgresql, user, "right"), Accepted)
+    assert not isinstance(probe(old_postgresql, user, ""), Accepted)
+    with closing(connect(old_postgresql.superuser(), old_postgresql.endpoint, Certificates(), seconds=5)) as connection:
+        row = connection.execute(
+            "SELECT current_setting('application_name'), current_setting('client_encoding'), ssl,"
+            " current_setting('default_transaction_read_only') FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        ).fetchone()
+    assert row == ("keywright", "UTF8", True, "off")
+
+
+def test_options_of_the_driver_pass_but_none_that_moves_the_login(server: PostgresServer) -> None:
+    user = name("user")
+    server.login(user, "right")
+    access = server.access(user, "right", options={"options": "-c work_mem=3MB", "nonsense": "x"})
+    with closing(connect(access, server.endpoint, Certificates(), seconds=5)) as connection:
+        assert connection.execute("SHOW work_mem").fetchone() == ("3MB",)
+    moved = {"host": "x.invalid", "hostaddr": "192.0.2.1", "port": 1, "sslmode": "prefer", "password": "no"}
+    moved |= {"user": "postgres", "dbname": "no", "service": "no", "passfile": "/no", "target_session_attrs": "standby"}
+    access = server.access(user, "right", options=moved)
+    assert isinstance(database.probe(access, server.endpoint), Accepted)
+    with pytest.raises(LoginFailed):
+        connect(server.access(user, "wrong", options=moved), server.endpoint, Certificates(), seconds=5)
+
+
+# Pairing
+
+
+@pytest.fixture
+def shop(server: PostgresServer) -> tuple[str, Access]:
+    """A login in use, with settings of every awkward kind, and a login that may administer it."""
+    role, keeper = name("shop"), name("keeper")
+    server.login(role, "used", "CONNECTION LIMIT 7 VALID UNTIL '2099-01-01'")
+    settings = (
+        """SET search_path TO "$user", 'We"ird, x', public""",
+        "SET statement_timeout = '77s'",
+        "SET TimeZone TO 'Europe/Athens'",
+        "SET temp_tablespaces TO ''",
+        "IN DATABASE postgres SET work_mem = '7MB'",
+    )
+    for setting in settings:
+        server.execute(SQL("ALTER ROLE {} " + setting).format(Identifier(role)))
+    server.execute(SQL("CREATE SCHEMA {0} AUTHORIZATION {0}").format(Identifier(role)))
+    return role, server.administration(keeper, role)
+
+
+def test_both_logins_of_a_pair_are_as_the_role_itself(server: PostgresServer, shop: tuple[str, Access]) -> None:
+    role, administration = shop
+    before = probe(server, role, "used")
+    assert isinstance(before, Accepted)
+    assert before.identity["current_user"] == role
+    assert 'search_path="$user", "We""ird, x", public' in before.identity["settings"]
+    for suffix in ("_a", "_b"):
+        database.join(administration, role, role + suffix, Secret(f"password{suffix}"))
+        assert probe(server, role + suffix, f"password{suffix}") == before
+        assert isinstance(probe(server, role + suffix, "used"), Rejected)
+    assert probe(server, role, "used") == before
+    row = server.execute(f"SELECT rolconnlimit, rolvaliduntil = '2099-01-01' FROM pg_roles WHERE rolname = '{role}_a'")
+    assert row == [(7, True)]
+    with closing(connect(server.access(role + "_a", "password_a"), server.endpoint, Certificates(), seconds=5)) as link:
+        link.execute("CREATE TABLE mine ()")
+        link.commit()
+    assert server.execute(f"SELECT tableowner FROM pg_tables WHERE schemaname = '{role}'") == [(role,)]
+
+
+def test_joining_again_changes_nothing_more(server: PostgresServer, shop: tuple[str, Access]) -> None:
+    role, administration = shop
+    login = role + "_a"
+    database.join(administration, role, login, Secret("first"))
+    after_one = _catalog(server, role)
+    database.join(administration, role, login, Secret("first"))
+    assert _catalog(server, role) == after_one
+    assert isinstance(probe(server, login, "first"), Accepted)
+    # By now the only statement is the one that sets the password.
+    assert len([line for line in database.explain(administration, role, login) if not line.startswith("--")]) == 1
+
+
+def test_a_setting_that_the_role_lost_is_taken_from_the_login(server: PostgresServer, shop: tuple[str, Access]) -> None:
+    role, administration = shop
+    login = role + "_a"
+    database.join(administration, role, login, Secret("first"))
+    server.execute(f"ALTER ROLE {role} RESET ALL")
+    server.execute(f"ALTER ROLE {role} IN DATABASE postgres RESET ALL")
+    server.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1 VALID UNTIL 'infinity'")
+    server.execute(f"ALTER ROLE {login} IN DATABASE postgres SET role = 'none'")
+    database.join(administration, role, login, Secret("second"))
+    assert probe(server, login, "second") == probe(server, role, "used")
+    stored = f"SELECT setconfig FROM pg_db_role_setting WHERE setrole = '{login}'::regrole"
+    assert server.execute(stored) == [([f"role={role}"],)]
+    row = server.execute(f"SELECT rolconnlimit, rolvaliduntil::text FROM pg_roles WHERE rolname = '{login}'")
+    assert row == [(-1, "infinity")]
+
+
+def test_a_lost_membership_shows_and_is_mended(server: PostgresServer, shop: tuple[str, Access]) -> None:
+    role, administration = shop
+    login = role + "_a"
+    database.join(administration, role, login, Secret("first"))
+    whole = probe(server, login, "first")
+    server.execute(f"REVOKE {role} FROM {login} CASCADE")
+    server.execute(
+        f"DO $$ BEGIN EXECUTE 'REVOKE {role} FROM {login} GRANTED BY ' || (SELECT grantor::regrole::text"
+        f" FROM pg_auth_members WHERE member = '{login}'::regrole); EXCEPTION WHEN OTHERS THEN NULL; END $$"
+    )
+    broken = probe(server, login, "first")
+    assert isinstance(broken, Accepted)
+    assert broken.identity["current_user"] == login
+    database.join(administration, role, login, Secret("first"))
+    assert probe(server, login, "first") == whole
+
+
+def test_a_missing_role_is_created_without_login(server: PostgresServer) -> None:
+    role, keeper = name("fresh"), name("keeper")
+    administration = server.administration(keeper)
+    database.join(administration, role, role + "_a", Secret("first"))
+    database.join(administration, role, role + "_b", Secret("second"))
+    assert server.execute(f"SELECT rolcanlogin FROM pg_roles WHERE rolname = '{role}'") == [(False,)]
+    for login, password in ((role + "_a", "first"), (role + "_b", "second")):
+        outcome = probe(server, login, password)
+        assert isinstance(outcome, Accepted)
+        assert outcome.identity["current_user"] == role
+    # Whoever created the roles can change their passwords, on every version.
+    database.set_password(administration, role + "_a", Secret("third"))
+    assert isinstance(probe(server, role + "_a", "third"), Accepted)
+    assert database.lacks(administration, role + "_b") == ()
+
+
+def test_the_administration_login_keeps_no_membership(server: PostgresServer, shop: tuple[str, Access]) -> None:
+    role, administration = shop
+    keeper = administration.account.username
+    question = f"SELECT count(*) FROM pg_auth_members WHERE member = '{keeper}'::regrole AND roleid = '{role}'::regrole"
+    before = server.execute(question)
+    database.join(administration, role, role + "_a", Secret("first"))
+    assert server.execute(question) == before
+
+
+def test_what_is_explained_is_what_a_person_can_run(server: PostgresServer, shop: tuple[str, Access]) -> None:
+    role, administration = shop
+    login = role + "_a"
+    lines = database.explain(administration, role, login)
+    assert server.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{login}'") == []
+    assert "PASSWORD '<verifier of the new password>'" in "\n".join(lines)
+    assert lines[-1].endswith(f'-- ALTER ROLE "{role}" NOLOGIN;')
+    assert all(line.startswith("--") for line in lines[-1].splitlines())
+    with server.connect() as connection:
+        verifier = connection.pgconn.encrypt_password(b"by hand", login.encode(), b"scram-sha-256").decode()
+    for line in lines[:-1]:
+        if not re.search(rf'"{administration.account.username}"', line):  # only Keywright's own login needs that
+            server.execute(line.replace("<verifier of the new password>", verifier))
+    assert probe(server, login, "by hand") == probe(server, role, "used")
+    server.execute(lines[-1].rpartition("-- ")[2])
+    assert isinstance(probe(server, role, "used"), NotPermitted)
+    assert isinstance(probe(server, login, "by hand"), Accepted)
+    server.administers(administration.account.username, login)
+    assert "NOLOGIN" not in "".join(database.explain(administration, role, login))
+
+
+def test_an_expired_role_is_not_copied(server: PostgresServer, shop: tuple[str, Access]) -> None:
+    role, administration = shop
+    server.execute(f"ALTER ROLE {role} VALID UNTIL '2001-01-01'")
+    with pytest.raises(ChangeNotPermitted, match="expired"):
+        database.join(administration, role, role + "_a", Secret("first"))
+
+
+def test_a_setting_that_only_a_superuser_may_copy_is_named(server: PostgresServer, shop: tuple[str, Access]) -> None:
+    role, administration = shop
+    server.execute(f"ALTER ROLE {role} SET shop.tenant = 'hidden-value'")
+    with pytest.raises(ChangeNotPermitted, match="tenant") as caught:
+        database.join(administration, role, role + "_a", Secret("first"))
+    assert "hidden-value" not in caught.value.message
+    assert server.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}_a'") == []
+    database.join(server.superuser(), role, role + "_a", Secret("first"))
+    server.administers(administration.account.username, role + "_a")
+    database.join(administration, role, role + "_a", Secret("second"))
+    assert probe(server, role + "_a", "second") == probe(server, role, "used")
+
+
+def test_who_may_not_pair_is_told_what_is_missing(server: PostgresServer, shop: tuple[str, Access]) -> None:
+    role, administration = shop
+    weak = name("weak")
+    server.login(weak, "weak")
+    with pytest.raises(ChangeNotPermitted, match="CREATEROLE"):
+        database.join(server.access(weak, "weak"), role, role + "_a", Secret("first"))
+    with pytest.raises(ChangeNotPermitted, match="itself"):
+        database.join(administration, role, role, Secret("first"))
+    if server.major >= 16:
+        other = server.administration(name("other"))
+        with pytest.raises(ChangeNotPermitted, match=r"ADMIN OPTION.*GRANT"):
+            database.join(other, role, role + "_a", Secret("first"))
+        sentence = database.lacks(other, role)[0]
+        server.execute(sentence.partition("run: ")[2])
+        assert database.lacks(other, role) == ()
+        database.set_password(other, role, Secret("changed"))
+
+
+def test_no_password_of_a_pair_is_logged(server: PostgresServer, shop: tuple[str, Access]) -> None:
+    role, administration = shop
+    database.join(administration, role, role + "_a", Secret("sesame-pair"))
+    assert "SCRAM-SHA-256$" in server.log_text()
+    assert "sesame-pair" not in server.log_text()
+
+
+def test_a_superuser_is_out_of_reach(server: PostgresServer) -> None:
+    administration = server.administration(name("keeper"))
+    assert "superuser" in database.lacks(administration, "postgres")[0]
+    with pytest.raises(ChangeNotPermitted, match="superuser"):
+        database.set_password(administration, "postgres", Secret("new"))
+
+
+# Sessions
+
+
+def test_sessions_are_seen_with_addresses_where_that_is_allowed(server: PostgresServer) -> None:
+    user, keeper = name("user"), name("keeper")
+    server.login(user, "right")
+    administration = server.administration(keeper, user)
+    with closing(connect(server.access(user, "right"), server.endpoint, Certificates(), seconds=5)):
+        assert database.sessions(administration, user) == (Session(user, "", "keywright"),)
+        server.execute(f"GRANT pg_monitor TO {keeper}")
+        assert database.sessions(administration, user) == (Session(user, "127.0.0.1", "keywright"),)
+    wrong = server.access(keeper, "not-it")
+    assert isinstance(database.sessions(wrong, user), NotPermitted)
+
+
+def _catalog(server: PostgresServer, role: str) -> list[tuple[object, ...]]:
+    """Everything about a role and its logins but the salted verifier."""
+    rows = server.execute(f"SELECT to_jsonb(r)::text FROM pg_roles r WHERE rolname LIKE '{role}%' ORDER BY rolname")
+    rows += server.execute(
+        f"SELECT setrole, setdatabase, setconfig FROM pg_db_role_setting WHERE setrole IN"
+        f" (SELECT oid FROM pg_roles WHERE rolname LIKE '{role}%') ORDER BY 1, 2"
+    )
+    rows += server.execute(
+        f"SELECT to_jsonb(m)::text FROM pg_auth_members m WHERE roleid = '{role}'::regrole ORDER BY 1"
+    )
+    return rows
