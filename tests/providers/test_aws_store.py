@@ -72,17 +72,18 @@ def test_the_former_version_stays_behind_as_previous(aws: Aws) -> None:
     assert before.read(reference).version == old
 
 
-def test_a_label_that_moved_meanwhile_is_not_taken_back(aws: Aws) -> None:
+@pytest.mark.parametrize("operation", ["put_secret_value", "update_secret_version_stage"])
+def test_a_label_that_moved_meanwhile_is_not_taken_back(aws: Aws, operation: str) -> None:
     reference, old = _placed(aws)
 
     class Theirs(Meddled):
         def before(self) -> None:
-            self._operation = ""
+            self._operation = ""  # once
             aws.client("secretsmanager").put_secret_value(
                 SecretId=reference.location, SecretString='{"password":"theirs"}'
             )
 
-    meddled: Any = Theirs(aws.session("secretsmanager"), "update_secret_version_stage")
+    meddled: Any = Theirs(aws.session("secretsmanager"), operation)
     with pytest.raises(Conflict):
         AwsSecretsStore(meddled).write(reference, {"password": Secret("ours")}, old)
     assert _password(aws, reference) == "theirs"

@@ -74,6 +74,12 @@ def test_what_ends_outside_is_refused_whether_it_is_there_or_not(tree: Path, loc
             _read(FileStore([tree / "root"]), asked)
 
 
+def test_a_folder_whose_name_begins_like_the_root_is_outside(tree: Path) -> None:
+    for location in ("root-too/a", "root-too/nothing"):
+        with pytest.raises(StoreRefused, match="outside"):
+            _read(FileStore([tree / "root"]), tree / location)
+
+
 def test_the_root_may_be_reached_by_a_link(tree: Path) -> None:
     assert _read(FileStore([tree / "root" / "in"]), "a") == Secret("two")
 

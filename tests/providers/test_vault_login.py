@@ -80,7 +80,13 @@ def test_a_refusal_with_an_older_token_tries_one_fresh_login(bao: OpenBao, polic
 
 def test_many_threads_log_in_once(bao: OpenBao, policy: str) -> None:
     store, results = _store(bao, _role(bao, policy, secret_id_num_uses=1)[1]), []
-    threads = [threading.Thread(target=lambda: results.append(_reads(store))) for _ in range(8)]
+    together = threading.Barrier(8)
+
+    def work() -> None:
+        together.wait()
+        results.append(_reads(store))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
