@@ -211,16 +211,16 @@ def url(target: Target, account: Account) -> Secret:
             # libpq takes several hosts; applications that need a writable one say target_session_attrs.
             hosts, scheme = ",".join(map(str, target.endpoints)), "postgresql"
             tls = {"sslmode": target.tls.mode.value}
+            yes, no = "1", "0"  # libpq's booleans are integers (manual, 34.1.2)
         case Engine.MARIADB:
             hosts, scheme = str(target.primary), "mysql"
             tls = {}
+            yes, no = "true", "false"
         case _:
             assert_never(target.engine)
-    parameters = tls | {name: _text(value) for name, value in target.options.items()}
+    options = {name: str(value) for name, value in target.options.items()}
+    options |= {name: yes if value else no for name, value in target.options.items() if isinstance(value, bool)}
+    parameters = tls | options | tls  # the target's own protection stands, and stands first
     query = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in parameters.items())
     tail = f"?{query}" if query else ""
     return Secret(f"{scheme}://{username}:{password}@{hosts}/{quote(target.database, safe='')}{tail}")
-
-
-def _text(value: Option) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

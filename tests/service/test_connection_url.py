@@ -95,10 +95,16 @@ def test_every_endpoint_and_option_has_its_place() -> None:
     target = Target(Engine.POSTGRESQL, endpoints, "shop", Tls(TlsMode.VERIFY_CA), options)
     assert url(target, account).reveal() == (
         "postgresql://app:p%40ss@db1.test:5432,[2001:db8::7]:5433/shop"
-        "?sslmode=verify-ca&target_session_attrs=read-write&keepalives=true&keepalives_idle=30"
+        "?sslmode=verify-ca&target_session_attrs=read-write&keepalives=1&keepalives_idle=30"
     )
-    target = Target(Engine.MARIADB, (Endpoint("2001:db8::7", 3306), Endpoint("b", 1, Part.REPLICA)), "shop")
-    assert url(target, account).reveal() == "mysql://app:p%40ss@[2001:db8::7]:3306/shop"
+    maria = (Endpoint("2001:db8::7", 3306), Endpoint("b", 1, Part.REPLICA))
+    target = Target(Engine.MARIADB, maria, "shop", options={"autocommit": False})
+    assert url(target, account).reveal() == "mysql://app:p%40ss@[2001:db8::7]:3306/shop?autocommit=false"
+
+
+def test_an_option_does_not_weaken_the_protection() -> None:
+    target = Target(Engine.POSTGRESQL, (Endpoint("db", 1),), "shop", options={"sslmode": "disable"})
+    assert url(target, Account("app", Secret("pw"))).reveal().endswith("/shop?sslmode=verify-full")
 
 
 def test_the_url_is_a_secret() -> None:
