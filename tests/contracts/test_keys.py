@@ -141,13 +141,14 @@ def test_another_master_key_does_not_open_it(subject: Subject) -> None:
 
 
 @every
-@pytest.mark.parametrize("damage", ["first", "last", "cut", "empty"])
+@pytest.mark.parametrize("damage", ["first", "last", "cut", "stump", "empty"])
 def test_a_damaged_one_does_not_open(subject: Subject, damage: str) -> None:
     wrapped = subject.wrapper.wrap(secrets.token_bytes(32), HERE)
     damaged = {
         "first": bytes([wrapped[0] ^ 1]) + wrapped[1:],
         "last": wrapped[:-6] + (b"AAAAAA" if wrapped[-6:] != b"AAAAAA" else b"BBBBBB"),
         "cut": wrapped[:-8],
+        "stump": wrapped[:4],
         "empty": b"",
     }[damage]
     with pytest.raises(KeyWrong):

@@ -95,7 +95,10 @@ def test_kms_without_permission_is_a_missing_key(aws: Aws) -> None:
             attempt()
 
 
-@pytest.mark.parametrize("code", ["DisabledException", "KMSInvalidStateException", "UnrecognizedClientException"])
+@pytest.mark.parametrize(
+    "code",
+    ["DisabledException", "KMSInvalidStateException", "UnrecognizedClientException", "AccessDeniedException"],
+)
 def test_a_kms_key_out_of_service_is_missing(aws: Aws, code: str) -> None:
     with stub(lambda _: Answer(400, {"__type": code})) as (address, _):
         wrapper = AwsKmsKey(AwsSession("kms", aws.region, endpoint_url=address, keys=aws.allowed), "key")
