@@ -7,6 +7,7 @@ What a code means (PostgreSQL manual, appendix A):
     28000 42501 3D000  NotPermitted                    25006 55P03 57014  ChangeUnreachable  (standby, busy)
     55000 22021        NotPermitted                    08xxx 53xxx 57Pxx  ChangeUnreachable
     any other, none    Unreachable                     40xxx 55006        ChangeUnreachable  (try again)
+                                                       58xxx XXxxx        ChangeUnreachable  (server trouble)
                                                        any other          ChangeRefused
                                                        no reply           ChangeUnreachable: rolled back
                                                        no reply to COMMIT ChangeLost
@@ -45,7 +46,7 @@ _LOGIN_FORBIDDEN = {
     "22021": "no login can have such a name or password",
 }
 _BUSY = ("25006", "55P03", "57014", "55006")
-_BUSY_CLASSES = ("08", "40", "53", "57")
+_BUSY_CLASSES = ("08", "40", "53", "57", "58", "XX")
 _LIMITS = (
     "SET LOCAL lock_timeout = '3s'",
     "SET LOCAL statement_timeout = '5s'",

@@ -8,7 +8,8 @@ psycopg loaded, on the connection that psycopg made. An error without a code is 
 no TLS, no answer.
 
 Nothing ambient gets in: every keyword that libpq knows is written out, so that neither PG* variables nor
-the files in ~/.postgresql and ~/.pgpass decide anything.
+the files in ~/.postgresql and ~/.pgpass decide anything. (PGSERVICE alone cannot be masked: a service that
+does not exist makes logins fail, and one that exists finds every keyword taken.)
 """
 
 import ctypes
@@ -157,10 +158,13 @@ def conninfo(access: Access, endpoint: Endpoint, certificates: Certificates) -> 
 
 
 def connect(access: Access, endpoint: Endpoint, certificates: Certificates, *, seconds: float) -> Bounded:
-    """Log in within that many seconds. Raises LoginFailed."""
+    """Log in within that many seconds, name resolution (which has limits of its own) apart. Raises LoginFailed."""
     account = access.account
     if not all(map(sendable, (account.username, account.password.reveal(), access.target.database))):
         raise LoginFailed("22021", "NUL characters and half surrogates cannot be sent")
+    if not endpoint.host or set(endpoint.host) & set(",/@"):
+        # To libpq these are several hosts, or the folder of a socket, on which it would not ask for TLS.
+        raise LoginFailed(None, f"{endpoint.host!r} is not the name or address of one host")
     deadline = time.monotonic() + seconds
     pgconn = pq.PGconn.connect_start(conninfo(access, endpoint, certificates).encode())
     _set_error_verbosity(pgconn.pgconn_ptr, _SQLSTATE_ONLY)  # type: ignore[attr-defined]

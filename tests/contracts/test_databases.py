@@ -20,7 +20,7 @@ from service.core.connection import (
     Rejected,
     Unreachable,
 )
-from service.core.errors import ChangeError, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
+from service.core.errors import ChangeError, ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.secret import Secret
 from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.mariadb import MariaDBServer
@@ -335,3 +335,44 @@ def test_sessions_of_nobody_are_none_and_a_closed_port_is_unreachable(bench: Ben
     view: DrainView = bench.database  # type: ignore[assignment]
     assert view.sessions(bench.administration, bench.user()) == ()
     assert isinstance(view.sessions(elsewhere(bench.administration, free_port()), "user"), Unreachable)
+
+
+def test_the_fake_misbehaves_as_it_is_told() -> None:
+    fake = FakeDatabase()
+    administration, replica = fake.administration(), Endpoint("replica.test", 5432)
+    fake.endpoints += (replica,)
+    fake.create("user", "old")
+
+    def outcome(password: str = "old", endpoint: Endpoint | None = None) -> type:
+        return type(fake.probe(fake.access("user", password), endpoint or fake.endpoints[0]))
+
+    fake.unreachable.add(replica)
+    assert (outcome(), outcome(endpoint=replica)) == (Accepted, Unreachable)
+    fake.unreachable.add(fake.everywhere)
+    assert outcome() is Unreachable
+    fake.unreachable.clear()
+
+    fake.hanging = True
+    assert outcome() is Unreachable
+    with pytest.raises(ChangeLost):
+        fake.set_password(administration, "user", Secret("new"))
+    fake.hanging = False
+    assert not fake.valid("user", "new")
+
+    fake.losing = 1
+    with pytest.raises(ChangeLost):
+        fake.add_password(administration, "user", Secret("old"), Secret("new"))
+    assert outcome("old") is outcome("new") is Accepted
+
+    fake.policy = str.isdigit
+    with pytest.raises(ChangeRefused):
+        fake.set_password(administration, "user", Secret("letters"))
+    fake.join(administration, "role", "user", Secret("123"))
+    joined = fake.probe(fake.access("user", "123"), fake.endpoints[0])
+    assert joined == Accepted({"current_user": "role"})
+    assert outcome("old") is Rejected
+
+    fake.powerless = True
+    assert isinstance(fake.sessions(administration, "user"), NotPermitted)
+    fake.trusting = True
+    assert outcome("anything") is Accepted

@@ -195,6 +195,11 @@ def test_authorities_are_kept_private_and_removed(old_postgresql: PostgresServer
     assert not file.exists()
 
 
+@pytest.mark.parametrize("host", ["", "/tmp", "@abstract", "127.0.0.1,localhost"])
+def test_a_host_is_one_host_and_no_socket(old_postgresql: PostgresServer, host: str) -> None:
+    assert isinstance(database.probe(old_postgresql.superuser(), Endpoint(host, old_postgresql.port)), Unreached)
+
+
 # Nothing ambient
 
 
@@ -234,6 +239,30 @@ def test_nothing_of_the_environment_gets_in(
             " current_setting('default_transaction_read_only') FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
         ).fetchone()
     assert row == ("keywright", "UTF8", True, "off")
+
+
+def test_nothing_of_the_home_directory_gets_in(
+    old_postgresql: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    user = name("user")
+    old_postgresql.login(user, "right")
+    (tmp_path / ".postgresql").mkdir()
+    stranger = trustme.CA()
+    files = {
+        ".pgpass": b"*:*:*:*:right\n",
+        ".postgresql/root.crt": stranger.cert_pem.bytes(),
+        ".postgresql/postgresql.crt": stranger.cert_pem.bytes(),
+        ".postgresql/postgresql.key": b"no key",
+    }
+    for file, content in files.items():
+        (tmp_path / file).write_bytes(content)
+        (tmp_path / file).chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert not isinstance(probe(old_postgresql, user, ""), Accepted)
+    access = old_postgresql.access(user, "right")
+    for mode in (TlsMode.REQUIRE, TlsMode.VERIFY_FULL):
+        protected = with_tls(access, mode, old_postgresql.tls.ca)
+        assert isinstance(database.probe(protected, old_postgresql.endpoint), Accepted)
 
 
 def test_options_of_the_driver_pass_but_none_that_moves_the_login(server: PostgresServer) -> None:

@@ -103,11 +103,11 @@ class FakeDatabase:
 
     def set_password(self, administration: Access, username: str, password: Secret) -> None:
         """`Database.set_password`."""
-        self._change("set_password", administration, username, self._known(username), password)
+        self._change("set_password", administration, username, self.logins.get(username), password)
 
     def add_password(self, administration: Access, username: str, kept: Secret, added: Secret) -> None:
         """`Overlap.add_password`."""
-        self._change("add_password", administration, username, self._known(username), kept, added)
+        self._change("add_password", administration, username, self.logins.get(username), kept, added)
 
     def join(self, administration: Access, role: str, username: str, password: Secret) -> None:
         """`Pairing.join`."""
@@ -139,13 +139,13 @@ class FakeDatabase:
         self, operation: str, administration: Access, username: str, login: FakeLogin | None, *passwords: Secret
     ) -> None:
         self.before(operation)
+        if self.hanging:
+            raise ChangeLost("no reply came, and nothing was done")
         self._reach(administration)
         if self.powerless:
             raise ChangeNotPermitted("the administration login may not change passwords; run: GRANT …")
         if login is None:
             raise ChangeNotPermitted(f"{username} does not exist")
-        if self.hanging:
-            raise ChangeLost("no reply came")
         revealed = [password.reveal() for password in passwords]
         if not all(text and not set(text) & _UNSENDABLE and self.policy(text) for text in revealed):
             raise ChangeRefused("the password does not fit the policy")
@@ -154,10 +154,7 @@ class FakeDatabase:
         self.logins[username] = replace(login, verifiers=verifiers)
         if self.losing:
             self.losing -= 1
-            raise ChangeLost("no reply came")
-
-    def _known(self, username: str) -> FakeLogin | None:
-        return self.logins.get(username)
+            raise ChangeLost("no reply came, and it was done")
 
     def _away(self, endpoint: Endpoint) -> bool:
         known = endpoint in self.endpoints
@@ -165,7 +162,7 @@ class FakeDatabase:
 
     def _reach(self, administration: Access) -> None:
         endpoint = administration.target.primary
-        if self._away(endpoint) and not (self.hanging and endpoint in self.endpoints):
+        if self._away(endpoint):
             raise ChangeUnreachable(f"{endpoint} does not answer")
         account = administration.account
         if not self.trusting and not self.valid(account.username, account.password.reveal()):
