@@ -97,9 +97,11 @@ class VaultStore:
         answer = self._session.call(operation).get("data")
         if place.kv == 1 and isinstance(answer, dict):
             return answer, None
-        if isinstance(answer, dict) and isinstance(answer.get("data"), dict):
-            return answer["data"], str(answer["metadata"]["version"])
-        raise VaultRejected("the answer is not that of a key-value engine")
+        if isinstance(answer, dict):
+            data, metadata = answer.get("data"), answer.get("metadata")
+            if isinstance(data, dict) and isinstance(metadata, dict) and "version" in metadata:
+                return data, str(metadata["version"])
+        raise VaultRejected("the answer is not that of the key-value engine that this mount is taken for")
 
     def _put(self, place: _Place, data: dict[str, Any], version: str | None, reference: Reference) -> str:
         def operation(adapter: JSONAdapter) -> dict[str, Any]:

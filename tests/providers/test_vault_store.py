@@ -50,6 +50,14 @@ def test_a_stated_mount_is_not_asked_for(bao: OpenBao, session: Watched) -> None
     assert session.calls == 1
 
 
+def test_a_mount_that_is_stated_wrongly_is_malformed_or_absent(bao: OpenBao, session: Watched) -> None:
+    bao.api("POST", "old/data/stated", {"data": {"a": "1"}})
+    with pytest.raises(StoreMalformed):
+        VaultStore(session, {"old": 2}).read(Reference("vault", "old/stated"))
+    with pytest.raises(StoreAbsent):
+        VaultStore(session, {"secret": 1}).read(_placed(bao, {"a": "1"}))
+
+
 def test_a_mount_that_cannot_be_looked_up_is_refused_with_the_setting_to_use(session: Watched) -> None:
     with pytest.raises(StoreRefused, match="setting for mounts"):
         VaultStore(session).read(Reference("vault", "no-such-mount/db"))
