@@ -111,6 +111,11 @@ class Clock:
         if not self._lanes.drain(STOPS_WITHIN):
             log.warning("a rotation was cut off; whoever starts next looks what is in force and goes on")
 
+    @property
+    def ticks(self) -> bool:
+        """Does it tick?"""
+        return bool(self._metronome.running)
+
     def poke(self) -> None:
         """Something was asked for by hand: tick now rather than soon."""
         threading.Thread(target=self.tick, name="poke", daemon=True).start()

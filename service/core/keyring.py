@@ -11,12 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from service.core.errors import SealBroken
 from service.core.sealed import Context, Randomness, key_number, seal, unseal
 from service.core.secret import Secret
 
 SYSTEM = "system"
 """The id that stands for the installation itself: its data key feeds the event chain."""
+
+
+def tag_key(data_key: bytes) -> bytes:
+    """The key of the tags that stand for values in ETags (HKDF, RFC 5869)."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"keywright value tags 1").derive(data_key)
 
 
 class KeyWrapper(Protocol):

@@ -1,0 +1,1 @@
+"""The native REST door: thin handlers, one table from errors to problem+json."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from service.core.access import EVERYTHING, Caller, Level, require
 from service.core.errors import Absent, KeyWrong
 from service.core.event import chain_key
-from service.core.keyring import SYSTEM, Keyring, KeyWrapper
+from service.core.keyring import SYSTEM, Keyring, KeyWrapper, tag_key
 from service.core.sealed import KEY_BYTES, credential_context, data_key_context, key_number, version_context
 from service.keeper.door import Deed, Door
 from service.ledger import connections, environments, variables
@@ -40,6 +40,7 @@ class Keyrings:
         self._wrapper = wrapper
         self._rings: dict[str, Keyring] = {}
         self._lock = threading.Lock()
+        self._tag_key = b""
 
     def open(self) -> bool:
         """Unwrap the installation's own key, or make it for a new ledger; True if the ledger was new.
@@ -55,8 +56,14 @@ class Keyrings:
                 if not environments.keys(tx, SYSTEM):
                     environments.add_key(tx, first, tx.now)
             wrapped = self._door.look(lambda tx: environments.keys(tx, SYSTEM))
-        self._door.ledger.use_chain_key(chain_key(self._unwrapped(wrapped[0])))
+        first_key = self._unwrapped(wrapped[0])
+        self._door.ledger.use_chain_key(chain_key(first_key))
+        self._tag_key = tag_key(first_key)
         return new
+
+    def tag_key(self) -> bytes:
+        """The key of the tags (ETag) of values."""
+        return self._tag_key
 
     def chain_key(self) -> bytes:
         """The key of the event chain."""

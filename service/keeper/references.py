@@ -72,8 +72,17 @@ class References:
             held[reference] = outcome
         return held
 
-    def fetch(self, door: Door, caller: Caller, deed: Deed, evaluate: Callable[[Transaction, Readings], T]) -> T:
-        """`door.fetch`, with the references that `evaluate` asks for read in between, outside of transactions."""
+    def fetch(
+        self,
+        door: Door,
+        caller: Caller,
+        deed: Deed,
+        evaluate: Callable[[Transaction, Readings], T],
+        *,
+        record: bool = True,
+    ) -> T:
+        """`door.fetch` (or `poll`), with what `evaluate` wants read in between its evaluations."""
+        through = door.fetch if record else door.poll
         readings: dict[Reference, Held] = {}
 
         def evaluated(tx: Transaction) -> T:
@@ -81,7 +90,7 @@ class References:
 
         while True:
             try:
-                return door.fetch(caller, deed, evaluated)
+                return through(caller, deed, evaluated)
             except Unread as unread:
                 try:
                     readings.update(self.read(unread.references))

@@ -36,21 +36,28 @@ from service.ledger.rotations import Claim, LeaseLost
 
 
 @dataclass(frozen=True)
-class Brief:
-    """Everything a worker needs to know about a rotation it holds. Passwords in it are Secrets."""
+class Standpoint:
+    """What is to be known of a connection before it rotates. Passwords in it are Secrets."""
 
-    rotation: Rotation
-    now: datetime
     target: Target
     policy: RotationPolicy
     administration: Access | None
+    live: Account | None
+    adopted: str | None
+    """The login that was imported: what `alternating` makes the shared role."""
+    kept_in: KeptIn | None
+
+
+@dataclass(frozen=True)
+class Brief(Standpoint):
+    """Everything a worker needs to know about a rotation it holds."""
+
+    rotation: Rotation
+    now: datetime
     former: Account | None
     """The live credential when the rotation began; None if the connection never had one."""
     candidate: Account | None
     parking: Account | None
-    adopted: str | None
-    """The login that was imported: what `alternating` makes the shared role."""
-    kept_in: KeptIn | None
     promised_until: datetime | None
     """Until when a credential of an earlier rotation is still promised; nothing may be staged before."""
 
@@ -70,29 +77,37 @@ class Steps:
         def look(tx: Transaction) -> Brief:
             rotation = _held(tx, held)
             stored = _stored(tx, rotation)
-            target = definitions.target(stored.definition)
-            policy = definitions.policy(stored.policy, target.engine)
-            if policy is None:
-                raise Absent(f"connection {stored.name} has no rotation policy any more")
+            at = self.standpoint(tx, stored)
+            former = self._account_of(tx, stored, rotation.former_id) if rotation.former_id else at.live
             standing = connections.standing(tx, stored.id)
-            live = next((c for c in standing if c.state is CredentialState.LIVE), None)
-            former = connections.credential(tx, rotation.former_id) if rotation.former_id else live
             ending = [c.good_until for c in standing if c.state is CredentialState.DRAINING and c.good_until]
             return Brief(
-                rotation,
-                tx.now,
-                target,
-                policy,
-                self._administration(tx, stored),
-                self._account(tx, stored, former),
-                self._account_of(tx, stored, rotation.candidate_id),
-                self._account_of(tx, stored, rotation.parking_id),
-                stored.definition.get("login") or (live.username if live else None),
-                definitions.kept_in(stored.definition.get("kept_in")),
-                max(ending, default=None),
+                **vars(at),
+                rotation=rotation,
+                now=tx.now,
+                former=former,
+                candidate=self._account_of(tx, stored, rotation.candidate_id),
+                parking=self._account_of(tx, stored, rotation.parking_id),
+                promised_until=max(ending, default=None),
             )
 
         return self._door.look(look)
+
+    def standpoint(self, tx: Transaction, stored: StoredConnection) -> Standpoint:
+        """What is to be known of a connection. Raises Absent, SealBroken, key errors."""
+        target = definitions.target(stored.definition)
+        policy = definitions.policy(stored.policy, target.engine)
+        if policy is None:
+            raise Absent(f"connection {stored.name} has no rotation policy any more")
+        live = next((c for c in connections.standing(tx, stored.id) if c.state is CredentialState.LIVE), None)
+        return Standpoint(
+            target,
+            policy,
+            self._administration(tx, stored),
+            self._account(tx, stored, live),
+            stored.definition.get("login") or (live.username if live else None),
+            definitions.kept_in(stored.definition.get("kept_in")),
+        )
 
     def stage(
         self, caller: Caller, held: Claim, username: str, candidate: Secret, former: Account | None, sentence: str

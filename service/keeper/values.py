@@ -7,6 +7,8 @@ record    on the epoch of the snapshot that was evaluated
 answer    only then
 """
 
+import hmac
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from service.core.variable import (
 )
 from service.keeper.credentials import Credentials, Set
 from service.keeper.door import Deed, Door
+from service.keeper.keys import Keyrings
 from service.keeper.references import Readings, References, require_read
 from service.keeper.variables import Variables, found
 from service.keeper.walls import Walls, of_variable
@@ -40,6 +43,28 @@ from service.ledger.ledger import Transaction
 
 MOST = 500
 """Values in one answer, at most."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for: names, or a folder."""
+
+    names: tuple[str, ...] = ()
+    folder: str | None = None
+
+    def check(self) -> None:
+        """Raises Invalid, TooLarge."""
+        if self.folder:
+            names.path(self.folder, "folder")
+        if self.folder is None and not self.names:
+            raise Invalid("names: at least one is needed", field="names")
+        if len(self.names) > MOST:
+            raise TooLarge(f"names: {len(self.names)} were asked for; {MOST} are the most")
+        for name in self.names:
+            names.path(name, "name")
+
+    def __str__(self) -> str:
+        return ",".join(self.names) if self.folder is None else f"{self.folder}/"
 
 
 @dataclass(frozen=True)
@@ -83,6 +108,7 @@ class Values:
         definitions: Variables,
         credentials: Credentials,
         references: References,
+        keyrings: Keyrings,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._door = door
@@ -90,56 +116,56 @@ class Values:
         self._definitions = definitions
         self._credentials = credentials
         self._references = references
+        self._keyrings = keyrings
         self._monotonic = monotonic
 
-    def one(self, caller: Caller, environment: str, name: str) -> Fetched:
-        """One value. Raises Absent, Forbidden, Conflict (no live version), the store errors, SealBroken."""
-        names.path(name)
-        return self._fetch(caller, environment, name, lambda tx, wall: [found(tx, wall, caller, name, Level.USE)])[0]
+    def fetch(self, caller: Caller, environment: str, wanted: Wanted) -> tuple[list[Fetched], str]:
+        """The values and their tag, recorded. By name all or none; of a folder those that the caller may use.
 
-    def named(self, caller: Caller, environment: str, wanted: tuple[str, ...]) -> list[Fetched]:
-        """Several values by name; all or none. Raises as `one`."""
-        if len(wanted) > MOST:
-            raise TooLarge(f"names: {len(wanted)} were asked for; {MOST} are the most")
-        for name in wanted:
-            names.path(name, "names")
-        unique = tuple(dict.fromkeys(wanted))
+        Raises Absent, Forbidden, Conflict (no live version), TooLarge, the store errors, SealBroken.
+        """
+        wanted.check()
+        deed = Deed("value.fetch", environment, str(wanted))
 
-        def choose(tx: Transaction, wall: Environment) -> list[Variable]:
-            return [found(tx, wall, caller, name, Level.USE) for name in unique]
-
-        return self._fetch(caller, environment, ",".join(unique), choose)
-
-    def folder(self, caller: Caller, environment: str, folder: str) -> list[Fetched]:
-        """All values of a folder that the caller may use and that have a live version. Raises as `one`."""
-        if folder:
-            names.path(folder, "folder")
-
-        def choose(tx: Transaction, wall: Environment) -> list[Variable]:
-            rows = variables.listed(tx, wall.id, folder, "", MOST + 1)
-            if len(rows) > MOST:
-                raise TooLarge(f"folder: it holds more than {MOST} values; ask for its folders one by one")
-            return [v for v, _ in rows if v.live is not None and caller.level(of_variable(wall, v.name))]
-
-        return self._fetch(caller, environment, folder, choose)
-
-    def _fetch(
-        self,
-        caller: Caller,
-        environment: str,
-        resource: str,
-        choose: Callable[[Transaction, Environment], list[Variable]],
-    ) -> list[Fetched]:
-        deed = Deed("value.fetch", environment, resource)
-
-        def evaluate(tx: Transaction, readings: Readings) -> list[Fetched]:
-            wall = self._walls.enter(tx, caller, environment)
-            planned = [self._plan(tx, wall, caller, variable) for variable in choose(tx, wall)]
-            require_read(readings, set().union(*(p.references() for p in planned)))
-            deed.detail["versions"] = " ".join(f"{p.variable.name}:{p.version.number}" for p in planned)
-            return [self._opened(p, readings) for p in planned]
+        def evaluate(tx: Transaction, readings: Readings) -> tuple[list[Fetched], str]:
+            found = self._evaluated(tx, caller, environment, wanted, readings)
+            deed.detail["versions"] = " ".join(f"{f.name}:{f.version}" for f in found)
+            return found, self._tag(environment, found)
 
         return self._references.fetch(self._door, caller, deed, evaluate)
+
+    def tag(self, caller: Caller, environment: str, wanted: Wanted) -> str:
+        """The tag alone, evaluated like a fetch but not recorded: what `If-None-Match` and waiting compare."""
+        wanted.check()
+        deed = Deed("value.fetch", environment, str(wanted))
+
+        def evaluate(tx: Transaction, readings: Readings) -> str:
+            return self._tag(environment, self._evaluated(tx, caller, environment, wanted, readings))
+
+        return self._references.fetch(self._door, caller, deed, evaluate, record=False)
+
+    def _tag(self, environment: str, found: list[Fetched]) -> str:
+        # Keyed, so that a tag in a log tells nothing about the value; the ages are left out.
+        said = [[f.name, f.version, f.value.reveal() if isinstance(f.value, Secret) else f.value] for f in found]
+        text = json.dumps([environment, said], sort_keys=True)
+        return hmac.new(self._keyrings.tag_key(), text.encode(), "sha256").hexdigest()[:32]
+
+    def _evaluated(
+        self, tx: Transaction, caller: Caller, environment: str, wanted: Wanted, readings: Readings
+    ) -> list[Fetched]:
+        wall = self._walls.enter(tx, caller, environment)
+        planned = [self._plan(tx, wall, caller, variable) for variable in self._chosen(tx, wall, caller, wanted)]
+        require_read(readings, set().union(*(p.references() for p in planned)))
+        return [self._opened(p, readings) for p in planned]
+
+    @staticmethod
+    def _chosen(tx: Transaction, wall: Environment, caller: Caller, wanted: Wanted) -> list[Variable]:
+        if wanted.folder is None:
+            return [found(tx, wall, caller, name, Level.USE) for name in dict.fromkeys(wanted.names)]
+        rows = variables.listed(tx, wall.id, wanted.folder, "", MOST + 1)
+        if len(rows) > MOST:
+            raise TooLarge(f"folder: it holds more than {MOST} values; ask for its folders one by one")
+        return [v for v, _ in rows if v.live is not None and caller.level(of_variable(wall, v.name))]
 
     def _plan(self, tx: Transaction, wall: Environment, caller: Caller, variable: Variable) -> _Planned:
         if variable.live is None:

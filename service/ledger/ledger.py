@@ -26,7 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from service.core.errors import Unavailable, Unrecorded
-from service.core.event import GENESIS, Event, batch, link
+from service.core.event import Event, batch, link
 from service.core.sealed import Randomness
 from service.ledger.tables import batches, head
 
@@ -139,10 +139,7 @@ class Ledger:
             sql.execute(text("BEGIN IMMEDIATE"))
         else:
             query = query.with_for_update()
-        row = sql.execute(query).one_or_none()
-        if row is None:
-            sql.execute(insert(head).values(id=1, epoch=0, seq=0, hash=GENESIS, indexed=0))
-            row = sql.execute(query).one()
+        row = sql.execute(query).one()
         return row[0], row[1], row[2], self._moment(row[3])
 
     def _clock(self) -> Any:

@@ -242,6 +242,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("rotation_id", "number", name="pk_rotation_steps"),
     )
+    # The one row, with the hash that the chain begins with.
+    op.execute(
+        sa.text("INSERT INTO head (id, epoch, seq, hash, indexed) VALUES (1, 0, 0, :hash, 0)").bindparams(
+            hash=bytes(32)
+        )
+    )
 
 
 def downgrade() -> None:

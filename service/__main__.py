@@ -1,0 +1,261 @@
+"""`keywrightd`: the server's command.
+
+Exit codes: 0 done; 1 something failed (one line on standard error says what); 2 wrong usage;
+3 the chain of events is broken; 4 the demo saw a failed login or too few rotations.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.core.errors import KeywrightError
+
+app = typer.Typer(
+    name="keywrightd",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they print local variables
+    help="The Keywright server. Settings are environment variables KEYWRIGHT_…; see `keywrightd settings`.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 broken chain of events, 4 the demo saw a failure.",
+)
+keys = typer.Typer(no_args_is_help=True, help="Data keys and the master key.")
+events = typer.Typer(no_args_is_help=True, help="The audit log.")
+app.add_typer(keys, name="keys")
+app.add_typer(events, name="events")
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder; KEYWRIGHT_DATA otherwise.")]
+
+
+def main() -> None:
+    """The command's entry: errors are one line on standard error."""
+    os.umask(0o077)  # the ledger, its WAL and the key file are nobody else's business
+    try:
+        app()
+    except KeywrightError as error:
+        print(f"keywrightd: {error.message}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _settings(data: Path | None = None, **given: Any) -> Any:
+    from service import log, settings
+
+    found = settings.read(None, **({"data": data} if data else {}) | given)
+    log.configure(found)
+    return found
+
+
+def _with_service(settings: Any, act: Callable[[Any], Any]) -> Any:
+    from service.wiring import build
+
+    service = build(settings)
+    try:
+        return act(service)
+    finally:
+        service.close()
+
+
+def _say(as_json: bool, data: dict[str, Any], text: str) -> None:
+    print(json.dumps(data, default=str) if as_json else text, flush=True)
+
+
+@app.command()
+def init(data: Data = None, as_json: Json = False) -> None:
+    """Make the ledger, the master key file, and the first owner's token, which is shown once."""
+
+    def act(service: Any) -> None:
+        token = service.keeper.tokens.first()
+        if token is None:
+            raise KeywrightError(
+                "the ledger has tokens already; a lost owner's token is replaced by `keywrightd owner`"
+            )
+        home = service.settings.key_home
+        text = (
+            f"ledger     {_place(service.settings)}\nmaster key {home}\nowner      {token.reveal()}   (shown only now)"
+        )
+        _say(as_json, {"ledger": _place(service.settings), "key": home, "token": token.reveal()}, text)
+
+    _with_service(_settings(data), act)
+
+
+def _place(settings: Any) -> str:
+    url = str(settings.ledger_url)
+    return url if url.startswith("sqlite") else "PostgreSQL (KEYWRIGHT_LEDGER)"
+
+
+@app.command()
+def serve(
+    data: Data = None,
+    listen: Annotated[str | None, typer.Option(help="ADDRESS:PORT; KEYWRIGHT_LISTEN otherwise.")] = None,
+) -> None:
+    """Serve, and rotate. A new ledger is made on the way, and its first owner's token shown once."""
+    from service.serving import serve as run
+
+    run(_settings(data, **({"listen": listen} if listen else {})))
+
+
+@app.command()
+def scheduler(data: Data = None) -> None:
+    """Rotate without serving; needs a ledger in PostgreSQL."""
+    from scheduler.__main__ import run
+
+    run(_settings(data))
+
+
+@app.command()
+def demo(
+    seconds: Annotated[int, typer.Option(min=5, max=3600, help="How long.")] = 30,
+) -> None:
+    """Watch passwords turn: a PostgreSQL of its own, a Keywright, and three applications that keep logging in."""
+    from service.demo import run
+
+    sys.exit(run(seconds))
+
+
+@app.command()
+def migrate(data: Data = None, as_json: Json = False) -> None:
+    """Bring an older ledger to this program's revision. Take a copy first."""
+    from service.ledger import schema
+    from service.wiring import open_ledger
+
+    ledger = open_ledger(_settings(data))
+    try:
+        before = schema.revision(ledger)
+        schema.migrate(ledger)
+        after = schema.revision(ledger)
+    finally:
+        ledger.close()
+    _say(as_json, {"from": before, "to": after}, f"ledger: {before or 'empty'} → {after}")
+
+
+@app.command(name="settings")
+def show_settings(as_json: Json = False) -> None:
+    """Every setting with its meaning and its default."""
+    from service.settings import PREFIX, Settings
+
+    rows = [
+        {"name": PREFIX + name.upper(), "meaning": field.description or "", "default": _default(field.default)}
+        for name, field in Settings.model_fields.items()
+    ]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(f"{row['name']:34} {row['default'] or '-':18} {row['meaning']}")
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "" if value is None or "SecretStr" in type(value).__name__ else str(value)
+
+
+@app.command()
+def owner(
+    name: Annotated[str, typer.Argument(help="A name for the new token.")], data: Data = None, as_json: Json = False
+) -> None:
+    """Make another owner's token: the way back in for whoever holds the ledger and the master key."""
+
+    def act(service: Any) -> None:
+        from service.keeper.tokens import SYSTEM, WantedGrant
+
+        wanted = (WantedGrant("own", "everything", None, ""),)
+        _, _, text = service.keeper.tokens.add(SYSTEM, name, wanted, None, ())
+        _say(as_json, {"name": name, "token": text.reveal()}, f"{text.reveal()}   (shown only now)")
+
+    _with_service(_settings(data), act)
+
+
+@keys.command("rotate")
+def keys_rotate(
+    environment: Annotated[str | None, typer.Argument(help="All environments when left out.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+    resume: Annotated[bool, typer.Option(help="Only finish an interrupted re-sealing; make no new key.")] = False,
+) -> None:
+    """A new data key for what is new, then re-seal what is old. Safe to interrupt: run it again with --resume."""
+
+    def act(service: Any) -> None:
+        from service.keeper.tokens import SYSTEM
+
+        found = service.keeper.environments.listed(SYSTEM, "", 100_000)
+        names = [environment] if environment else [e.name for e in found]
+        for name in names:
+            ring = service.keeper.keyrings
+            for progress in ring.reseal(SYSTEM, name) if resume else ring.rotate(SYSTEM, name):
+                state = "done" if progress.done else "…"
+                said = {"environment": name, "resealed": progress.resealed, "done": progress.done}
+                _say(as_json, said, f"{name}: {progress.resealed} re-sealed {state}")
+
+    _with_service(_settings(data), act)
+
+
+@keys.command("rewrap")
+def keys_rewrap(
+    to: Annotated[str, typer.Argument(help="The new home: file:PATH, env:NAME, aws-kms:KEY_ID, transit:MOUNT/KEY.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Wrap every data key under a new master key; afterwards KEYWRIGHT_KEY must name it."""
+    settings = _settings(data)
+
+    def act(service: Any) -> None:
+        from service.keeper.tokens import SYSTEM
+        from service.wiring import key_wrapper
+
+        count = service.keeper.keyrings.rewrap(SYSTEM, key_wrapper(settings, to, may_create=True))
+        text = f"{count} data keys are under {to} now; set KEYWRIGHT_KEY={to} and restart"
+        _say(as_json, {"keys": count, "to": to}, text)
+
+    _with_service(settings, act)
+
+
+@events.command("verify")
+def events_verify(data: Data = None, as_json: Json = False) -> None:
+    """Follow the chain of events from its beginning: finds what was changed, removed or reordered."""
+
+    def act(service: Any) -> int:
+        from service.keeper.tokens import SYSTEM
+
+        proof = service.keeper.events.verify(SYSTEM)
+        whole = proof.broken_at is None
+        text = f"{proof.finding}: {proof.events} events, end {proof.end}"
+        _say(as_json, {"whole": whole, **vars(proof)}, text)
+        return 0 if whole else 3
+
+    raise typer.Exit(_with_service(_settings(data), act))
+
+
+@events.command("list")
+def events_list(
+    data: Data = None,
+    as_json: Json = False,
+    actor: str = "",
+    action: str = "",
+    resource: str = "",
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+) -> None:
+    """The latest events, the youngest first."""
+
+    def act(service: Any) -> None:
+        from service.keeper.tokens import SYSTEM
+        from service.ledger.log import Question
+
+        question = Question(actor=actor, action=action, resource=resource, limit=limit)
+        for event in service.keeper.events.ask(SYSTEM, question):
+            where = f"{event['environment']}:{event['resource']}" if event["environment"] else event["resource"]
+            _say(
+                as_json,
+                event,
+                f"{event['id']:>8} {event['at'][:23]} {event['outcome']:8} {event['name']} {event['action']} {where}",
+            )
+
+    _with_service(_settings(data), act)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The application: routers, errors, envelope, and the OpenAPI document."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, FastAPI
+
+from service.http import (
+    connections,
+    credentials,
+    environments,
+    events,
+    health,
+    problems,
+    rotations,
+    shapes,
+    tokens,
+    values,
+    variables,
+)
+from service.http.envelope import Envelope
+from service.http.waiting import Changes
+from service.keeper.keeper import Keeper
+
+VERSION = "0.1.0"
+_PROBLEM = {"content": {problems.MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+_PROBLEMS = {status: {"description": title, **_PROBLEM} for status, title in problems.TITLES.items() if status != 500}
+
+
+def application(keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callable[[], bool]) -> FastAPI:
+    """The native door. `poke` makes the clock look now; `clock_ticks` tells whether it does."""
+    app = FastAPI(
+        title="Keywright",
+        version=VERSION,
+        description="Connection configuration, encrypted per environment, and passwords that turn by themselves.",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.keeper = keeper
+    app.state.changes = Changes(keeper.door)
+    app.state.poke = poke
+    app.state.clock_ticks = clock_ticks
+    problems.install(app)
+    app.include_router(health.router)
+    native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
+    for part in (environments, variables, values, connections, credentials, rotations, tokens, events):
+        native.include_router(part.router)
+    app.include_router(native)
+    document = app.openapi
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            schema = document()
+            schema["components"]["schemas"]["Problem"] = shapes.Problem.model_json_schema()
+            schema["components"]["schemas"].pop("HTTPValidationError", None)
+            schema["components"]["schemas"].pop("ValidationError", None)
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    app.add_middleware(Envelope)
+    return app

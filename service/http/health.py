@@ -1,0 +1,40 @@
+"""`/healthz`, `/readyz`, `/metrics`: for machines that watch. They need no caller and tell nothing else."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
+from service.core.errors import KeywrightError
+from service.http import shapes
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process is alive."""
+    return {"status": "alive"}
+
+
+@router.get(
+    "/readyz", response_model=shapes.Ready, responses={503: {"model": shapes.Ready, "description": "Not ready"}}
+)
+def readyz(request: Request) -> Any:
+    """Ledger and keys are open, and the clock ticks where it should."""
+    state = request.app.state
+    try:
+        state.keeper.door.ledger.epoch()
+        ledger = True
+    except KeywrightError:
+        ledger = False
+    clock = state.clock_ticks()
+    ready = ledger and clock
+    return JSONResponse({"ready": ready, "ledger": ledger, "clock": clock}, 200 if ready else 503)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics() -> Response:
+    """Prometheus text format."""
+    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,112 @@
+"""Errors on the wire: one table, problem details as RFC 9457 has them."""
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from service.core import errors
+from service.core.errors import Invalid, KeywrightError
+
+log = structlog.get_logger("http")
+
+TYPE = "urn:keywright:problem:"
+MEDIA = "application/problem+json"
+
+TABLE: dict[type[KeywrightError], tuple[int, str, str]] = {
+    errors.Invalid: (422, "invalid", "The request is malformed"),
+    errors.Unauthenticated: (401, "unauthenticated", "No caller"),
+    errors.Forbidden: (403, "forbidden", "Not permitted"),
+    errors.Absent: (404, "absent", "Not there"),
+    errors.Conflict: (409, "conflict", "Not in this state"),
+    errors.Outdated: (412, "outdated", "Changed meanwhile"),
+    errors.TooLarge: (413, "too-large", "Too large"),
+    errors.StoreAbsent: (424, "store-absent", "Not in its store"),
+    errors.StoreRefused: (424, "store-refused", "Refused by its store"),
+    errors.StoreMalformed: (424, "store-malformed", "Not usable as its store has it"),
+    errors.StoreUnreachable: (504, "store-unreachable", "The store does not answer"),
+    errors.ChangeNotPermitted: (424, "target-not-permitted", "Not permitted in the target"),
+    errors.ChangeRefused: (424, "target-refused", "Refused by the target"),
+    errors.ChangeUnreachable: (504, "target-unreachable", "The target does not answer"),
+    errors.ChangeLost: (504, "target-lost", "The target's reply was lost"),
+    errors.WrapError: (503, "key-unavailable", "The master key is not at hand"),
+    errors.SealBroken: (500, "seal-broken", "A stored value does not open"),
+    errors.Unavailable: (503, "unavailable", "Not now"),
+}
+"""Status, slug and title. A class that is not listed answers as the nearest one above it."""
+
+TITLES = {status: title for status, _, title in reversed(TABLE.values())}
+
+
+def looked_up(error: KeywrightError) -> tuple[int, str, str]:
+    """What the table says of an error's class, or of the nearest one above it."""
+    for kind in type(error).__mro__:
+        if kind in TABLE:
+            return TABLE[kind]
+    return 500, "internal", "A defect in Keywright"
+
+
+def answer(request: Request, status: int, slug: str, title: str, detail: str, field: str | None = None) -> JSONResponse:
+    """One problem as JSON."""
+    body: dict[str, Any] = {"type": TYPE + slug, "title": title, "status": status, "detail": detail}
+    if field:
+        body["field"] = field
+    body["request_id"] = getattr(request.state, "request_id", "")
+    headers = {"WWW-Authenticate": 'Bearer realm="keywright"'} if status == 401 else {}
+    if status == 503:
+        headers["Retry-After"] = "1"
+    return JSONResponse(body, status, headers, MEDIA)
+
+
+def install(app: FastAPI) -> None:
+    """Make an application answer every error this way."""
+
+    @app.exception_handler(KeywrightError)
+    def known(request: Request, error: KeywrightError) -> JSONResponse:
+        status, slug, title = looked_up(error)
+        if status >= 500:
+            # The cause may quote statements: it goes to the log by its class only.
+            cause = type(error.__cause__).__name__ if error.__cause__ else None
+            log.error("failed", path=request.url.path[:200], error=error.message, cause=cause)
+        field = error.field if isinstance(error, Invalid) else None
+        return answer(request, status, slug, title, error.message, field)
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = [str(part) for part in first["loc"]]
+        # The body of a rejected request is never repeated: what was put in the wrong place may be a secret.
+        field = ".".join(part[:60] for part in place[1:]) or place[0]
+        detail = f"{field}: {first['msg']}"
+        if first["type"] == "json_invalid":
+            field, detail = "body", "the body is not JSON"
+        elif first["type"] == "extra_forbidden":
+            detail = f"{field}: there is no such field"
+        return answer(request, 422, "invalid", "The request is malformed", detail, field)
+
+    @app.exception_handler(HTTPException)
+    def framework(request: Request, error: HTTPException) -> JSONResponse:
+        title = HTTPStatus(error.status_code).phrase
+        slug = {404: "absent", 405: "method-not-allowed"}.get(error.status_code, "invalid")
+        response = answer(
+            request, error.status_code, slug, title, f"{title}: see /api/v1/openapi.json for what there is"
+        )
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("a defect", path=request.url.path[:200], error=type(error).__name__, exc_info=_frames(error))
+        return answer(
+            request, 500, "internal", "A defect in Keywright", "something failed that should not; see the log"
+        )
+
+
+def _frames(error: Exception) -> Exception:
+    # The message of an unexpected exception may quote what it failed on: the frames are what is needed.
+    bare = type(error)("…") if type(error).__init__ is Exception.__init__ else RuntimeError(type(error).__name__)
+    return bare.with_traceback(error.__traceback__)

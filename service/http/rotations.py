@@ -1,0 +1,125 @@
+"""`/environments/{env}/rotations`, `/rotations/{id}`, `/rehearsals`: asked for, watched, taken in hand."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+
+from service.core.rotation import ENDED, Stage
+from service.http import shapes
+from service.http.request import Asking, Cursor, IdempotencyKey, Limit, TheKeeper, Wait, once, page, position
+from service.http.waiting import Waiting
+from service.keeper.rotations import Story
+
+router = APIRouter(tags=["rotations"])
+
+RotationId = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
+DONE = ENDED | {Stage.STUCK, Stage.DRAINING}
+"""Where waiting ends: applications have their new credential, or a person must look."""
+
+
+def shown(it: Story) -> dict[str, Any]:
+    """As it is answered."""
+    r = it.rotation
+    fields = {
+        "id": r.id,
+        "environment": r.environment,
+        "connection": r.connection,
+        "strategy": r.strategy,
+        "stage": r.stage,
+        "reason": r.reason or None,
+        "note": r.note or None,
+        "requested_by": r.requested_by,
+        "emergency": r.emergency,
+        "generation": r.generation,
+        "created_at": r.created_at,
+        "updated_at": r.updated_at,
+        "ended_at": r.ended_at,
+        "steps": [vars(line) for line in it.lines],
+    }
+    return shapes.Rotation.model_validate(fields).model_dump(mode="json")
+
+
+@router.post(
+    "/environments/{environment}/rotations",
+    status_code=202,
+    response_model=shapes.Rotation,
+    responses={200: {"model": shapes.Rotation, "description": "It got that far while you waited"}},
+)
+async def ask(
+    request: Request,
+    caller: Asking,
+    keeper: TheKeeper,
+    waiting: Waiting,
+    environment: shapes.Word,
+    body: shapes.AskRotation,
+    wait: Wait = 0,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Make a rotation due now; an open one of the same connection is joined. `wait` until it drains or ends."""
+
+    def act() -> tuple[int, dict[str, Any]]:
+        story, _ = keeper.rotations.ask(caller, environment, body.connection, body.reason, emergency=body.emergency)
+        request.app.state.poke()
+        return 202, shown(story)
+
+    first = await run_in_threadpool(once, request, keeper, caller, key, body, act)
+    if not wait:
+        return first
+    rotation_id = json.loads(bytes(first.body))["id"]
+    latest = await waiting.until(
+        lambda: keeper.rotations.peek(caller, rotation_id), lambda story: story.rotation.stage in DONE, wait
+    )
+    return JSONResponse(shown(latest), 200 if latest.rotation.stage in DONE else 202)
+
+
+@router.get("/environments/{environment}/rotations", response_model=shapes.page_of(shapes.Rotation))
+def listed(
+    caller: Asking,
+    keeper: TheKeeper,
+    environment: shapes.Word,
+    connection: shapes.NamePath | None = None,
+    stage: Stage | None = None,
+    cursor: Cursor = "",
+    limit: Limit = 100,
+) -> Any:
+    """Rotations, the youngest first, without their steps."""
+    found = keeper.rotations.listed(caller, environment, connection, stage, position(cursor), limit)
+    return page(found, limit, lambda it: it.rotation.id, shown)
+
+
+@router.get("/rotations/{rotation_id}", response_model=shapes.Rotation)
+def get(caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
+    """One rotation with its stages and timings."""
+    return shown(keeper.rotations.get(caller, rotation_id))
+
+
+@router.post("/rotations/{rotation_id}/retry", response_model=shapes.Rotation)
+def retry(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
+    """Go on now with one that is stuck or waits to try again; it looks before it acts."""
+    story = keeper.rotations.retry(caller, rotation_id)
+    request.app.state.poke()
+    return shown(story)
+
+
+@router.post("/rotations/{rotation_id}/abandon", response_model=shapes.Rotation)
+def abandon(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
+    """Undo one that has not been published yet."""
+    story = keeper.rotations.abandon(caller, rotation_id)
+    request.app.state.poke()
+    return shown(story)
+
+
+@router.post("/rotations/{rotation_id}/revert", response_model=shapes.Rotation)
+def revert(caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
+    """While it drains: make the former credential the live one again."""
+    return shown(keeper.rotations.revert(caller, rotation_id))
+
+
+@router.post("/environments/{environment}/rehearsals", response_model=shapes.Rehearsal)
+def rehearse(caller: Asking, keeper: TheKeeper, environment: shapes.Word, body: shapes.AskRehearsal) -> Any:
+    """What a rotation would do, in sentences and SQL, and what would keep it from it. Nothing is changed."""
+    it = keeper.rehearsals.rehearse(caller, environment, body.connection)
+    return {"sentences": list(it.sentences), "statements": list(it.statements), "problems": list(it.problems)}

@@ -1,0 +1,110 @@
+"""`/me`, `/tokens`, `/grants`: identities of machines and what they may do."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+
+from service.core.schedule import duration
+from service.core.token import Token
+from service.http import shapes
+from service.http.request import Asking, Cursor, IdempotencyKey, Limit, TheKeeper, once, page, position
+from service.keeper.tokens import ShownGrant, WantedGrant
+
+router = APIRouter(tags=["tokens"])
+
+Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
+
+
+def shown_grant(it: ShownGrant) -> dict[str, Any]:
+    """As it is answered."""
+    return {
+        "id": it.id or None,
+        "token": it.token,
+        "level": it.grant.level.word,
+        "kind": it.grant.kind.value,
+        "environment": it.environment,
+        "path": it.grant.path,
+    }
+
+
+def shown(token: Token, grants: list[ShownGrant]) -> dict[str, Any]:
+    """As it is answered, without its text."""
+    fields = {
+        "id": token.id,
+        "name": token.name,
+        "grants": [shown_grant(g) for g in grants],
+        "allowlist": list(token.allowlist),
+        "created_at": token.created_at,
+        "created_by": token.created_by,
+        "expires_at": token.expires_at,
+    }
+    return shapes.Token.model_validate(fields).model_dump(mode="json")
+
+
+def _wanted(body: shapes.PutGrant) -> WantedGrant:
+    return WantedGrant(body.level, body.kind, body.environment, body.path or "")
+
+
+@router.get("/me", response_model=shapes.Me)
+def me(caller: Asking, keeper: TheKeeper) -> Any:
+    """The caller: identity and grants."""
+    grants = [shown_grant(g) for g in keeper.tokens.me(caller)]
+    return {
+        "id": caller.id,
+        "name": caller.name,
+        "kind": caller.kind,
+        "grants": grants,
+        "groups": [],
+        "attributes": {},
+    }
+
+
+@router.get("/tokens", response_model=shapes.page_of(shapes.Token))
+def listed(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", limit: Limit = 100) -> Any:
+    """All tokens; never their texts."""
+    found = keeper.tokens.listed(caller, position(cursor), limit)
+    return page(found, limit, lambda it: it[0].name, lambda it: shown(*it))
+
+
+@router.post("/tokens", status_code=201, response_model=shapes.MadeToken)
+def add(request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewToken, key: IdempotencyKey = None) -> Any:
+    """Make a token. Nobody can grant more than they own. Its text is shown only now."""
+
+    def act() -> tuple[int, dict[str, Any]]:
+        expires_in = duration(body.expires_in, "expires_in") if body.expires_in else None
+        wanted = tuple(map(_wanted, body.grants))
+        token, grants, text = keeper.tokens.add(caller, body.name, wanted, expires_in, tuple(body.allowlist))
+        return 201, shown(token, grants) | {"token": text.reveal()}
+
+    return once(request, keeper, caller, key, body, act)
+
+
+@router.delete("/tokens/{token_id}", status_code=204)
+def revoke(caller: Asking, keeper: TheKeeper, token_id: Id) -> None:
+    """The token is of no use from now on. Any token may revoke itself."""
+    keeper.tokens.revoke(caller, token_id)
+
+
+@router.get("/grants", response_model=shapes.page_of(shapes.Grant))
+def grants(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", limit: Limit = 100) -> Any:
+    """The grants on what the caller owns."""
+    found = keeper.tokens.grants(caller, position(cursor), limit)
+    return page(found, limit, lambda it: it.id, shown_grant)
+
+
+@router.post("/grants", status_code=201, response_model=shapes.Grant)
+def grant(
+    request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewGrant, key: IdempotencyKey = None
+) -> Any:
+    """One more grant for a token."""
+
+    def act() -> tuple[int, dict[str, Any]]:
+        return 201, shown_grant(keeper.tokens.grant(caller, body.token, _wanted(body)))
+
+    return once(request, keeper, caller, key, body, act)
+
+
+@router.delete("/grants/{grant_id}", status_code=204)
+def ungrant(caller: Asking, keeper: TheKeeper, grant_id: Id) -> None:
+    """Take a grant away."""
+    keeper.tokens.ungrant(caller, grant_id)

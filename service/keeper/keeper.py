@@ -1,0 +1,36 @@
+"""The keeper as a whole: its operations, by noun."""
+
+from dataclasses import dataclass
+
+from service.keeper.connections import Connections
+from service.keeper.credentials import Credentials
+from service.keeper.door import Door
+from service.keeper.environments import Environments
+from service.keeper.events import Events
+from service.keeper.keys import Keyrings
+from service.keeper.rehearsals import Rehearsals
+from service.keeper.replies import Replies
+from service.keeper.rotations import Rotations
+from service.keeper.steps import Steps
+from service.keeper.tokens import Tokens
+from service.keeper.values import Values
+from service.keeper.variables import Variables
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """The operations, by noun."""
+
+    door: Door
+    keyrings: Keyrings
+    environments: Environments
+    variables: Variables
+    values: Values
+    connections: Connections
+    credentials: Credentials
+    rotations: Rotations
+    steps: Steps
+    tokens: Tokens
+    events: Events
+    replies: Replies
+    rehearsals: Rehearsals

@@ -1,0 +1,131 @@
+"""Settings: read once from the environment, typed, and never a module's global.
+
+Every setting is an environment variable `KEYWRIGHT_…`; the README's table is held against this class by a test.
+Secrets among the settings may also come from a file named by `…_FILE` (Docker and Kubernetes mounts).
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.core.errors import Invalid
+
+PREFIX = "KEYWRIGHT_"
+Words = Annotated[tuple[str, ...], NoDecode]
+"""Comma-separated."""
+
+
+class Settings(BaseSettings):
+    """What an operator may decide."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    data: Path = Field(Path("keywright-data"), description="Folder of the embedded ledger and the master key file.")
+    ledger: SecretStr = Field(
+        SecretStr(""), description="`postgresql://…` for a ledger in PostgreSQL. Empty: SQLite in the data folder."
+    )
+    key: str = Field(
+        "",
+        description="Home of the master key: `file:PATH`, `env:NAME`, `aws-kms:KEY_ID`, `transit:MOUNT/KEY`. "
+        "Empty: `file:` with `master.key` in the data folder, made on first use.",
+    )
+    listen: str = Field("127.0.0.1:8420", description="Address and port to serve on.")
+    tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
+    tls_key: Path | None = Field(None, description="Its private key (PEM).")
+    environments: Words = Field(
+        (), description="Comma-separated: the only environments that this instance serves. Empty: all."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="For people or for machines.")
+    clock: bool = Field(True, description="Whether `serve` rotates too; off where `keywrightd scheduler` does it.")
+    tick: float = Field(1.0, ge=0.05, le=60, description="Seconds between two looks for due rotations.")
+    workers: int = Field(4, ge=1, le=64, description="Rotations at once on one database server.")
+
+    env_allow: Words = Field(
+        (), description="Comma-separated environment variables that `env:` references may read; `SHOP_*` for a prefix."
+    )
+    file_roots: Words = Field(
+        (), description="Comma-separated folders under which `file:` references may read, such as `/run/secrets`."
+    )
+    vault_addr: str = Field("", description="Address of Vault or OpenBao, for `vault:` references and `transit:` keys.")
+    vault_token: SecretStr = Field(SecretStr(""), description="Log in there with a token…")
+    vault_role_id: str = Field("", description="…or with AppRole…")
+    vault_secret_id: SecretStr = Field(SecretStr(""), description="…and its secret id…")
+    vault_kubernetes_role: str = Field("", description="…or as this Kubernetes role.")
+    vault_namespace: str = Field("", description="Namespace there.")
+    vault_ca: Path | None = Field(None, description="CA file to verify it with.")
+    aws_region: str = Field("", description="Region for `aws-sm:` references and `aws-kms:` keys.")
+    aws_endpoint: str = Field("", description="Endpoint URL instead of the public one.")
+
+    @field_validator("environments", "env_allow", "file_roots", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger is."""
+        return self.ledger.get_secret_value() or f"sqlite:///{self.data.absolute() / 'ledger.sqlite'}"
+
+    @property
+    def key_home(self) -> str:
+        """Where the master key is."""
+        return self.key or f"file:{self.data.absolute() / 'master.key'}"
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """Raises Invalid."""
+        host, _, port = self.listen.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise Invalid(f"{PREFIX}LISTEN must be ADDRESS:PORT, such as 127.0.0.1:8420")
+        return host.strip("[]"), int(port)
+
+
+def process_environment() -> Mapping[str, str]:
+    """The environment of this process: the one place where it is read, besides the settings."""
+    return os.environ  # noqa: TID251 - see above
+
+
+def read(environment: Mapping[str, str] | None = None, **given: Any) -> Settings:
+    """The settings of the environment; `given` ones count more. Raises Invalid naming each variable at fault."""
+    environment = process_environment() if environment is None else environment
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    values: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        variable = f"{PREFIX}{name.upper()}"
+        if variable in environment:
+            values[name] = environment[variable]
+        elif f"{variable}_FILE" in environment:
+            values[name] = _from_file(Path(environment[f"{variable}_FILE"]), f"{variable}_FILE")
+    unknown = [
+        name
+        for name in environment
+        if name.startswith(PREFIX) and name.removesuffix("_FILE") not in known | CLIENT and not _LINK.match(name)
+    ]
+    if unknown:
+        raise Invalid(f"there is no setting {', '.join(sorted(unknown))}; see `keywrightd settings`")
+    try:
+        return Settings.model_validate(values | given)
+    except ValidationError as error:
+        # Never the value: what was meant for another variable may be a secret.
+        wrong = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
+        raise Invalid(f"a setting is wrong: {wrong}") from None
+
+
+CLIENT = {f"{PREFIX}{name}" for name in ("ADDRESS", "TOKEN", "ENVIRONMENT", "CA", "CA_FILE", "ALLOW_PLAIN")}
+"""Variables of the `keywright` command, which may stand in the same environment."""
+
+_LINK = re.compile(rf"{PREFIX}(PORT|SERVICE)(_|$)")
+"""What Kubernetes puts into every pod beside a Service named `keywright`."""
+
+
+def _from_file(path: Path, variable: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{variable}: {path} cannot be read ({type(error).__name__})") from None

@@ -1,0 +1,219 @@
+"""The only place that names concrete classes: from settings to a service that is ready to run."""
+
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from providers.keys.file import create
+from scheduler.clock import Clock
+from scheduler.rotator import Rotator
+from scheduler.writeback import WriteBack
+from service.core.connection import Database, Engine
+from service.core.errors import Invalid, KeyMissing
+from service.core.keyring import KeyWrapper
+from service.core.reference import Store
+from service.core.secret import Secret
+from service.keeper.calendar import CronCalendar
+from service.keeper.connections import Connections
+from service.keeper.credentials import Credentials
+from service.keeper.door import Door
+from service.keeper.environments import Environments
+from service.keeper.events import Events
+from service.keeper.keeper import Keeper
+from service.keeper.keys import Keyrings
+from service.keeper.references import References
+from service.keeper.rehearsals import Rehearsals
+from service.keeper.replies import Replies
+from service.keeper.rotations import Rotations
+from service.keeper.steps import Steps
+from service.keeper.tokens import Tokens
+from service.keeper.values import Values
+from service.keeper.variables import Variables
+from service.keeper.walls import Walls
+from service.ledger import schema
+from service.ledger.ledger import Ledger
+from service.settings import Settings, process_environment
+
+if TYPE_CHECKING:
+    from providers.vault_login import Login, VaultSession
+
+
+@dataclass(frozen=True)
+class Service:
+    """A built service. `clock` ticks only after `start`; `close` lets go of everything."""
+
+    settings: Settings
+    ledger: Ledger
+    keeper: Keeper
+    clock: Clock
+    databases: dict[Engine, Database]
+    new: bool
+    """The ledger was made just now."""
+
+    def close(self) -> None:
+        """Stop the clock, close the ledger."""
+        self.clock.stop()
+        self.ledger.close()
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def build(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> Service:
+    """Everything, wired. Opens the ledger and the keys; raises the key errors, Unavailable, Invalid.
+
+    A wrong or missing master key writes nothing.
+    """
+    randomness = secrets.token_bytes
+    ledger = open_ledger(settings, now)
+    try:
+        fresh = schema.revision(ledger) is None
+        wrapper = key_wrapper(settings, settings.key_home, may_create=fresh and not settings.key)
+        schema.ready(ledger)
+        door = Door(ledger, randomness)
+        keyrings = Keyrings(door, wrapper)
+        new = keyrings.open()
+    except BaseException:
+        ledger.close()
+        raise
+    walls = Walls(frozenset(settings.environments) or None)
+    found_stores = stores(settings)
+    references = References(found_stores)
+    found_databases = databases()
+    calendar = CronCalendar()
+    definitions = Variables(door, walls, keyrings)
+    credentials = Credentials(door, walls, keyrings, references)
+    rotations = Rotations(door, walls, calendar)
+    steps = Steps(door, keyrings, references)
+    keeper = Keeper(
+        door,
+        keyrings,
+        Environments(door, walls, keyrings),
+        definitions,
+        Values(door, walls, definitions, credentials, references, keyrings),
+        Connections(door, walls, keyrings, references, found_databases, calendar),
+        credentials,
+        rotations,
+        steps,
+        Tokens(door, walls),
+        Events(door, keyrings),
+        Replies(door, keyrings),
+        Rehearsals(door, walls, steps, found_databases),
+    )
+    rotator = Rotator(steps, rotations, found_databases, WriteBack(found_stores, references), randomness)
+    holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
+    clock = Clock(rotations, rotator, holder=holder, interval=settings.tick, workers=settings.workers)
+    return Service(settings, ledger, keeper, clock, found_databases, new)
+
+
+def open_ledger(settings: Settings, now: Callable[[], datetime] = utc_now) -> Ledger:
+    """The ledger, not looked at yet. Makes the data folder of an embedded one."""
+    url = settings.ledger_url
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    elif not url.startswith(("postgresql://", "postgres://")):
+        raise Invalid("KEYWRIGHT_LEDGER must begin with postgresql:// (or be empty, for SQLite)")
+    return Ledger(url, now=now, randomness=secrets.token_bytes)
+
+
+def key_wrapper(settings: Settings, home: str, *, may_create: bool = False) -> KeyWrapper:
+    """The key wrapper that `home` names. Imports are here so that a start loads only what is used.
+
+    Raises Invalid; KeyMissing for a key file that is not there and may not be made.
+    """
+    kind, _, rest = home.partition(":")
+    match kind:
+        case "file" if rest:
+            from providers.keys.file import FileKey
+
+            path = Path(rest).absolute()
+            if not path.exists():
+                if not may_create:
+                    raise KeyMissing(
+                        f"the master key file {path} is missing; without it nothing in the ledger can be read: "
+                        "bring it back from where it was kept safe"
+                    )
+                create(path, secrets.token_bytes)
+            return FileKey(path, secrets.token_bytes)
+        case "env" if rest:
+            from providers.keys.env import EnvKey
+
+            return EnvKey(process_environment(), rest, secrets.token_bytes)
+        case "aws-kms" if rest:
+            from providers.keys.aws_kms import AwsKmsKey
+
+            return AwsKmsKey(_aws(settings, "kms"), rest)
+        case "transit" if "/" in rest:
+            from providers.keys.transit import TransitKey
+
+            mount, _, key = rest.rpartition("/")
+            return TransitKey(_vault(settings), key, mount)
+        case _:
+            raise Invalid("KEYWRIGHT_KEY must be file:PATH, env:NAME, aws-kms:KEY_ID or transit:MOUNT/KEY")
+
+
+def stores(settings: Settings) -> dict[str, Store]:
+    """The stores that the settings open."""
+    from providers.stores.env import EnvStore
+    from providers.stores.file import FileStore
+
+    own = [settings.data.absolute()]
+    if settings.key_home.startswith("file:"):
+        own.append(Path(settings.key_home.removeprefix("file:")).absolute())
+    found: dict[str, Store] = {
+        "env": EnvStore(process_environment(), settings.env_allow),
+        "file": FileStore([Path(root).absolute() for root in settings.file_roots], own),
+    }
+    if settings.vault_addr:
+        from providers.stores.vault import VaultStore
+
+        found["vault"] = VaultStore(_vault(settings))
+    if settings.aws_region:
+        from providers.stores.aws import AwsSecretsStore
+
+        found["aws-sm"] = AwsSecretsStore(_aws(settings, "secretsmanager"))
+    return found
+
+
+def databases() -> dict[Engine, Database]:
+    """One implementation per engine."""
+    from providers.databases.mariadb import MariaDB
+    from providers.databases.postgresql import PostgreSQL
+
+    return {Engine.POSTGRESQL: PostgreSQL(), Engine.MARIADB: MariaDB()}
+
+
+def _vault(settings: Settings) -> "VaultSession":
+    from providers.vault_login import AppRoleLogin, KubernetesLogin, TokenLogin, VaultSession
+
+    if not settings.vault_addr:
+        raise Invalid("KEYWRIGHT_VAULT_ADDR is needed")
+    login: Login
+    if token := settings.vault_token.get_secret_value():
+        login = TokenLogin(Secret(token))
+    elif settings.vault_role_id:
+        login = AppRoleLogin(settings.vault_role_id, Secret(settings.vault_secret_id.get_secret_value()))
+    elif settings.vault_kubernetes_role:
+        login = KubernetesLogin(settings.vault_kubernetes_role)
+    else:
+        raise Invalid(
+            "KEYWRIGHT_VAULT_ADDR is set but no way to log in there: KEYWRIGHT_VAULT_TOKEN, "
+            "KEYWRIGHT_VAULT_ROLE_ID or KEYWRIGHT_VAULT_KUBERNETES_ROLE"
+        )
+    return VaultSession(
+        settings.vault_addr, login, namespace=settings.vault_namespace or None, ca_file=settings.vault_ca
+    )
+
+
+def _aws(settings: Settings, service: str) -> Any:
+    from providers.aws_session import AwsSession
+
+    if not settings.aws_region:
+        raise Invalid("KEYWRIGHT_AWS_REGION is needed")
+    return AwsSession(service, settings.aws_region, endpoint_url=settings.aws_endpoint or None)
