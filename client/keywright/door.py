@@ -78,7 +78,7 @@ class Door:
         self.address = address
         self._token = token
         self._timeout = timeout
-        self._verify = _authorities(ca)
+        self._verify = _authorities(address, ca)
         self._opened: tuple[int, httpx2.Client] | None = None
 
     def __repr__(self) -> str:
@@ -223,9 +223,10 @@ class Door:
         return errors.Unexpected(f"{self.address} answered with {what}: is this Keywright's address?", status=status)
 
 
-def _authorities(ca: str | None) -> ssl.SSLContext | bool:
+def _authorities(address: str, ca: str | None) -> ssl.SSLContext | bool:
     if ca is None:
-        return True
+        # For plain http nobody is trusted: loading the usual authorities takes longer than asking.
+        return True if address.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:  # ssl.SSLError is one

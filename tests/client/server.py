@@ -22,6 +22,7 @@ class Asked:
     query: dict[str, str]
     headers: dict[str, str]
     body: Any
+    port: int  # of the peer: tells connections apart
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def serve(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
                 dict(parse_qsl(parts.query, keep_blank_values=True)),
                 {name.lower(): text for name, text in self.headers.items()},
                 json.loads(content) if content else None,
+                self.client_address[1],
             )
             told = server.answer(asked)
             body = b""

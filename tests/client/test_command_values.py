@@ -1,9 +1,11 @@
 """keywright get, set and list, and how every command ends."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from keywright.__main__ import main
 
 from tests.client.command import Command, command_lines
 from tests.client.server import TOKEN, Asked, Server, Told, free_port, problem
@@ -119,12 +121,18 @@ def test_what_was_given_wrongly_is_not_repeated(
         (Told(200, b"<html>"), 1),
     ],
 )
-def test_every_error_is_one_line_and_one_exit_code(keywright: Command, server: Server, answer: Told, code: int) -> None:
+def test_every_error_is_one_line_and_one_exit_code(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: Told, code: int
+) -> None:
     server.route("GET", "/environments/development/values/a", answer)
-    told = keywright("get", "a")
-    assert (told.returncode, told.stdout) == (code, "")
-    assert told.stderr.startswith("keywright: ")
-    assert told.stderr.count("\n") == 1
+    for name, text in (("ADDR", server.address), ("TOKEN", TOKEN), ("ENVIRONMENT", "development")):
+        monkeypatch.setenv(f"KEYWRIGHT_{name}", text)
+    monkeypatch.setattr(sys, "argv", ["keywright", "get", "a"])
+    assert main() == code
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("keywright: ")
+    assert told.err.count("\n") == 1
 
 
 def test_an_error_in_json(keywright: Command, server: Server) -> None:

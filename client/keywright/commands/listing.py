@@ -31,13 +31,13 @@ def run(
     if folder is not None and what not in (What.VARIABLES, What.CONNECTIONS):
         raise typer.BadParameter(f"--folder does not go with {what}")
     inside = folder_query(folder)
-    place = options.place(address, environment)
-    path = f"/{what}" if what is What.ENVIRONMENTS else place.within(f"/{what}")
-    query = {"folder": inside} if what is What.VARIABLES and inside else {}
-    entries = list(place.door.items(path, query))
-    if what is What.CONNECTIONS and inside:
-        entries = [entry for entry in entries if str(entry.get("name")).startswith(inside + "/")]
-    show(what, entries, as_json)
+    with options.place(address, environment) as place:
+        path = f"/{what}" if what is What.ENVIRONMENTS else place.within(f"/{what}")
+        query = {"folder": inside} if what is What.VARIABLES and inside else {}
+        entries = list(place.door.items(path, query))
+        if what is What.CONNECTIONS and inside:
+            entries = [entry for entry in entries if str(entry.get("name")).startswith(inside + "/")]
+        show(what, entries, as_json)
 
 
 def show(what: What, entries: list[dict[str, Any]], as_json: bool) -> None:

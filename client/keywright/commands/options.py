@@ -1,5 +1,7 @@
 """What every command takes, and what it makes of that: one server, asked as one caller."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -26,10 +28,12 @@ class Place:
         return f"/environments/{self.found.named_environment()}{path}"
 
 
-def place(address: str | None, environment: str | None) -> Place:
+@contextmanager
+def place(address: str | None, environment: str | None) -> Iterator[Place]:
     """Where a command goes. Raises Unauthenticated or Invalid when that cannot be found out."""
     found = discover(address, environment=environment)
-    return Place(found, Door(found.address, found.token, ca=found.ca))
+    with Door(found.address, found.token, ca=found.ca) as door:
+        yield Place(found, door)
 
 
 def client(address: str | None, environment: str | None) -> Client:

@@ -14,8 +14,8 @@ from keywright.errors import Unavailable, Unexpected, Unreachable
 
 SUCCEEDED = frozenset({"published", "draining", "retired"})
 FAILED = frozenset({"stuck", "abandoned", "reverted"})
-PACE = 0.5
-"""Seconds between two looks at a rotation."""
+PACE = (0.1, 2.0)
+"""Seconds between two looks at a rotation: at first, and at most."""
 
 
 class Hand(StrEnum):
@@ -40,34 +40,34 @@ def rotate(
 
     Done when the next credential is published; the former one drains afterwards, by itself.
     """
-    place = options.place(address, environment)
-    name = names.path(connection, "connection")
-    if rehearse:
-        _rehearse(place, name, as_json)
-        return
-    body = {"connection": name} | ({"reason": reason} if reason else {})
-    # The key makes it safe that a proxy, or an impatient person, sends this twice.
-    rotation = _rotation(place.door.post(place.within("/rotations"), body, key=uuid.uuid4().hex).body)
-    if not wait:
-        screen.dump(rotation) if as_json else screen.say(f"rotation {rotation['id']} is {rotation['stage']}")
-        return
-    if not as_json:
-        screen.say(f"rotation {rotation['id']} of {name}")
-    rotation = _follow(place, rotation, timeout, as_json)
-    if as_json:
-        screen.dump(rotation)
-    stage = rotation["stage"]
-    if stage in SUCCEEDED:
-        return
-    if stage in FAILED:
-        why = rotation.get("reason") or "no reason was given"
-        screen.complain(f"rotation {rotation['id']} of {name} is {stage}: {why}")
-    else:
-        screen.complain(
-            f"rotation {rotation['id']} of {name} is still {stage} after {timeout:g} seconds and goes on: "
-            f"look with `keywright rotation {rotation['id']}`"
-        )
-    raise typer.Exit(ROTATION_FAILED)
+    with options.place(address, environment) as place:
+        name = names.path(connection, "connection")
+        if rehearse:
+            _rehearse(place, name, as_json)
+            return
+        body = {"connection": name} | ({"reason": reason} if reason else {})
+        # The key makes it safe that a proxy, or an impatient person, sends this twice.
+        rotation = _rotation(place.door.post(place.within("/rotations"), body, key=uuid.uuid4().hex).body)
+        if not wait:
+            screen.dump(rotation) if as_json else screen.say(f"rotation {rotation['id']} is {rotation['stage']}")
+            return
+        if not as_json:
+            screen.say(f"rotation {rotation['id']} of {name}")
+        rotation = _follow(place, rotation, timeout, as_json)
+        if as_json:
+            screen.dump(rotation)
+        stage = rotation["stage"]
+        if stage in SUCCEEDED:
+            return
+        if stage in FAILED:
+            why = rotation.get("reason") or "no reason was given"
+            screen.complain(f"rotation {rotation['id']} of {name} is {stage}: {why}")
+        else:
+            screen.complain(
+                f"rotation {rotation['id']} of {name} is still {stage} after {timeout:g} seconds and goes on: "
+                f"look with `keywright rotation {rotation['id']}`"
+            )
+        raise typer.Exit(ROTATION_FAILED)
 
 
 def rotations(
@@ -78,10 +78,10 @@ def rotations(
     as_json: options.Json = False,
 ) -> None:
     """List rotations."""
-    place = options.place(address, environment)
-    query = {"connection": names.path(connection, "connection")} if connection else {}
-    query |= {"stage": stage} if stage else {}
-    listing.show(listing.What.ROTATIONS, list(place.door.items(place.within("/rotations"), query)), as_json)
+    with options.place(address, environment) as place:
+        query = {"connection": names.path(connection, "connection")} if connection else {}
+        query |= {"stage": stage} if stage else {}
+        listing.show(listing.What.ROTATIONS, list(place.door.items(place.within("/rotations"), query)), as_json)
 
 
 def rotation(
@@ -97,19 +97,21 @@ def rotation(
     hands = [hand for hand, asked in zip(Hand, (retry, abandon, revert), strict=True) if asked]
     if len(hands) > 1:
         raise typer.BadParameter("give one of --retry, --abandon and --revert")
-    place = options.place(address, environment)
-    path = f"/rotations/{names.identifier(id_)}"
-    for hand in hands:
-        place.door.post(f"{path}/{hand}", {}, key=uuid.uuid4().hex)
-    told = _rotation(place.door.get(path).body)
-    if as_json:
-        screen.dump(told)
-        return
-    screen.say(f"rotation {told['id']} of {told.get('connection')} in {told.get('environment')}: {told['stage']}")
-    screen.say(f"strategy {told.get('strategy')}, asked for by {told.get('requested_by')} at {told.get('created_at')}")
-    if told.get("reason"):
-        screen.say(f"reason: {told['reason']}")
-    screen.table(["AT", "STAGE", "WHAT"], [[s.get("at"), s.get("stage"), s.get("sentence")] for s in told["steps"]])
+    with options.place(address, environment) as place:
+        path = f"/rotations/{names.identifier(id_)}"
+        for hand in hands:
+            place.door.post(f"{path}/{hand}", {}, key=uuid.uuid4().hex)
+        told = _rotation(place.door.get(path).body)
+        if as_json:
+            screen.dump(told)
+            return
+        screen.say(f"rotation {told['id']} of {told.get('connection')} in {told.get('environment')}: {told['stage']}")
+        screen.say(
+            f"strategy {told.get('strategy')}, asked for by {told.get('requested_by')} at {told.get('created_at')}"
+        )
+        if told.get("reason"):
+            screen.say(f"reason: {told['reason']}")
+        screen.table(["AT", "STAGE", "WHAT"], [[s.get("at"), s.get("stage"), s.get("sentence")] for s in told["steps"]])
 
 
 def _rehearse(place: options.Place, name: str, as_json: bool) -> None:
@@ -133,7 +135,7 @@ def _rehearse(place: options.Place, name: str, as_json: bool) -> None:
 def _follow(place: options.Place, rotation: dict[str, Any], timeout: float, quiet: bool) -> dict[str, Any]:
     """The rotation when it ended well, ended badly, or time was up. Bears a server that is away for a while."""
     until = time.monotonic() + timeout
-    shown = 0
+    shown, (pace, slowest) = 0, PACE
     while True:
         if not quiet:
             for step in rotation["steps"][shown:]:
@@ -141,7 +143,8 @@ def _follow(place: options.Place, rotation: dict[str, Any], timeout: float, quie
         shown = len(rotation["steps"])
         if rotation["stage"] in SUCCEEDED | FAILED or time.monotonic() >= until:
             return rotation
-        time.sleep(max(0.0, min(PACE, until - time.monotonic())))
+        time.sleep(max(0.0, min(pace, until - time.monotonic())))
+        pace = min(slowest, pace * 1.3)
         try:
             rotation = _rotation(place.door.get(f"/rotations/{names.identifier(str(rotation['id']))}").body)
         except (Unreachable, Unavailable):

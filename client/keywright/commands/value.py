@@ -28,21 +28,21 @@ def get(
     """
     if (name is None) == (folder is None):
         raise typer.BadParameter("give either the NAME of a variable or --folder")
-    place = options.place(address, environment)
-    if name is not None:
-        body = place.door.get(place.within(f"/values/{names.path(name)}")).body
-        _, content = pair(body)
-        screen.dump(body) if as_json else screen.value(content)
-        return
-    path = place.within("/values")
-    body = place.door.get(path, {"folder": folder_query(folder)}).body
-    entries = pairs(body)
-    if as_json:
-        screen.dump(body)
-        return
-    for variable, content in entries:
-        plain = isinstance(content, str) and content.isprintable()
-        screen.say(f"{variable}={content if plain else json.dumps(content)}")
+    with options.place(address, environment) as place:
+        if name is not None:
+            body = place.door.get(place.within(f"/values/{names.path(name)}")).body
+            _, content = pair(body)
+            screen.dump(body) if as_json else screen.value(content)
+            return
+        path = place.within("/values")
+        body = place.door.get(path, {"folder": folder_query(folder)}).body
+        entries = pairs(body)
+        if as_json:
+            screen.dump(body)
+            return
+        for variable, content in entries:
+            plain = isinstance(content, str) and content.isprintable()
+            screen.say(f"{variable}={content if plain else json.dumps(content)}")
 
 
 def set_(
@@ -72,25 +72,26 @@ def set_(
     ways = [way for way in (value_file, reference, template) if way is not None]
     if len(ways) > 1 or (is_object and (reference or template)):
         raise typer.BadParameter("give one of --value-file, --reference and --template; --object goes with a value")
-    place = options.place(address, environment)
-    path = place.within(f"/variables/{names.path(name)}")
-    body: dict[str, Any] = {"secret": not plain, "activate": activate}
-    if reference is not None:
-        body["reference"] = reference
-    elif template is not None:
-        body["template"] = template
-    else:
-        text = _value(value_file)
-        body["value"] = _object(text) if is_object else text
-    told = place.door.put(path, body).body
-    if not isinstance(told, dict):
-        raise Unexpected(f"{place.found.address} did not say what it made of {name}: look with `keywright list`")
-    if as_json:
-        screen.dump(told)
-        return
-    newest = max((v["number"] for v in told.get("versions") or ()), default=told.get("live"))
-    live = f"version {told['live']} is live" if told.get("live") is not None else "no version is live"
-    screen.say(f"{name}: {live}" + ("" if newest == told.get("live") else f", version {newest} is kept"))
+    with options.place(address, environment) as place:
+        path = place.within(f"/variables/{names.path(name)}")
+        body: dict[str, Any] = {"secret": not plain, "activate": activate}
+        if reference is not None:
+            body["reference"] = reference
+        elif template is not None:
+            body["template"] = template
+        else:
+            text = _value(value_file)
+            body["value"] = _object(text) if is_object else text
+        told = place.door.put(path, body).body
+        if not isinstance(told, dict):
+            raise Unexpected(f"{place.found.address} did not say what it made of {name}: look with `keywright list`")
+        if as_json:
+            screen.dump(told)
+            return
+        numbers = [v.get("number") for v in told.get("versions") or () if isinstance(v, dict)]
+        newest = max((number for number in numbers if isinstance(number, int)), default=told.get("live"))
+        live = f"version {told['live']} is live" if told.get("live") is not None else "no version is live"
+        screen.say(f"{name}: {live}" + ("" if newest == told.get("live") else f", version {newest} is kept"))
 
 
 def _value(file: Path | None) -> str:
