@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.client.server import TOKEN, Server
 
+Inside = Callable[..., subprocess.CompletedProcess[str]]
 PROGRAM = str(Path(sys.executable).with_name("keywright"))
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.client.command import Command
+from tests.client.command import Command, Inside
 from tests.client.server import Asked, Server, Told, problem
 
 WAY = ["planned", "staged", "applied", "verified", "published"]
@@ -56,75 +56,75 @@ def test_rotate_fails_with_its_reason(keywright: Command, server: Server, end: s
 
 
 @pytest.mark.parametrize("end", ["draining", "retired"])
-def test_rotate_that_was_further_already(keywright: Command, server: Server, end: str) -> None:
+def test_rotate_that_was_further_already(inside: Inside, server: Server, end: str) -> None:
     progress(server, [end])
-    assert keywright("rotate", "shop/db").returncode == 0
+    assert inside("rotate", "shop/db").returncode == 0
 
 
-def test_rotate_bears_a_server_that_is_away_for_a_moment(keywright: Command, server: Server) -> None:
+def test_rotate_bears_a_server_that_is_away_for_a_moment(inside: Inside, server: Server) -> None:
     progress(server, ["planned", "published"])
     away = iter([True, False])
     look = server.routes["GET", "/rotations/rot-1"]
     server.route("GET", "/rotations/rot-1", lambda asked: problem("unavailable", 503) if next(away) else look(asked))
-    assert keywright("rotate", "shop/db").returncode == 0
+    assert inside("rotate", "shop/db").returncode == 0
 
 
-def test_rotate_stops_looking_in_time(keywright: Command, server: Server) -> None:
+def test_rotate_stops_looking_in_time(inside: Inside, server: Server) -> None:
     progress(server, ["planned"] * 9)
-    told = keywright("rotate", "shop/db", "--timeout", "0")
+    told = inside("rotate", "shop/db", "--timeout", "0")
     assert told.returncode == 6
     assert "keywright rotation rot-1" in told.stderr
 
 
-def test_rotate_without_waiting_and_in_json(keywright: Command, server: Server) -> None:
+def test_rotate_without_waiting_and_in_json(inside: Inside, server: Server) -> None:
     progress(server, ["planned", "published"])
-    told = keywright("rotate", "shop/db", "--no-wait")
+    told = inside("rotate", "shop/db", "--no-wait")
     assert (told.returncode, told.stdout) == (0, "rotation rot-1 is planned\n")
     assert server.count("GET", "/rotations/rot-1") == 0
-    assert json.loads(keywright("rotate", "shop/db", "--json").stdout)["stage"] == "published"
+    assert json.loads(inside("rotate", "shop/db", "--json").stdout)["stage"] == "published"
 
 
 @pytest.mark.parametrize(("problems", "code"), [([], 0), (["the login lacks CREATEROLE"], 6)])
-def test_rehearse(keywright: Command, server: Server, problems: list[str], code: int) -> None:
+def test_rehearse(inside: Inside, server: Server, problems: list[str], code: int) -> None:
     told_ = {"sentences": ["shop_b would turn"], "statements": ["ALTER ROLE shop_b"], "problems": problems}
     server.route("POST", "/environments/development/rehearsals", Told(body=told_))
-    told = keywright("rotate", "shop/db", "--rehearse")
+    told = inside("rotate", "shop/db", "--rehearse")
     assert (told.returncode, told.stdout) == (code, "shop_b would turn\n  ALTER ROLE shop_b\n")
     assert told.stderr == "".join(f"keywright: {p}\n" for p in problems)
     assert server.count("POST", POST) == 0
-    told = keywright("rotate", "shop/db", "--rehearse", "--json")
+    told = inside("rotate", "shop/db", "--rehearse", "--json")
     assert (told.returncode, json.loads(told.stdout)) == (code, told_)
 
 
-def test_rotations_are_listed_by_connection_and_stage(keywright: Command, server: Server) -> None:
+def test_rotations_are_listed_by_connection_and_stage(inside: Inside, server: Server) -> None:
     server.route("GET", POST, Told(body={"items": [rotation("stuck", [], "look\x1b")], "next": None}))
-    told = keywright("rotations", "shop/db", "--stage", "stuck")
+    told = inside("rotations", "shop/db", "--stage", "stuck")
     assert "rot-1" in told.stdout
     assert "\x1b" not in told.stdout
     assert server.asked[0].query == {"connection": "shop/db", "stage": "stuck"}
 
 
-def test_a_rotation_tells_its_story(keywright: Command, server: Server) -> None:
+def test_a_rotation_tells_its_story(inside: Inside, server: Server) -> None:
     server.route("GET", "/rotations/rot-1", Told(body=rotation("draining", WAY, "a leak")))
-    told = keywright("rotation", "rot-1")
+    told = inside("rotation", "rot-1")
     assert told.returncode == 0
     assert "rotation rot-1 of shop/db in development: draining" in told.stdout
     assert "asked for by ada" in told.stdout
     assert all(f"it is {stage}" in told.stdout for stage in WAY)
     assert "\x1b" not in told.stdout
-    assert keywright("rotation", "rot-2").returncode == 4
-    assert keywright("rotation", "../tokens").returncode == 5
+    assert inside("rotation", "rot-2").returncode == 4
+    assert inside("rotation", "../tokens").returncode == 5
 
 
 @pytest.mark.parametrize("hand", ["retry", "abandon", "revert"])
-def test_an_operators_hand(keywright: Command, server: Server, hand: str) -> None:
+def test_an_operators_hand(inside: Inside, server: Server, hand: str) -> None:
     server.route("POST", f"/rotations/rot-1/{hand}", Told(200, rotation("planned", [])))
     server.route("GET", "/rotations/rot-1", Told(body=rotation("planned", [])))
-    assert keywright("rotation", "rot-1", f"--{hand}").returncode == 0
+    assert inside("rotation", "rot-1", f"--{hand}").returncode == 0
     assert [a.method for a in server.asked] == ["POST", "GET"]
     server.route("POST", f"/rotations/rot-1/{hand}", problem("conflict", 409, "it is retired: nothing to do"))
-    assert keywright("rotation", "rot-1", f"--{hand}").returncode == 5
+    assert inside("rotation", "rot-1", f"--{hand}").returncode == 5
 
 
-def test_one_hand_at_a_time(keywright: Command) -> None:
-    assert keywright("rotation", "rot-1", "--retry", "--revert").returncode == 2
+def test_one_hand_at_a_time(inside: Inside) -> None:
+    assert inside("rotation", "rot-1", "--retry", "--revert").returncode == 2

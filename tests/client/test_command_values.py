@@ -1,13 +1,11 @@
 """keywright get, set and list, and how every command ends."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-from keywright.__main__ import main
 
-from tests.client.command import Command, command_lines
+from tests.client.command import Command, Inside, command_lines
 from tests.client.server import TOKEN, Asked, Server, Told, free_port, problem
 
 VALUE = "s3cret value-77ac"
@@ -35,10 +33,10 @@ def test_get_on_a_terminal_shows_no_control_characters(keywright: Command, serve
     assert (code, shown) == (0, "red [31m0m alert\r\n")
 
 
-def test_get_a_folder(keywright: Command, server: Server) -> None:
+def test_get_a_folder(inside: Inside, server: Server) -> None:
     server.values = {"shop/HOST": "db1", "shop/KEY": "two\nlines\x1b", "mail/HOST": "mx"}
-    assert keywright("get", "--folder", "shop").stdout == 'shop/HOST=db1\nshop/KEY="two\\nlines\\u001b"\n'
-    told = json.loads(keywright("get", "--folder", "shop", "--json").stdout)
+    assert inside("get", "--folder", "shop").stdout == 'shop/HOST=db1\nshop/KEY="two\\nlines\\u001b"\n'
+    told = json.loads(inside("get", "--folder", "shop", "--json").stdout)
     assert [entry["name"] for entry in told["values"]] == ["shop/HOST", "shop/KEY"]
 
 
@@ -73,12 +71,12 @@ def test_set_shows_the_value_to_no_other_process(keywright: Command, server: Ser
     assert TOKEN not in seen[0]
 
 
-def test_set_a_reference_a_template_and_a_held_version(keywright: Command, server: Server) -> None:
+def test_set_a_reference_a_template_and_a_held_version(inside: Inside, server: Server) -> None:
     server.route("PUT", NAME, Told(200, definition(live=3, newest=4)))
-    told = keywright("set", "shop/db/PASSWORD", "--reference", "vault:kv/shop#pw", "--plain", "--no-activate")
+    told = inside("set", "shop/db/PASSWORD", "--reference", "vault:kv/shop#pw", "--plain", "--no-activate")
     assert told.stdout == "shop/db/PASSWORD: version 3 is live, version 4 is kept\n"
     assert server.asked[-1].body == {"reference": "vault:kv/shop#pw", "secret": False, "activate": False}
-    assert keywright("set", "shop/db/PASSWORD", "--template", "x://${a/b}", "--json").returncode == 0
+    assert inside("set", "shop/db/PASSWORD", "--template", "x://${a/b}", "--json").returncode == 0
     assert server.asked[-1].body == {"template": "x://${a/b}", "secret": True, "activate": True}
 
 
@@ -121,38 +119,32 @@ def test_what_was_given_wrongly_is_not_repeated(
         (Told(200, b"<html>"), 1),
     ],
 )
-def test_every_error_is_one_line_and_one_exit_code(
-    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: Told, code: int
-) -> None:
+def test_every_error_is_one_line_and_one_exit_code(inside: Inside, server: Server, answer: Told, code: int) -> None:
     server.route("GET", "/environments/development/values/a", answer)
-    for name, text in (("ADDR", server.address), ("TOKEN", TOKEN), ("ENVIRONMENT", "development")):
-        monkeypatch.setenv(f"KEYWRIGHT_{name}", text)
-    monkeypatch.setattr(sys, "argv", ["keywright", "get", "a"])
-    assert main() == code
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("keywright: ")
-    assert told.err.count("\n") == 1
+    told = inside("get", "a")
+    assert (told.returncode, told.stdout) == (code, "")
+    assert told.stderr.startswith("keywright: ")
+    assert told.stderr.count("\n") == 1
 
 
-def test_an_error_in_json(keywright: Command, server: Server) -> None:
-    told = keywright("get", "shop/none", "--json")
+def test_an_error_in_json(inside: Inside, server: Server) -> None:
+    told = inside("get", "shop/none", "--json")
     assert (told.returncode, told.stdout) == (4, "")
     error = json.loads(told.stderr)
     assert (error["error"], error["exit"], error["status"], error["request_id"]) == ("absent", 4, 404, "r-1")
     assert "look at the name" in error["message"]
-    told = keywright("get", "--json")
+    told = inside("get", "--json")
     assert (told.returncode, json.loads(told.stderr)["error"]) == (2, "usage")
-    told = keywright("list", "--nonsense", "--json")
+    told = inside("list", "--nonsense", "--json")
     assert (told.returncode, json.loads(told.stderr)["error"]) == (2, "usage")
 
 
-def test_surroundings_that_lack_something(keywright: Command) -> None:
-    assert keywright("get", "a", KEYWRIGHT_ADDR=None).returncode == 3
-    assert keywright("get", "a", KEYWRIGHT_TOKEN=None).returncode == 3
-    assert keywright("get", "a", KEYWRIGHT_ENVIRONMENT=None).returncode == 5
-    assert keywright("get", "a", KEYWRIGHT_ADDR=f"http://127.0.0.1:{free_port()}").returncode == 7
-    told = keywright("get", "a", "--addr", "http://192.0.2.1")
+def test_surroundings_that_lack_something(inside: Inside) -> None:
+    assert inside("get", "a", KEYWRIGHT_ADDR=None).returncode == 3
+    assert inside("get", "a", KEYWRIGHT_TOKEN=None).returncode == 3
+    assert inside("get", "a", KEYWRIGHT_ENVIRONMENT=None).returncode == 5
+    assert inside("get", "a", KEYWRIGHT_ADDR=f"http://127.0.0.1:{free_port()}").returncode == 7
+    told = inside("get", "a", "--addr", "http://192.0.2.1")
     assert (told.returncode, "show the token" in told.stderr) == (5, True)
 
 
@@ -179,7 +171,7 @@ def test_list_pages_and_cleans(keywright: Command, server: Server) -> None:
     assert len(json.loads(keywright("list", "--json").stdout)) == 3
 
 
-def test_list_connections_rotations_and_environments(keywright: Command, server: Server) -> None:
+def test_list_connections_rotations_and_environments(inside: Inside, server: Server) -> None:
     health = {"state": "warned", "findings": ["the server trusts everybody"]}
     endpoints = [{"host": "db1", "port": 5432, "part": "primary", "required": True}]
     connections = [
@@ -190,26 +182,26 @@ def test_list_connections_rotations_and_environments(keywright: Command, server:
     rotations = [{"id": "rot-1", "connection": "shop/db", "stage": "draining", "strategy": "alternating"}]
     server.route("GET", "/environments/development/rotations", Told(body={"items": rotations, "next": None}))
     server.route("GET", "/environments", Told(body={"items": [{"name": "development"}], "next": None}))
-    shown = keywright("list", "connections", "--folder", "shop").stdout
+    shown = inside("list", "connections", "--folder", "shop").stdout
     assert "db1:5432" in shown
     assert "warned: the server trusts everybody" in shown
     assert "mail/db" not in shown
-    assert "rot-1" in keywright("list", "rotations").stdout
-    assert "development" in keywright("list", "environments", KEYWRIGHT_ENVIRONMENT=None).stdout
-    assert keywright("list", "environments", "--folder", "x").returncode == 2
-    assert keywright("list", "nonsense").returncode == 2
+    assert "rot-1" in inside("list", "rotations").stdout
+    assert "development" in inside("list", "environments", KEYWRIGHT_ENVIRONMENT=None).stdout
+    assert inside("list", "environments", "--folder", "x").returncode == 2
+    assert inside("list", "nonsense").returncode == 2
 
 
-def test_the_readme_and_the_help_tell_the_same_exit_codes(keywright: Command) -> None:
+def test_the_readme_and_the_help_tell_the_same_exit_codes(inside: Inside) -> None:
     readme = (Path(__file__).parents[2] / "client" / "README.md").read_text()
-    shown = keywright("--help").stdout
+    shown = inside("--help").stdout
     rows = [line.strip("| ").split(" | ") for line in readme.splitlines() if line[:3].strip("| ").isdigit()]
     assert [row[0] for row in rows] == list("01234567")
     for code, meaning in rows:
         assert f"{code}  {meaning}" in shown
     for name in ("login", "get", "list", "set", "rotate", "rotations", "rotation", "run"):
         assert f"keywright {name}" in readme
-        one = keywright(name, "--help").stdout
+        one = inside(name, "--help").stdout
         assert "7  the server or a store" in one
         assert all(option in one for option in ("--env", "-e", "--addr", "--json"))
 
