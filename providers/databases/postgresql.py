@@ -147,9 +147,8 @@ class PostgreSQL:
             sentences = roles.missing(who, role, username)
             if not sentences:
                 try:
-                    with connection.transaction(force_rollback=True):
-                        noise = _verifier(connection, username, Secret(secrets.token_hex(32)))
-                        connection.execute(roles.change_password(username, noise))
+                    noise = _verifier(connection, username, Secret(secrets.token_hex(32)))
+                    connection.execute(roles.change_password(username, noise))
                 except psycopg.Error as error:
                     failure = _failure(error, administration)
                     if isinstance(failure, ChangeUnreachable):

@@ -59,8 +59,6 @@ class Role:
     expired: bool = False
     administered: bool = True
     """Has the administration login ADMIN OPTION on it?"""
-    member: bool = False
-    """Is the administration login a member of it?"""
     settings: Mapping[SettingKey, str] = field(default_factory=dict)
 
 
@@ -78,13 +76,13 @@ def role(connection: Connection[Any], name: str) -> Role | None:
     """The role of that name, if there is one."""
     row = connection.execute(
         "SELECT oid, rolcanlogin, rolsuper, rolconnlimit, rolvaliduntil::text, coalesce(rolvaliduntil <= now(), false),"
-        " pg_catalog.pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'), pg_catalog.pg_has_role(oid, 'MEMBER')"
+        " pg_catalog.pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')"
         " FROM pg_catalog.pg_roles WHERE rolname = %s",
         (name,),
     ).fetchone()
     if row is None:
         return None
-    oid, login, superuser, limit, until, expired, administered, member = row
+    oid, login, superuser, limit, until, expired, administered = row
     stored = connection.execute(
         "SELECT d.datname, c.entry FROM pg_catalog.pg_db_role_setting s"
         " LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase CROSS JOIN unnest(s.setconfig) c(entry)"
@@ -95,7 +93,7 @@ def role(connection: Connection[Any], name: str) -> Role | None:
     for database, entry in stored:
         setting, _, value = entry.partition("=")
         settings[database, setting] = value
-    return Role(name, login, superuser, limit, until, expired, administered, member, settings)
+    return Role(name, login, superuser, limit, until, expired, administered, settings)
 
 
 def missing(who: Administrator, found: Role | None, name: str) -> tuple[str, ...]:
@@ -166,16 +164,8 @@ def join(
         present = login.settings
     # A shared role that itself acts as another one hands that on.
     wanted = {(None, "role"): shared.name} | dict(shared.settings)
-    changes = [_set(name, key, value) for key, value in wanted.items() if present.get(key) != value]
-    if changes and who.version < 160000 and not who.superuser and not shared.member:
-        # Before 16, SET role is refused to whoever may not SET ROLE itself; for the transaction's length it may.
-        ends = {"role": Identifier(shared.name), "who": Identifier(who.name)}
-        changes = [
-            SQL("GRANT {role} TO {who}").format(**ends),
-            *changes,
-            SQL("REVOKE {role} FROM {who}").format(**ends),
-        ]
-    statements += changes
+    # That the administration login may not itself SET ROLE earns a notice, not an error (check_role in variable.c).
+    statements += [_set(name, key, value) for key, value in wanted.items() if present.get(key) != value]
     statements += [_reset(name, key) for key in present if key not in wanted]
     return statements
 

@@ -1,6 +1,5 @@
 """PostgreSQL: lost replies, TLS without fallback, nothing ambient, pairing, sessions."""
 
-import re
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -86,7 +85,7 @@ def test_a_statement_that_waits_gives_up_and_says_busy(new_postgresql: PostgresS
     administration = server.administration(keeper, user)
     with server.connect() as other, other.transaction():
         other.execute(*postgresql_roles.lock(user))
-        with pytest.raises(ChangeUnreachable, match="busy"):
+        with pytest.raises(ChangeUnreachable, match="busy: somebody else"):
             database.set_password(administration, user, Secret("new"))
     assert isinstance(probe(server, user, "old"), Accepted)
 
@@ -400,8 +399,7 @@ def test_what_is_explained_is_what_a_person_can_run(server: PostgresServer, shop
     with server.connect() as connection:
         verifier = connection.pgconn.encrypt_password(b"by hand", login.encode(), b"scram-sha-256").decode()
     for line in lines[:-1]:
-        if not re.search(rf'"{administration.account.username}"', line):  # only Keywright's own login needs that
-            server.execute(line.replace("<verifier of the new password>", verifier))
+        server.execute(line.replace("<verifier of the new password>", verifier))
     assert probe(server, login, "by hand") == probe(server, role, "used")
     server.execute(lines[-1].rpartition("-- ")[2])
     assert isinstance(probe(server, role, "used"), NotPermitted)
