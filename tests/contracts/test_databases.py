@@ -78,7 +78,7 @@ class Bench:
         return isinstance(outcome, Accepted)
 
     def user(self, password: str = "first-password", name: str = "user") -> str:
-        username = f"{name}_{next(_numbers)}"
+        username = f"{name}_in_contract_{next(_numbers)}"
         self.create(username, password)
         return username
 
@@ -89,11 +89,11 @@ def fake_bench() -> Bench:
 
         def _reach(self, administration: Access) -> None:
             super()._reach(administration)
-            self.powerless = administration.account.username == "weak"
+            self.powerless = administration.account.username == "contract_weak"
 
     both = Both()
     administration = both.administration()
-    both.create("weak", "weak")
+    both.create("contract_weak", "contract_weak")
 
     def forbid(username: str) -> None:
         both.logins[username] = replace(both.logins[username], blocked=True)
@@ -102,7 +102,7 @@ def fake_bench() -> Bench:
         both,
         both,
         administration,
-        both.access("weak", "weak"),
+        both.access("contract_weak", "contract_weak"),
         both.access,
         both.create,
         forbid,
@@ -111,15 +111,15 @@ def fake_bench() -> Bench:
 
 
 def postgresql_bench(server: PostgresServer) -> Bench:
-    administration = server.administration("keeper")
-    server.login("weak", "weak")
+    administration = server.administration("contract_keeper")
+    server.login("contract_weak", "contract_weak")
 
     def create(username: str, password: str) -> None:
         # With a verifier, so that only what the code under test writes can be in the log.
         with server.connect() as connection:
             made = connection.pgconn.encrypt_password(password.encode(), username.encode(), b"scram-sha-256").decode()
         server.login(username, made)
-        server.administers("keeper", username)
+        server.administers("contract_keeper", username)
 
     def forbid(username: str) -> None:
         server.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(username)))
@@ -128,7 +128,7 @@ def postgresql_bench(server: PostgresServer) -> Bench:
         PostgreSQL(),
         PostgreSQL(seconds=0.5),
         administration,
-        server.access("weak", "weak"),
+        server.access("contract_weak", "contract_weak"),
         server.access,
         create,
         forbid,
@@ -137,8 +137,8 @@ def postgresql_bench(server: PostgresServer) -> Bench:
 
 
 def mariadb_bench(server: MariaDBServer) -> Bench:
-    administration = server.administration("keeper")
-    server.login("weak", "weak")
+    administration = server.administration("contract_keeper")
+    server.login("contract_weak", "contract_weak")
 
     def create(username: str, password: str) -> None:
         server.login(username, password)
@@ -150,7 +150,7 @@ def mariadb_bench(server: MariaDBServer) -> Bench:
         MariaDB(),
         MariaDB(seconds=0.5),
         administration,
-        server.access("weak", "weak"),
+        server.access("contract_weak", "contract_weak"),
         server.access,
         create,
         forbid,

@@ -39,7 +39,7 @@ database = MariaDB()
 
 
 def name(stem: str) -> str:
-    return f"{stem}_{next(_numbers)}"
+    return f"{stem}_of_maria_{next(_numbers)}"
 
 
 def probe(server: MariaDBServer, username: str, password: str) -> Probe:
@@ -85,6 +85,14 @@ def test_both_passwords_log_in_and_then_one(mariadb: MariaDBServer, keeper: Acce
     database.set_password(keeper, user, Secret("new"))
     assert probe(mariadb, user, "new") == before
     assert isinstance(probe(mariadb, user, "old"), Rejected)
+
+
+def test_a_role_of_the_same_name_is_no_account(mariadb: MariaDBServer, keeper: Access) -> None:
+    role = name("role")
+    mariadb.execute("CREATE ROLE %s", role)
+    with pytest.raises(ChangeNotPermitted, match="no account"):
+        database.set_password(keeper, role, Secret("new"))
+    assert any("no account" in sentence for sentence in database.lacks(keeper, role))
 
 
 def test_every_row_of_a_username_changes_and_no_other(mariadb: MariaDBServer, keeper: Access, user: str) -> None:

@@ -31,7 +31,7 @@ def server(request: pytest.FixtureRequest) -> PostgresServer:
 
 
 def name(stem: str) -> str:
-    return f"{stem}_{next(_numbers)}"
+    return f"{stem}_of_pg_{next(_numbers)}"
 
 
 def probe(server: PostgresServer, username: str, password: str, db: str = "postgres") -> Probe:

@@ -12,7 +12,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -169,8 +168,3 @@ def mariadb() -> Iterator[MariaDBServer]:
     """MariaDB, with TLS."""
     with running_mariadb() as server:
         yield server
-
-
-def plugin_folder() -> Path:
-    """Where MariaDB's plugins are."""
-    return need("simple_password_check.so", "mariadb-server", "/usr/lib/mysql/plugin/simple_password_check.so").parent
