@@ -34,6 +34,10 @@ def serve(settings: Settings) -> None:
     try:
         greet(service)
         server = server_of(service, host, port)
+        # uvicorn raises the signal again once it has drained: unhandled, that would end the process before the
+        # clock is stopped and the ledger closed.
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop, lambda *_: sys.exit(0))
         if settings.clock:
             service.clock.start()
         server.run()

@@ -1,0 +1,262 @@
+"""Keywright itself for tests: in this process behind a real port, or as the command `keywrightd serve`.
+
+    running_keywright   built by wiring, served by uvicorn in a thread, on a data folder that is gone afterwards
+    keywrightd          `keywrightd serve` as a process of its own, which may be killed and started again
+
+    with running_keywright(environments=("production",)) as it:
+        it.client().post("/environments", json={"name": "production"})
+
+Settings are the fields of `service.settings.Settings`; nothing of the process's environment gets in.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+
+from service import settings as settings_
+from service.ledger.tables import metadata
+from service.serving import server_of
+from service.wiring import Service, build, utc_now
+from tests.rigs.ports import free_port
+
+PATIENCE = 30.0
+"""Seconds that a server may take to start or to stop."""
+_TOKEN = re.compile(r"kw_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
+
+
+def client_of(url: str, token: str | None) -> httpx2.Client:
+    """A client of the native door; without a token it sends none. Proxies of the surroundings are not used."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx2.Client(base_url=f"{url}/api/v1", headers=headers, timeout=90, trust_env=False)
+
+
+@dataclass
+class Keywright:
+    """A service that is served. `owner` is the text of the first owner's token."""
+
+    service: Service
+    data: Path
+    owner: str
+    url: str = ""
+    _server: uvicorn.Server | None = None
+    _thread: threading.Thread | None = None
+    _clients: list[httpx2.Client] = field(default_factory=list)
+
+    def client(self, token: str | None = None) -> httpx2.Client:
+        """The owner's client, or that of another token. It is closed with the service."""
+        made = client_of(self.url, token or self.owner)
+        self._clients.append(made)
+        return made
+
+    def nobody(self) -> httpx2.Client:
+        """A client without a token."""
+        made = client_of(self.url, None)
+        self._clients.append(made)
+        return made
+
+    def token(self, name: str, *grants: Mapping[str, Any], **more: Any) -> str:
+        """The text of a new token with these grants, as `POST /tokens` takes them."""
+        answer = self.client().post("/tokens", json={"name": name, "grants": list(grants), **more})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
+
+    def start(self) -> None:
+        """Begin to serve, on a port that the system chooses."""
+        self._server = server_of(self.service, "127.0.0.1", 0)
+        self._thread = threading.Thread(target=self._server.run, name="keywright", daemon=True)
+        self._thread.start()
+        wait_until(lambda: bool(self._server and self._server.started), "the server did not start")
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        """Serve no more and close the ledger; the data folder stays. Doing it twice does nothing."""
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+        if self._server and self._thread:
+            self._server.should_exit = True
+            self._thread.join(PATIENCE)
+            self._server = self._thread = None
+            self.service.close()
+
+
+@contextmanager
+def running_keywright(
+    *,
+    ledger_url: str = "",
+    data: Path | None = None,
+    clock: bool = False,
+    now: Callable[[], datetime] = utc_now,
+    owner: str = "",
+    **settings: Any,
+) -> Iterator[Keywright]:
+    """A served service. With `ledger_url` its ledger is in PostgreSQL; with `clock` it rotates.
+
+    `data` is a folder that stays; without it a new one is made and removed. `owner` is the owner's token of a
+    ledger that is not new (each of several replicas needs it).
+    """
+    folder = data or Path(tempfile.mkdtemp(prefix="keywright-"))
+    given = {"data": folder, "ledger": ledger_url, "clock": clock, "listen": "127.0.0.1:0"} | settings
+    try:
+        service = build(settings_.read({}, **given), now=now)
+        first = service.keeper.tokens.first()
+        it = Keywright(service, folder, first.reveal() if first else owner)
+        try:
+            if clock:
+                service.clock.start()
+            it.start()
+            yield it
+        finally:
+            it.stop()
+    finally:
+        if data is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Keywrightd:
+    """The command `keywrightd serve`. `stdout` and `stderr` are files that survive a restart."""
+
+    folder: Path
+    url: str
+    environ: dict[str, str]
+    owner: str = ""
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def stdout(self) -> str:
+        """Everything it ever wrote there."""
+        return (self.folder / "stdout").read_text(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """Everything it ever wrote there: its log."""
+        return (self.folder / "stderr").read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now."""
+        assert self._process is not None
+        return self._process.pid
+
+    def client(self, token: str | None = None) -> httpx2.Client:
+        """The owner's client, or that of another token. Close it, or use it with `with`."""
+        return client_of(self.url, token or self.owner)
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        command = [str(Path(sys.executable).with_name("keywrightd")), "serve"]
+        with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environ, cwd=self.folder
+            )
+        wait_until(self._ready, lambda: f"keywrightd did not start:\n{self.stderr[-2000:]}")
+        if not self.owner and (shown := _TOKEN.search(self.stdout)):
+            self.owner = shown[0]
+
+    def kill(self) -> None:
+        """Kill it (SIGKILL): nothing is finished."""
+        self._end(signal.SIGKILL)
+
+    def terminate(self) -> int:
+        """Stop it in order (SIGTERM), and its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        self._process.send_signal(how)
+        try:
+            code = self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(PATIENCE)
+            pytest.fail(f"keywrightd did not stop:\n{self.stderr[-2000:]}")
+        self._process = None
+        return code
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            pytest.fail(f"keywrightd ended with {self._process.returncode}:\n{self.stderr[-2000:]}")
+        try:
+            answer = httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False)
+        except httpx2.TransportError:
+            return False
+        return answer.status_code == 200
+
+
+@contextmanager
+def running_keywrightd(**environ: str) -> Iterator[Keywrightd]:
+    """`keywrightd serve` with these environment variables beside its data folder and address."""
+    folder = Path(tempfile.mkdtemp(prefix="keywrightd-"))
+    port = free_port()
+    all_ = {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "KEYWRIGHT_DATA": str(folder / "data"),
+        "KEYWRIGHT_LISTEN": f"127.0.0.1:{port}",
+        "KEYWRIGHT_LOG_FORMAT": "json",
+    } | environ
+    it = Keywrightd(folder, f"http://{all_['KEYWRIGHT_LISTEN']}", all_)
+    try:
+        it.start()
+        yield it
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            it.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until(seen: Callable[[], bool], otherwise: str | Callable[[], str], patience: float = PATIENCE) -> None:
+    """Wait until something is so, or fail the test with a sentence."""
+    deadline = time.monotonic() + patience
+    while not seen():
+        if time.monotonic() > deadline:
+            pytest.fail(otherwise if isinstance(otherwise, str) else otherwise())
+        time.sleep(0.02)
+
+
+_LOG = ("head", "batches", "entries")
+
+
+def dump(service: Service) -> dict[str, list[str]]:
+    """Every row of the ledger but its event log, as text: equal dumps mean that nothing was changed."""
+    with service.ledger.read() as tx:
+        return {
+            table.name: sorted(repr(tuple(row)) for row in tx.sql.execute(table.select()))
+            for table in metadata.sorted_tables
+            if table.name not in _LOG
+        }
+
+
+@pytest.fixture
+def keywright_service() -> Iterator[Keywright]:
+    """A fresh service on SQLite."""
+    with running_keywright() as it:
+        yield it
+
+
+@pytest.fixture
+def keywrightd() -> Iterator[Keywrightd]:
+    """A fresh `keywrightd serve` on SQLite, as a process of its own."""
+    with running_keywrightd() as it:
+        yield it
