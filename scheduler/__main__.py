@@ -14,7 +14,7 @@ def run(settings: Settings) -> None:
     """Rotate until SIGTERM or SIGINT. Raises Invalid, Unavailable, the key errors."""
     if settings.ledger_url.startswith("sqlite"):
         raise Invalid(
-            "a scheduler of its own needs a ledger in PostgreSQL (KEYWRIGHT_LEDGER); on SQLite `keywrightd serve` rotates"
+            "a scheduler of its own needs a PostgreSQL ledger (KEYWRIGHT_LEDGER); on SQLite `keywrightd serve` rotates"
         )
     service = build(settings)
     try:

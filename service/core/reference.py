@@ -115,7 +115,7 @@ def select(reading: Reading, reference: Reference) -> Secret:
     where = {"store": reference.store, "reference": str(reference)}
     try:
         node = json.loads(reading.value.reveal())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise StoreMalformed("is not JSON, so it has no keys", **where) from None
     for part in _steps(reference.key):
         if not isinstance(node, dict):

@@ -56,7 +56,8 @@ class Rehearsals:
         if at.administration and username:
             try:
                 if isinstance(database, Examination):
-                    problems += database.lacks(at.administration, username)
+                    # A login of the pair may be yet to be made: what must be permitted is on the role.
+                    problems += database.lacks(at.administration, role or username)
                 if at.policy.strategy is Strategy.ALTERNATING and isinstance(database, Pairing):
                     statements = database.explain(at.administration, role, username)
             except ChangeError as error:

@@ -121,7 +121,7 @@ class Rotations:
                     f"rotation {rotation_id} is {rotation.stage.value}: only one that has not been published can be "
                     "abandoned; while it drains it can be reverted"
                 )
-            values = {"stage": stage.value, "stuck_in": None, "undo": True, "attempts": 0, "wake_at": tx.now}
+            values = {"stage": stage.value, "stuck_in": None, "undo": True, "wake_at": tx.now}
             rotations.seize(tx, rotation, **values)
             rotations.tell(tx, rotation.id, stage, f"{caller.name} asked to abandon it")
             return _story(tx, self._found(tx, caller, rotation_id, Level.USE))

@@ -1,0 +1,38 @@
+"""How a step ends when it does not go on: later, abandoned, stuck. All of them answer False: do not go on now."""
+
+import structlog
+
+from service.core.rotation import backoff
+from service.core.sealed import Randomness
+from service.keeper.steps import Brief, Steps
+from service.keeper.tokens import SYSTEM
+from service.ledger.rotations import Claim
+
+log = structlog.get_logger("rotator")
+
+
+class Endings:
+    """Records that a rotation does not go on now, and why."""
+
+    def __init__(self, steps: Steps, randomness: Randomness) -> None:
+        self._steps = steps
+        self._randomness = randomness
+
+    def later(self, held: Claim, brief: Brief, sentence: str) -> bool:
+        """Try again, after a delay that grows."""
+        delay = backoff(brief.rotation.attempts, self._randomness)
+        self._steps.postpone(SYSTEM, held, delay, sentence)
+        log.warning("postponed", rotation=held.rotation_id, reason=sentence, seconds=round(delay.total_seconds(), 1))
+        return False
+
+    def give_up(self, held: Claim, reason: str) -> bool:
+        """Abandon: the former credential is in force, whatever was begun."""
+        self._steps.abandon(SYSTEM, held, reason)
+        log.warning("abandoned", rotation=held.rotation_id, reason=reason)
+        return False
+
+    def stick(self, held: Claim, reason: str) -> bool:
+        """A person must look."""
+        self._steps.stick(SYSTEM, held, reason)
+        log.error("stuck", rotation=held.rotation_id, reason=reason)
+        return False

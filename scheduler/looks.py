@@ -1,0 +1,64 @@
+"""Looks: what a worker can learn of a target without changing it, and who is who in a pair."""
+
+from collections.abc import Mapping
+
+from service.core.connection import Accepted, Access, Account, Database, Endpoint, Engine, Probe
+from service.core.errors import KeywrightError
+from service.core.rotation import Strategy, resting_login
+from service.keeper.steps import Brief
+
+
+class Looks:
+    """Logs in and compares. `databases` has one implementation per engine."""
+
+    def __init__(self, databases: Mapping[Engine, Database]) -> None:
+        self._databases = databases
+
+    def database(self, brief: Brief) -> Database:
+        """The implementation for the connection's engine."""
+        return self._databases[brief.target.engine]
+
+    def probe(self, brief: Brief, account: Account, endpoint: Endpoint | None = None) -> Probe:
+        """Log in at an endpoint; at the primary when none is said."""
+        return self.database(brief).probe(Access(brief.target, account), endpoint or brief.target.primary)
+
+    def difference(self, brief: Brief, new: Accepted, endpoint: Endpoint) -> str:
+        """What the new login of a pair would do differently from the former one; empty if nothing."""
+        if brief.rotation.strategy is not Strategy.ALTERNATING:
+            return ""
+        if brief.former is None:
+            expected = {"current_user": role(brief)}
+        else:
+            former = self.probe(brief, brief.former, endpoint)
+            if not isinstance(former, Accepted):
+                return ""  # nothing to compare with; the new one works
+            expected = dict(former.identity)
+        wrong = [name for name, value in expected.items() if new.identity.get(name) != value]
+        return "; ".join(f"{name} is {new.identity.get(name)!r}, was {expected[name]!r}" for name in wrong)
+
+
+def role(brief: Brief) -> str:
+    """The role that both logins of a pair act as."""
+    return brief.policy.pair(brief.adopted or "")[0]
+
+
+def adopted(brief: Brief) -> bool:
+    """Is the former login the one that was imported and became the shared role?"""
+    if brief.rotation.strategy is not Strategy.ALTERNATING or brief.former is None:
+        return False
+    return brief.former.username not in brief.policy.pair(brief.adopted or "")[1]
+
+
+def next_username(brief: Brief, former: Account | None) -> str | None:
+    """Which login gets the candidate; None if nobody ever said one."""
+    if brief.rotation.strategy is Strategy.ALTERNATING:
+        shared, pair = brief.policy.pair(brief.adopted or "")
+        return resting_login(pair, former.username if former else None) if shared else None
+    return former.username if former else brief.adopted
+
+
+def known(account: Account | None) -> Account:
+    """An account that must be there. Raises KeywrightError: the ledger lost a sealed copy."""
+    if account is None:
+        raise KeywrightError("the candidate's sealed copy is gone")
+    return account
