@@ -22,6 +22,7 @@ lint: $(VENV)/test.done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict client/keywright
 	$(BIN)/lint-imports
 
 bench: $(VENV)/test.done

@@ -2,7 +2,7 @@
 
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,7 +50,8 @@ class Service:
     ledger: Ledger
     keeper: Keeper
     clock: Clock
-    databases: dict[Engine, Database]
+    databases: Mapping[Engine, Database]
+    rotator: Rotator
     new: bool
     """The ledger was made just now."""
 
@@ -65,10 +66,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def build(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> Service:
+def build(
+    settings: Settings,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    with_databases: Mapping[Engine, Database] | None = None,
+    with_stores: Mapping[str, Store] | None = None,
+) -> Service:
     """Everything, wired. Opens the ledger and the keys; raises the key errors, Unavailable, Invalid.
 
-    A wrong or missing master key writes nothing.
+    A wrong or missing master key writes nothing. `with_databases` and `with_stores` stand in for the ones
+    that the settings name: for tests.
     """
     randomness = secrets.token_bytes
     ledger = open_ledger(settings, now)
@@ -83,9 +91,9 @@ def build(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> Servi
         ledger.close()
         raise
     walls = Walls(frozenset(settings.environments) or None)
-    found_stores = stores(settings)
+    found_stores = with_stores if with_stores is not None else stores(settings)
     references = References(found_stores)
-    found_databases = databases()
+    found_databases = with_databases if with_databases is not None else databases()
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
     credentials = Credentials(door, walls, keyrings, references)
@@ -109,7 +117,7 @@ def build(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> Servi
     rotator = Rotator(steps, rotations, found_databases, WriteBack(found_stores, references), randomness)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     clock = Clock(rotations, rotator, holder=holder, interval=settings.tick, workers=settings.workers)
-    return Service(settings, ledger, keeper, clock, found_databases, new)
+    return Service(settings, ledger, keeper, clock, found_databases, rotator, new)
 
 
 def open_ledger(settings: Settings, now: Callable[[], datetime] = utc_now) -> Ledger:
