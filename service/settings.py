@@ -117,7 +117,7 @@ def read(environment: Mapping[str, str] | None = None, **given: Any) -> Settings
         raise Invalid(f"a setting is wrong: {wrong}") from None
 
 
-CLIENT = {f"{PREFIX}{name}" for name in ("ADDRESS", "TOKEN", "ENVIRONMENT", "CA", "CA_FILE", "ALLOW_PLAIN")}
+CLIENT = {f"{PREFIX}{name}" for name in ("ADDR", "TOKEN", "ENVIRONMENT", "CA", "CA_FILE", "ALLOW_PLAIN")}
 """Variables of the `keywright` command, which may stand in the same environment."""
 
 _LINK = re.compile(rf"{PREFIX}(PORT|SERVICE)(_|$)")

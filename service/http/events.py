@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from service.core.errors import Invalid
 from service.http import shapes
 from service.http.request import Asking, Cursor, Limit, TheKeeper, page, position
-from service.ledger.log import Question
+from service.keeper.events import Question
 
 router = APIRouter(tags=["events"])
 

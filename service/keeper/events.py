@@ -9,6 +9,8 @@ from service.ledger import log
 from service.ledger.ledger import Transaction
 from service.ledger.log import Proof, Question
 
+__all__ = ["Events", "Proof", "Question"]
+
 
 class Events:
     """Operations on the event log."""
