@@ -2,15 +2,16 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
 from service.settings import Settings
 
 
-def configure(settings: Settings) -> None:
-    """Send everything, also what libraries log, through one renderer."""
+def configure(settings: Settings, stream: TextIO | None = None) -> None:
+    """Send everything, also what libraries log, through one renderer; to standard error if no stream is given."""
+    stream = stream or sys.stderr
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
@@ -23,14 +24,14 @@ def configure(settings: Settings) -> None:
     else:
         # Plain tracebacks: the pretty ones would print local variables, and with them what must not be printed.
         plain = structlog.dev.plain_traceback
-        renderer = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        renderer = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.core.errors import Invalid
 
@@ -61,6 +61,16 @@ class Settings(BaseSettings):
     vault_ca: Path | None = Field(None, description="CA file to verify it with.")
     aws_region: str = Field("", description="Region for `aws-sm:` references and `aws-kms:` keys.")
     aws_endpoint: str = Field("", description="Endpoint URL instead of the public one.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `read` passes in: otherwise validating would read the process's environment once more."""
+        return (init_settings,)
 
     @field_validator("environments", "env_allow", "file_roots", mode="before")
     @classmethod
