@@ -215,13 +215,17 @@ def keys_rewrap(
 
 
 @events.command("verify")
-def events_verify(data: Data = None, as_json: Json = False) -> None:
+def events_verify(
+    data: Data = None,
+    as_json: Json = False,
+    end: Annotated[str | None, typer.Option(help="An end noted earlier: finds a tail that was cut since.")] = None,
+) -> None:
     """Follow the chain of events from its beginning: finds what was changed, removed or reordered."""
 
     def act(service: Any) -> int:
         from service.keeper.tokens import SYSTEM
 
-        proof = service.keeper.events.verify(SYSTEM)
+        proof = service.keeper.events.verify(SYSTEM, end)
         whole = proof.broken_at is None
         text = f"{proof.finding}: {proof.events} events, end {proof.end}"
         _say(as_json, {"whole": whole, **vars(proof)}, text)

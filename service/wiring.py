@@ -83,9 +83,11 @@ def build(
     try:
         fresh = schema.revision(ledger) is None
         wrapper = key_wrapper(settings, settings.key_home, may_create=fresh and not settings.key)
-        schema.ready(ledger)
         door = Door(ledger, randomness)
         keyrings = Keyrings(door, wrapper)
+        if fresh:
+            keyrings.check()  # before there is a ledger: one without a key would be of no use
+        schema.ready(ledger)
         new = keyrings.open()
     except BaseException:
         ledger.close()

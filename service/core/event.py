@@ -16,6 +16,7 @@ that was noted outside the ledger.
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -59,12 +60,12 @@ class Event:
             "kind": self.caller.kind,
             "name": digest(salt, self.caller.name),
             "address": digest(salt, self.caller.address),
-            "request": self.caller.request_id,
+            "request": fit(self.caller.request_id),
             "action": self.action,
             "outcome": self.outcome.value,
-            "environment": self.environment,
-            "resource": self.resource,
-            "detail": dict(self.detail),
+            "environment": fit(self.environment)[:LONGEST_ENVIRONMENT],
+            "resource": fit(self.resource),
+            "detail": {key: fit(told) if isinstance(told, str) else told for key, told in self.detail.items()},
         }
 
 
@@ -75,6 +76,15 @@ class Batch:
     body: str
     persons: str
     count: int
+
+
+_UNFIT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+LONGEST_ENVIRONMENT = 200
+
+
+def fit(text: str) -> str:
+    """Text of a request as it may enter the log: what no name can hold (controls, surrogates) is replaced."""
+    return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def digest(salt: str, text: str) -> str:

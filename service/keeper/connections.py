@@ -383,7 +383,7 @@ class Connections:
         sealed = None
         if sealed_here:
             context = credential_context(stored.environment_id, login_id, credential_id)
-            ring = self._keyrings.of(tx, stored.environment_id)
+            ring = self._keyrings.sealer(tx, stored.environment_id)
             sealed = ring.seal(account.password, context, self._door.randomness)
         connections.add_credential(
             tx,

@@ -96,7 +96,15 @@ class Environments:
         self._keyrings.forget(self._door.change(caller, Deed("environment.delete", name, name), act))
 
 
+ANY = -1
+"""The revision that stands for every one that exists (`If-Match: *`)."""
+
+
 def check_revision(if_match: int | None, revision: int) -> None:
-    """Raises Outdated if the caller meant another revision than the present one."""
+    """Raises Outdated if the caller meant another revision than the present one; 0 is that of what is not there."""
+    if if_match == ANY:
+        if revision == 0:
+            raise Outdated("it does not exist")
+        return
     if if_match is not None and if_match != revision:
         raise Outdated(f"it was changed meanwhile: the revision is {revision} now")

@@ -51,7 +51,7 @@ class Keyrings:
         new = not wrapped
         if new:
             first = self._made(SYSTEM, 1)
-            with self._door.ledger.work() as tx:
+            with self._door.ledger.holding() as tx:
                 # Two replicas may open a new ledger at once: the first one's key counts.
                 if not environments.keys(tx, SYSTEM):
                     environments.add_key(tx, first, tx.now)
@@ -61,6 +61,10 @@ class Keyrings:
         self._tag_key = tag_key(first_key)
         return new
 
+    def check(self) -> None:
+        """See that the master key wraps and unwraps, before a new ledger is made. Raises the key errors."""
+        self._unwrapped(self._made(SYSTEM, 1))
+
     def tag_key(self) -> bytes:
         """The key of the tags (ETag) of values."""
         return self._tag_key
@@ -69,11 +73,10 @@ class Keyrings:
         """The key of the event chain."""
         return chain_key(self._unwrapped(self._door.look(lambda tx: environments.keys(tx, SYSTEM))[0]))
 
-    def of(self, tx: Transaction, environment_id: str, number: int | None = None) -> Keyring:
-        """The keyring of an environment; read again if it lacks key `number`. Raises the key errors."""
+    def _of(self, tx: Transaction, environment_id: str, number: int) -> Keyring:
         with self._lock:
             ring = self._rings.get(environment_id)
-        if ring is None or (number is not None and number not in ring.keys):
+        if ring is None or number not in ring.keys:
             keys = {key.number: self._unwrapped(key) for key in environments.keys(tx, environment_id)}
             if not keys:
                 raise Absent("the environment's data keys are gone: it was deleted")
@@ -84,10 +87,20 @@ class Keyrings:
 
     def opener(self, tx: Transaction, environment_id: str, sealed: bytes) -> Keyring:
         """The keyring that opens `sealed`."""
-        return self.of(tx, environment_id, key_number(sealed))
+        return self._of(tx, environment_id, key_number(sealed))
+
+    def sealer(self, tx: Transaction, environment_id: str) -> Keyring:
+        """The keyring that seals something new: always under the newest key that the *ledger* has.
+
+        `tx` holds `head`. Another process may have made a newer key since this one read its own, and drops
+        the former as soon as nothing is sealed under it: what was sealed under that later could never be
+        opened again. Raises Absent, the key errors.
+        """
+        return self._of(tx, environment_id, environments.newest_key(tx, environment_id))
 
     def add(self, tx: Transaction, environment_id: str) -> None:
-        """The first data key of a new environment."""
+        """The first data key of a new environment. Raises the key errors."""
+        self._still_ours(tx)
         environments.add_key(tx, self._made(environment_id, 1), tx.now)
 
     def forget(self, environment_id: str) -> None:
@@ -99,6 +112,17 @@ class Keyrings:
         data_key = self._door.randomness(KEY_BYTES)
         wrapped = self._wrapper.wrap(data_key, data_key_context(environment_id, number))
         return WrappedKey(environment_id, number, wrapped, self._wrapper.name)
+
+    def _still_ours(self, tx: Transaction) -> None:
+        # `keys rewrap` may have been run beside this process: a key wrapped under the former master key
+        # would be lost with it.
+        try:
+            self._unwrapped(environments.keys(tx, SYSTEM)[0])
+        except KeyWrong:
+            raise KeyWrong(
+                f"the ledger's data keys are not under {self._wrapper.name} any more: they were wrapped anew while "
+                "this process ran; restart it with KEYWRIGHT_KEY naming the new master key"
+            ) from None
 
     def _unwrapped(self, key: WrappedKey) -> bytes:
         data_key = self._wrapper.unwrap(key.wrapped, data_key_context(key.environment_id, key.number))
@@ -116,6 +140,7 @@ class Keyrings:
             found = environments.find(tx, environment)
             if found is None:
                 raise Absent(f"environment {environment} does not exist")
+            self._still_ours(tx)
             number = max(key.number for key in environments.keys(tx, found.id)) + 1
             environments.add_key(tx, self._made(found.id, number), tx.now)
             deed.detail["key"] = number
@@ -130,34 +155,40 @@ class Keyrings:
         require(caller, Level.OWN, EVERYTHING, f"environment {environment}")
         if found is None:
             raise Absent(f"environment {environment} does not exist")
-        self.forget(found.id)
-        total = 0
-        for count in self._reseal_batches(found.id):
-            total += count
-            yield Progress(environment, total, done=False)
+        total, dropped = 0, False
 
-        def drop(tx: Transaction) -> None:
+        def drop(tx: Transaction) -> bool:
             numbers = [key.number for key in environments.keys(tx, found.id)]
-            if self._sealed_before(tx, found.id, max(numbers)):
-                return  # somebody sealed under a former key meanwhile: the next run takes it along
+            newest = max(numbers, default=0)
+            if self._sealed_before(tx, found.id, newest):
+                return False  # a still newer key was made meanwhile: once more
             for number in numbers:
-                if number != max(numbers):
+                if number != newest:
                     environments.drop_key(tx, found.id, number)
+            return True
 
-        self._door.change(caller, Deed("key.reseal", environment, environment, {"resealed": total}), drop)
+        while not dropped:
+            for count in self._reseal_batches(found.id):
+                total += count
+                yield Progress(environment, total, done=False)
+            deed = Deed("key.reseal", environment, environment, {"resealed": total})
+            dropped = self._door.change(caller, deed, drop)
         self.forget(found.id)
         yield Progress(environment, total, done=True)
 
     def _reseal_batches(self, environment_id: str) -> Iterator[int]:
+        # Each batch holds `head`, as everything does that changes what is sealed: what is read here is what
+        # is written, and nothing that was destroyed or published meanwhile is undone.
         behind = ("", 0)
         while True:
-            with self._door.ledger.work() as tx:
+            with self._door.ledger.holding() as tx:
                 page = variables.sealed_behind(tx, environment_id, behind, _BATCH)
-                ring = self.of(tx, environment_id)
+                ring = self.sealer(tx, environment_id)
                 stale = [row for row in page if key_number(row[2]) != ring.newest]
                 for variable_id, number, sealed in stale:
                     context = version_context(environment_id, variable_id, number)
-                    fresh = ring.seal(ring.unseal(sealed, context), context, self._door.randomness)
+                    former = self.opener(tx, environment_id, sealed)
+                    fresh = ring.seal(former.unseal(sealed, context), context, self._door.randomness)
                     variables.reseal(tx, variable_id, number, fresh)
             yield len(stale)
             if len(page) < _BATCH:
@@ -165,15 +196,16 @@ class Keyrings:
             behind = page[-1][:2]
         after = ""
         while True:
-            with self._door.ledger.work() as tx:
+            with self._door.ledger.holding() as tx:
                 credentials = connections.sealed_behind(tx, environment_id, after, _BATCH)
-                ring = self.of(tx, environment_id)
+                ring = self.sealer(tx, environment_id)
                 count = 0
                 for held in credentials:
                     if held.sealed is None or key_number(held.sealed) == ring.newest:
                         continue
                     context = credential_context(environment_id, held.login_id, held.id)
-                    fresh = ring.seal(ring.unseal(held.sealed, context), context, self._door.randomness)
+                    former = self.opener(tx, environment_id, held.sealed)
+                    fresh = ring.seal(former.unseal(held.sealed, context), context, self._door.randomness)
                     connections.mark(tx, held.id, held.state, sealed=fresh)
                     count += 1
             yield count

@@ -49,10 +49,10 @@ class Replies:
 
     def keep(self, caller: Caller, key: str, request: bytes, status: int, body: Any) -> None:
         """Keep an answer."""
-        with self._door.ledger.work() as tx:
+        with self._door.ledger.holding() as tx:  # two requests with one key may come here at the same moment
             if tokens.reply(tx, caller.id, key):
                 return
-            ring = self._keyrings.of(tx, SYSTEM)
+            ring = self._keyrings.sealer(tx, SYSTEM)
             sealed = ring.seal(Secret(json.dumps(body)), reply_context(SYSTEM, caller.id, key), self._door.randomness)
             digest = hashlib.sha256(request).digest()
             tokens.keep_reply(tx, Reply(caller.id, key, digest, status, sealed, tx.now + KEPT))

@@ -299,7 +299,7 @@ class Steps:
 
     def _sealed(self, tx: Transaction, stored: StoredConnection, of: Credential, password: Secret) -> bytes:
         context = credential_context(stored.environment_id, of.login_id, of.id)
-        return self._keyrings.of(tx, stored.environment_id).seal(password, context, self._door.randomness)
+        return self._keyrings.sealer(tx, stored.environment_id).seal(password, context, self._door.randomness)
 
     def _administration(self, tx: Transaction, stored: StoredConnection) -> Access | None:
         admin = connections.get(tx, stored.administered_by) if stored.administered_by else None

@@ -11,7 +11,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.core import names
 from service.core.access import Caller, Level
@@ -21,6 +21,7 @@ from service.core.errors import Absent, Conflict, Invalid, StoreRefused, TooLarg
 from service.core.reference import Reference, allowed, select
 from service.core.secret import Secret
 from service.core.variable import (
+    DEEPEST,
     LONGEST_VALUE,
     ConnectionPart,
     Part,
@@ -90,12 +91,25 @@ class _Planned:
     parts: tuple[Part, ...]
     inner: dict[str, "_Planned"]
     sets: dict[str, Set]
+    height: int
+    """How many templates lie within it at the deepest."""
 
     def references(self) -> set[Reference]:
-        """All references that the answer needs."""
+        """The references that it needs itself, without those of its parts."""
         own = {self.reference} if self.reference else set()
-        from_sets = {ref for offered in self.sets.values() for ref in offered.references()}
-        return own.union(from_sets, *(plan.references() for plan in self.inner.values()))
+        return own.union(*(offered.references() for offered in self.sets.values()))
+
+
+@dataclass
+class _Fetch:
+    """One evaluation. Every variable in it is planned and opened once, however often templates use it."""
+
+    tx: Transaction
+    wall: Environment
+    caller: Caller
+    readings: Readings
+    plans: dict[str, _Planned] = field(default_factory=dict)
+    opened: dict[str, Fetched] = field(default_factory=dict)
 
 
 class Values:
@@ -128,8 +142,10 @@ class Values:
         deed = Deed("value.fetch", environment, str(wanted))
 
         def evaluate(tx: Transaction, readings: Readings) -> tuple[list[Fetched], str]:
-            found = self._evaluated(tx, caller, environment, wanted, readings)
+            found, through = self._evaluated(tx, caller, environment, wanted, readings)
             deed.detail["versions"] = " ".join(f"{f.name}:{f.version}" for f in found)
+            if through:
+                deed.detail["through"] = " ".join(through)
             return found, self._tag(environment, found)
 
         return self._references.fetch(self._door, caller, deed, evaluate)
@@ -140,7 +156,7 @@ class Values:
         deed = Deed("value.fetch", environment, str(wanted))
 
         def evaluate(tx: Transaction, readings: Readings) -> str:
-            return self._tag(environment, self._evaluated(tx, caller, environment, wanted, readings))
+            return self._tag(environment, self._evaluated(tx, caller, environment, wanted, readings)[0])
 
         return self._references.fetch(self._door, caller, deed, evaluate, record=False)
 
@@ -152,22 +168,37 @@ class Values:
 
     def _evaluated(
         self, tx: Transaction, caller: Caller, environment: str, wanted: Wanted, readings: Readings
-    ) -> list[Fetched]:
+    ) -> tuple[list[Fetched], list[str]]:
+        """The values; and what else they are composed of, for the event: `name:version` each."""
         wall = self._walls.enter(tx, caller, environment)
-        planned = [self._plan(tx, wall, caller, variable) for variable in self._chosen(tx, wall, caller, wanted)]
-        require_read(readings, set().union(*(p.references() for p in planned)))
-        return [self._opened(p, readings) for p in planned]
+        fetch = _Fetch(tx, wall, caller, readings)
+        planned = [self._plan(fetch, variable) for variable in self._chosen(tx, wall, caller, wanted)]
+        require_read(readings, set().union(*(p.references() for p in fetch.plans.values())))
+        found = [self._opened(fetch, p) for p in planned]
+        inner = fetch.plans.keys() - {p.variable.name for p in planned}
+        sets = {s.connection.name: s.connection.generation for p in fetch.plans.values() for s in p.sets.values()}
+        through = [f"{name}:{fetch.plans[name].version.number}" for name in inner]
+        return found, sorted(through + [f"{name}:{generation}" for name, generation in sets.items()])
 
     @staticmethod
     def _chosen(tx: Transaction, wall: Environment, caller: Caller, wanted: Wanted) -> list[Variable]:
         if wanted.folder is None:
             return [found(tx, wall, caller, name, Level.USE) for name in dict.fromkeys(wanted.names)]
-        rows = variables.listed(tx, wall.id, wanted.folder, "", MOST + 1)
-        if len(rows) > MOST:
-            raise TooLarge(f"folder: it holds more than {MOST} values; ask for its folders one by one")
-        return [v for v, _ in rows if v.live is not None and caller.level(of_variable(wall, v.name))]
+        seen: list[Variable] = []
+        position = ""
+        while True:
+            rows = variables.listed(tx, wall.id, wanted.folder, position, MOST)
+            seen += [v for v, _ in rows if v.live is not None and caller.level(of_variable(wall, v.name))]
+            if len(seen) > MOST:  # of those that it may use: the others are none of its business
+                raise TooLarge(f"folder: it holds more than {MOST} values; ask for its folders one by one")
+            if len(rows) < MOST:
+                return seen
+            position = rows[-1][0].name
 
-    def _plan(self, tx: Transaction, wall: Environment, caller: Caller, variable: Variable) -> _Planned:
+    def _plan(self, fetch: _Fetch, variable: Variable, depth: int = 0) -> _Planned:
+        if variable.name in fetch.plans:
+            return fetch.plans[variable.name]
+        tx, wall, caller = fetch.tx, fetch.wall, fetch.caller
         if variable.live is None:
             raise Conflict(
                 f"variable {variable.name} has no live version in {wall.name}; activate one or put a new one"
@@ -192,10 +223,19 @@ class Values:
             for part in parts:
                 if isinstance(part, VariablePart) and part.name not in inner:
                     used = self._part(tx, wall, caller, variable, part.name)
-                    inner[part.name] = self._plan(tx, wall, caller, used)
+                    # When it was put, only what lies below a template was counted, not what lies above.
+                    if depth < DEEPEST:
+                        inner[part.name] = self._plan(fetch, used, depth + 1)
+                    if depth >= DEEPEST or inner[part.name].height >= DEEPEST:
+                        raise Conflict(
+                            f"variable {variable.name}: more than {DEEPEST} templates lie within one another"
+                        )
                 elif isinstance(part, ConnectionPart) and part.connection not in sets:
                     sets[part.connection] = self._credentials.plan(tx, wall, caller, part.connection)
-        return _Planned(variable, version, content, reference, parts, inner, sets)
+        height = 1 + max((plan.height for plan in inner.values()), default=-1)
+        plan = _Planned(variable, version, content, reference, parts, inner, sets, height)
+        fetch.plans[variable.name] = plan
+        return plan
 
     @staticmethod
     def _part(tx: Transaction, wall: Environment, caller: Caller, whole: Variable, name: str) -> Variable:
@@ -209,36 +249,38 @@ class Values:
             raise Conflict(f"variable {whole.name} is plain but composed of {name}, which is secret; declare it secret")
         return used
 
-    def _opened(self, plan: _Planned, readings: Readings) -> Fetched:
-        variable, version = plan.variable, plan.version
+    def _opened(self, fetch: _Fetch, plan: _Planned) -> Fetched:
+        variable, version, readings = plan.variable, plan.version, fetch.readings
+        if variable.name in fetch.opened:
+            return fetch.opened[variable.name]
         value: Secret | dict[str, object]
         age = 0.0
         if plan.reference:
             held = readings[plan.reference]
             value, age = select(held.reading, plan.reference), self._monotonic() - held.at
         elif version.kind is ValueKind.TEMPLATE:
-            value, age = self._filled(plan, readings)
+            value, age = self._filled(fetch, plan)
         else:
             value = Secret(plan.content) if isinstance(plan.content, str) else plan.content
-        return Fetched(variable.name, value, version.number, variable.secret, version.kind, age)
+        fetched = Fetched(variable.name, value, version.number, variable.secret, version.kind, age)
+        fetch.opened[variable.name] = fetched
+        return fetched
 
-    def _filled(self, plan: _Planned, readings: Readings) -> tuple[Secret, float]:
+    def _filled(self, fetch: _Fetch, plan: _Planned) -> tuple[Secret, float]:
         texts: dict[Part, str] = {}
         age = 0.0
         for part in plan.parts:
             if isinstance(part, VariablePart):
-                used = self._opened(plan.inner[part.name], readings)
+                used = self._opened(fetch, plan.inner[part.name])
                 if not isinstance(used.value, Secret):
                     raise Invalid(f"variable {part.name} is an object, which cannot stand inside a template")
                 texts[part] = used.value.reveal()
                 age = max(age, used.age)
             elif isinstance(part, ConnectionPart):
-                texts[part] = self._field(plan.sets[part.connection], part.field, readings)
+                texts[part] = self._field(plan.sets[part.connection], part.field, fetch.readings)
         text = fill(plan.parts, texts)
-        if len(text) > LONGEST_VALUE:
-            raise TooLarge(
-                f"variable {plan.variable.name}: the composed value is longer than {LONGEST_VALUE} characters"
-            )
+        if len(text.encode()) > LONGEST_VALUE:
+            raise TooLarge(f"variable {plan.variable.name}: the composed value is longer than {LONGEST_VALUE} bytes")
         return Secret(text), age
 
     def _field(self, offered: Set, field: str, readings: Readings) -> str:

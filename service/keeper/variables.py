@@ -39,8 +39,12 @@ class NewValue:
     content: Value
 
     def sealable(self) -> Secret:
-        """As it is sealed. Raises TooLarge."""
-        text = json.dumps(self.content, ensure_ascii=False, separators=(",", ":"))
+        """As it is sealed. Raises Invalid, TooLarge."""
+        try:
+            text = json.dumps(self.content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            text.encode()
+        except ValueError:
+            raise Invalid("value holds what JSON cannot: a half surrogate, NaN or Infinity", field="value") from None
         if len(text.encode()) > LONGEST_VALUE:
             raise TooLarge(f"the value has {len(text.encode())} bytes; {LONGEST_VALUE} are the most")
         return Secret(text)
@@ -129,7 +133,7 @@ class Variables:
             number = (former.newest if former else 0) + 1
             variable_id = former.id if former else self._door.new_id()
             context = version_context(wall.id, variable_id, number)
-            sealed = self._keyrings.of(tx, wall.id).seal(plain_text, context, self._door.randomness)
+            sealed = self._keyrings.sealer(tx, wall.id).seal(plain_text, context, self._door.randomness)
             live = number if activate else (former.live if former else None)
             new = Variable(
                 variable_id, wall.id, name, is_secret, live, number, (former.revision if former else 0) + 1, tx.now

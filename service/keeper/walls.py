@@ -3,6 +3,7 @@
 from service.core.access import Caller, Kind, Thing, admitted
 from service.core.environment import Environment
 from service.core.errors import Absent, Forbidden
+from service.core.event import LONGEST_ENVIRONMENT, fit
 from service.ledger import environments
 from service.ledger.ledger import Transaction
 
@@ -19,9 +20,9 @@ class Walls:
         Raises Absent when it does not exist, lies outside what this instance serves, or the caller has no
         grant there: one sentence for all three. Raises Forbidden for an address that is not on its allowlist.
         """
-        found = environments.find(tx, name)
+        found = environments.find(tx, fit(name))
         if found is None or not self.serves(name) or not caller.sees(found.id):
-            raise Absent(f"environment {name} does not exist")
+            raise Absent(f"environment {fit(name)[:LONGEST_ENVIRONMENT]} does not exist")
         if caller.kind != "system" and not admitted(caller.address, found.allowlist):
             raise Forbidden(f"environment {name} is not open to the address {caller.address}")
         return found

@@ -71,6 +71,12 @@ def keys(tx: Transaction, environment_id: str | None = None) -> list[WrappedKey]
     return [WrappedKey(r.environment_id, r.number, r.wrapped, r.wrapper) for r in tx.sql.execute(query)]
 
 
+def newest_key(tx: Transaction, environment_id: str) -> int:
+    """The number of an environment's newest data key; 0 if it has none."""
+    query = select(func.max(data_keys.c.number)).where(data_keys.c.environment_id == environment_id)
+    return int(tx.sql.execute(query).scalar_one() or 0)
+
+
 def add_key(tx: Transaction, key: WrappedKey, at: datetime) -> None:
     """One more data key."""
     tx.sql.execute(insert(data_keys).values(vars(key) | {"created_at": at}))

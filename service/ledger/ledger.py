@@ -21,11 +21,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, literal_column, select, text, update
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from service.core.errors import Unavailable, Unrecorded
+from service.core.errors import Invalid, Unavailable, Unrecorded
 from service.core.event import Event, batch, link
 from service.core.sealed import Randomness
 from service.ledger.tables import batches, head
@@ -123,10 +123,10 @@ class Ledger:
             return int(sql.execute(select(head.c.epoch)).scalar_one())
 
     def _append(self, sql: Connection, events: Sequence[Event], seq: int, former: bytes, epoch: int) -> None:
-        if self._chain_key is None:
-            raise Unrecorded("the ledger's keys are not open yet, so nothing can be recorded")
         end = former
         if events:
+            if self._chain_key is None:
+                raise Unrecorded("the ledger's keys are not open yet, so nothing can be recorded")
             made = batch(events, self._randomness)
             end = link(self._chain_key, former, seq + 1, made)
             row = {"first": seq + 1, "events": made.count, "body": made.body, "persons": made.persons, "hash": end}
@@ -159,6 +159,9 @@ class Ledger:
             # Only what says that the database is not there or full; a mistake in our SQL must stay loud.
             if isinstance(error, OperationalError) or error.connection_invalidated:
                 raise failure("the ledger does not answer, so nothing was done; see the service's log") from error
+            if isinstance(error, DataError) and getattr(error.orig, "sqlstate", "") is None:
+                # The driver itself refused a text before sending it: PostgreSQL knows no NUL in texts.
+                raise Invalid("a name, an id or a cursor holds a character that none of ours has") from None
             raise
 
 

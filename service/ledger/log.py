@@ -15,9 +15,11 @@ from sqlalchemy import insert, select, update
 
 from service.core.event import GENESIS, Batch, link, persons_match
 from service.ledger.ledger import Transaction
-from service.ledger.tables import batches, entries, head
+from service.ledger.tables import batches, entries, head, touched
 
 _PAGE = 500
+_INDEXED = 200
+"""Characters of a resource that the index holds: every name fits, a long list of them need not."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +57,35 @@ def catch_up(tx: Transaction) -> bool:
     done = tx.sql.execute(select(head.c.indexed).with_for_update()).scalar_one()
     query = select(batches).where(batches.c.first > done).order_by(batches.c.first).limit(_PAGE)
     rows = tx.sql.execute(query).all()
-    indexed = []
+    indexed: list[dict[str, Any]] = []
+    seen: list[dict[str, Any]] = []
     for row in rows:
         for number, (entry, person) in enumerate(zip(json.loads(row.body), json.loads(row.persons), strict=True)):
+            seq = row.first + number
+            seen += [{"resource": name, "seq": seq} for name in _resources(entry)]
             indexed.append(
                 {
-                    "seq": row.first + number,
+                    "seq": seq,
                     "at": datetime.fromisoformat(entry["at"]),
                     "actor": entry["actor"],
                     "name": person["name"] if person else "",
                     "action": entry["action"],
                     "outcome": entry["outcome"],
                     "environment": entry["environment"],
-                    "resource": entry["resource"],
                 }
             )
     if indexed:
         tx.sql.execute(insert(entries), indexed)
+        tx.sql.execute(insert(touched), seen)
         tx.sql.execute(update(head).values(indexed=indexed[-1]["seq"]))
     return len(rows) == _PAGE
+
+
+def _resources(entry: dict[str, Any]) -> set[str]:
+    """What an event touched: its resource, and what a fetch of several names or of a folder answered."""
+    detail = entry["detail"]
+    told = f"{detail.get('versions') or ''} {detail.get('through') or ''}".split()
+    return {name[:_INDEXED] for name in (entry["resource"], *(word.rpartition(":")[0] for word in told))}
 
 
 def ask(tx: Transaction, question: Question) -> list[dict[str, Any]]:
@@ -81,11 +93,13 @@ def ask(tx: Transaction, question: Question) -> list[dict[str, Any]]:
     query = select(entries.c.seq).order_by(entries.c.seq.desc()).limit(question.limit)
     for column, wanted in (
         (entries.c.action, question.action),
-        (entries.c.resource, question.resource),
         (entries.c.environment, question.environment),
     ):
         if wanted:
             query = query.where(column == wanted)
+    if question.resource:
+        query = query.join(touched, touched.c.seq == entries.c.seq)
+        query = query.where(touched.c.resource == question.resource[:_INDEXED])
     if question.actor:
         query = query.where((entries.c.actor == question.actor) | (entries.c.name == question.actor))
     if question.since:
@@ -115,9 +129,14 @@ def _stored(tx: Transaction) -> Iterator[tuple[int, Batch, bytes]]:
         yield row.first, Batch(row.body, row.persons, row.events), row.hash
 
 
-def prove(tx: Transaction, key: bytes) -> Proof:
-    """Follow the chain from its beginning to `head`."""
+def prove(tx: Transaction, key: bytes, noted: bytes | None = None) -> Proof:
+    """Follow the chain from its beginning to `head`.
+
+    `noted` is an end that was noted outside the ledger earlier: a chain that does not pass through it was
+    cut behind, or before, that point, and grown again.
+    """
     expected, former = 1, GENESIS
+    passed = noted in (None, GENESIS)
     for first, made, stored in _stored(tx):
         if first != expected:
             return Proof(
@@ -134,9 +153,13 @@ def prove(tx: Transaction, key: bytes) -> Proof:
                 expected - 1, former.hex(), first, f"names or addresses beside event {first} and on were changed"
             )
         expected, former = first + made.count, stored
+        passed = passed or (noted is not None and hmac.compare_digest(stored, noted))
     row = tx.sql.execute(select(head.c.seq, head.c.hash)).one()
     if row.seq != expected - 1 or not hmac.compare_digest(row.hash, former):
         return Proof(
             expected - 1, former.hex(), expected, f"the log ends at event {expected - 1}, its head at {row.seq}"
         )
+    if not passed:
+        finding = f"the log ends at event {expected - 1} and never had the end that was noted: its tail was cut"
+        return Proof(expected - 1, former.hex(), expected, finding)
     return Proof(expected - 1, former.hex())

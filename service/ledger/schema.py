@@ -14,6 +14,9 @@ REVISION = "0001"
 
 def revision(ledger: Ledger) -> str | None:
     """The ledger's revision; None for an empty database. Raises Unavailable if the database is not there."""
+    file = ledger.engine.url.database
+    if ledger.embedded and file and not Path(file).exists():
+        return None  # looking must not make it: the start may yet be refused
     with ledger.connected() as sql:
         if not inspect(sql).has_table("alembic_version"):
             return None
@@ -21,17 +24,22 @@ def revision(ledger: Ledger) -> str | None:
 
 
 def migrate(ledger: Ledger, to: str = "head") -> None:
-    """Bring the ledger to a revision."""
+    """Bring the ledger to a revision, all or nothing. Raises Unavailable for a ledger of a newer program."""
     # Imported here: a start that has nothing to migrate is quicker without it.
     from alembic import command
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    found = revision(ledger)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise Unavailable(f"the ledger is at revision {found}, which this program does not know: run the newer program")
     with ledger.connected() as sql:
-        if not ledger.embedded:
-            # Several replicas may find the same empty database: one at a time.
-            sql.execute(text("SELECT pg_advisory_xact_lock(7241963)"))
+        # Several processes may find the same empty database: one at a time. Tables are made in this
+        # transaction on both engines, so that an interruption leaves none.
+        sql.execute(text("BEGIN IMMEDIATE" if ledger.embedded else "SELECT pg_advisory_xact_lock(7241963)"))
         config.attributes["connection"] = sql
         command.upgrade(config, to)
         sql.commit()

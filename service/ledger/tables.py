@@ -1,7 +1,7 @@
 """The tables.
 
     head ─ one row: epoch, sequence number and hash of the last batch; every change locks it
-    batches ─ the event log            entries ─ its query index, built behind the log
+    batches ─ the event log            entries, touched ─ its query index, built behind the log
     environments ─┬─ data_keys         (wrapped; `system` has keys of its own)
                   ├─ variables ── versions
                   └─ connections ─┬─ logins ── credentials
@@ -105,11 +105,17 @@ entries = Table(
     Column("action", String(64), nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("environment", String(200), nullable=False),
-    Column("resource", Text, nullable=False),
     Index(None, "actor", "seq"),
     Index(None, "action", "seq"),
-    Index(None, "resource", "seq"),
     Index(None, "at"),
+)
+
+# Everything that an event touched, one row each: a fetch of many names is found by every one of them.
+touched = Table(
+    "touched",
+    metadata,
+    Column("resource", String(200), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
 )
 
 environments = Table(

@@ -40,14 +40,18 @@ def upgrade() -> None:
         sa.Column("action", sa.String(length=64), nullable=False),
         sa.Column("outcome", sa.String(length=16), nullable=False),
         sa.Column("environment", sa.String(length=200), nullable=False),
-        sa.Column("resource", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_entries"),
+    )
+    op.create_table(
+        "touched",
+        sa.Column("resource", sa.String(length=200), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("resource", "seq", name="pk_touched"),
     )
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.create_index("ix_entries_action_seq", ["action", "seq"], unique=False)
         batch_op.create_index("ix_entries_actor_seq", ["actor", "seq"], unique=False)
         batch_op.create_index("ix_entries_at", ["at"], unique=False)
-        batch_op.create_index("ix_entries_resource_seq", ["resource", "seq"], unique=False)
 
     op.create_table(
         "environments",
@@ -68,6 +72,7 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("indexed", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("id = 1", name="ck_head_one_row"),
         sa.PrimaryKeyConstraint("id", name="pk_head"),
     )
     op.create_table(
@@ -281,11 +286,11 @@ def downgrade() -> None:
     op.drop_table("head")
     op.drop_table("environments")
     with op.batch_alter_table("entries", schema=None) as batch_op:
-        batch_op.drop_index("ix_entries_resource_seq")
         batch_op.drop_index("ix_entries_at")
         batch_op.drop_index("ix_entries_actor_seq")
         batch_op.drop_index("ix_entries_action_seq")
 
     op.drop_table("entries")
+    op.drop_table("touched")
     op.drop_table("data_keys")
     op.drop_table("batches")
