@@ -46,3 +46,8 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(max(level, logging.INFO))
     for name in ("sqlalchemy", "alembic", "apscheduler"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def detach() -> None:
+    """Log nowhere any more: the stream that was given to `configure` is about to be closed."""
+    logging.getLogger().handlers[:] = [logging.NullHandler()]
