@@ -11,6 +11,7 @@ import uvicorn
 
 from service.core.errors import Invalid, Unavailable
 from service.http.app import application
+from service.http.wire import Wire
 from service.settings import Settings
 from service.wiring import Service, build
 
@@ -59,6 +60,7 @@ def server_of(service: Service, host: str, port: int) -> uvicorn.Server:
         port,
         log_config=None,
         access_log=False,
+        http=Wire,
         server_header=False,
         date_header=False,
         proxy_headers=False,

@@ -36,6 +36,7 @@ def application(keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callab
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: f"{route.endpoint.__module__.rpartition('.')[2]}_{route.name}",
     )
     app.state.keeper = keeper
     app.state.changes = Changes(keeper.door)

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from service.core.secret import Secret
 from service.http import shapes
-from service.http.request import Asking, Cursor, IfMatch, Limit, TheKeeper, page, position, revision
+from service.http.request import Asking, Cursor, IfMatch, InFolder, Limit, TheKeeper, page, position, revision
+from service.http.route import Route
 from service.keeper import definitions
 from service.keeper.connections import Shown, registration
 
-router = APIRouter(tags=["connections"])
+router = APIRouter(tags=["connections"], route_class=Route)
 
 
 def shown(it: Shown) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def listed(
     caller: Asking,
     keeper: TheKeeper,
     environment: shapes.Word,
-    folder: str = Query("", max_length=200, description="Only what lies in this folder, at any depth."),
+    folder: InFolder = "",
     cursor: Cursor = "",
     limit: Limit = 100,
 ) -> Any:

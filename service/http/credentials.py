@@ -8,11 +8,12 @@ from fastapi.responses import JSONResponse, Response
 
 from service.http import shapes
 from service.http.request import Asking, IfNoneMatch, TheKeeper, Wait
+from service.http.route import Route
 from service.http.waiting import Waiting, matches
 from service.keeper import definitions
 from service.keeper.credentials import Credential, Entry
 
-router = APIRouter(tags=["fetch"])
+router = APIRouter(tags=["fetch"], route_class=Route)
 
 
 def shown(it: Credential) -> dict[str, Any]:

@@ -5,24 +5,25 @@ A bare ASGI middleware: nothing is buffered, and a body that is too large is cut
 
 import secrets
 import time
-from typing import Any
 
 import structlog
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.core.errors import TooLarge
+from service.http import problems
 
 log = structlog.get_logger("http")
 
 LARGEST_BODY = 256 * 1024
 LONGEST_PATH = 4096
-_HEADERS = [
+HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 ]
-_TOO_LARGE = (
-    b'{"type":"urn:keywright:problem:too-large","title":"Too large","status":%d,"detail":"%s","request_id":"%s"}'
-)
+_BODY = "the body is larger than 256 KiB"
 
 
 class Envelope:
@@ -41,13 +42,17 @@ class Envelope:
         began = time.perf_counter()
         status = 500
         received = 0
+        started = False
+        # HEAD is GET without its body (RFC 9110, 9.3.2), events and all; the server leaves the body out.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def sent(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
             if message["type"] == "http.response.start":
+                started = True
                 status = message["status"]
                 headers = [h for h in message.get("headers", []) if h[0].lower() not in (b"server",)]
-                message["headers"] = [*headers, *_HEADERS, (b"x-request-id", request_id.encode())]
+                message["headers"] = [*headers, *HEADERS, (b"x-request-id", request_id.encode())]
             await send(message)
 
         async def bounded() -> Message:
@@ -55,19 +60,21 @@ class Envelope:
             message = await receive()
             received += len(message.get("body", b""))
             if received > LARGEST_BODY:
-                raise _TooLarge
+                raise TooLarge(_BODY)
             return message
 
         declared = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
         try:
             if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > LONGEST_PATH:
-                await _refuse(sent, 414, b"the address is longer than 4,096 bytes", request_id)
+                await _refuse(sent, 414, "too-long", "Too long", "the address is longer than 4,096 bytes", request_id)
             elif declared.isdigit() and int(declared) > LARGEST_BODY:
-                await _refuse(sent, 413, b"the body is larger than 256 KiB", request_id)
+                await _refuse(sent, 413, "too-large", "Too large", _BODY, request_id)
             else:
-                await self._app(scope, bounded, sent)
-        except _TooLarge:
-            await _refuse(sent, 413, b"the body is larger than 256 KiB", request_id)
+                await self._app(inner, bounded, sent)
+        except Exception as error:  # noqa: BLE001 - the last place: answered, logged without its message, not passed on
+            answer = problems.defect(Request(inner), error)
+            if not started:
+                await answer(inner, receive, sent)
         finally:
             # The path may hold a name, never a value; the query is left out.
             log.info(
@@ -80,13 +87,7 @@ class Envelope:
             )
 
 
-class _TooLarge(Exception):
-    """The body went over the limit while it arrived."""
-
-
-async def _refuse(send: Any, status: int, detail: bytes, request_id: str) -> None:
-    body = _TOO_LARGE % (status, detail, request_id.encode())
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    headers.append((b"connection", b"close"))
+async def _refuse(send: Send, status: int, slug: str, title: str, detail: str, request_id: str) -> None:
+    body, headers = problems.bare(status, slug, title, detail, request_id)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

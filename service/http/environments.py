@@ -18,8 +18,9 @@ from service.http.request import (
     position,
     revision,
 )
+from service.http.route import Route
 
-router = APIRouter(tags=["environments"])
+router = APIRouter(tags=["environments"], route_class=Route)
 
 
 def shown(it: Environment) -> dict[str, Any]:

@@ -1,19 +1,28 @@
 """Errors on the wire: one table, problem details as RFC 9457 has them."""
 
+import json
+import re
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from service.core import errors
 from service.core.errors import Invalid, KeywrightError
 
+
+class WrongType(KeywrightError):
+    """The body is not what the door speaks."""
+
+
 log = structlog.get_logger("http")
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}")
 TYPE = "urn:keywright:problem:"
 MEDIA = "application/problem+json"
 
@@ -25,6 +34,7 @@ TABLE: dict[type[KeywrightError], tuple[int, str, str]] = {
     errors.Conflict: (409, "conflict", "Not in this state"),
     errors.Outdated: (412, "outdated", "Changed meanwhile"),
     errors.TooLarge: (413, "too-large", "Too large"),
+    WrongType: (415, "wrong-type", "Not JSON"),
     errors.StoreAbsent: (424, "store-absent", "Not in its store"),
     errors.StoreRefused: (424, "store-refused", "Refused by its store"),
     errors.StoreMalformed: (424, "store-malformed", "Not usable as its store has it"),
@@ -59,7 +69,17 @@ def answer(request: Request, status: int, slug: str, title: str, detail: str, fi
     headers = {"WWW-Authenticate": 'Bearer realm="keywright"'} if status == 401 else {}
     if status == 503:
         headers["Retry-After"] = "1"
+    if status == 413:
+        headers["Connection"] = "close"  # the rest of the body is not read
     return JSONResponse(body, status, headers, MEDIA)
+
+
+def bare(status: int, slug: str, title: str, detail: str, request_id: str) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Body and headers of a problem for what answers before there is a request, and closes the connection."""
+    said = {"type": TYPE + slug, "title": title, "status": status, "detail": detail, "request_id": request_id}
+    body = json.dumps(said).encode()
+    headers = [(b"content-type", MEDIA.encode()), (b"content-length", str(len(body)).encode())]
+    return body, [*headers, (b"connection", b"close")]
 
 
 def install(app: FastAPI) -> None:
@@ -78,32 +98,50 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        place = [str(part) for part in first["loc"]]
-        # The body of a rejected request is never repeated: what was put in the wrong place may be a secret.
-        field = ".".join(part[:60] for part in place[1:]) or place[0]
-        detail = f"{field}: {first['msg']}"
-        if first["type"] == "json_invalid":
-            field, detail = "body", "the body is not JSON"
-        elif first["type"] == "extra_forbidden":
+        field = _place(first["loc"])
+        # Of a rejected request nothing is repeated: what was put in the wrong place may be a secret.
+        detail = f"{field}: {first['msg'].removeprefix('Value error, ')}"
+        if first["type"] == "extra_forbidden":
             detail = f"{field}: there is no such field"
         return answer(request, 422, "invalid", "The request is malformed", detail, field)
 
     @app.exception_handler(HTTPException)
-    def framework(request: Request, error: HTTPException) -> JSONResponse:
+    def framework(request: Request, error: HTTPException) -> Response:
+        methods = allowed(request)
+        if error.status_code == 405 and request.method == "OPTIONS":
+            return Response(None, 204, {"Allow": methods})
         title = HTTPStatus(error.status_code).phrase
         slug = {404: "absent", 405: "method-not-allowed"}.get(error.status_code, "invalid")
         response = answer(
             request, error.status_code, slug, title, f"{title}: see /api/v1/openapi.json for what there is"
         )
-        response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            response.headers["Allow"] = methods  # the framework names the methods of one route only
         return response
 
-    @app.exception_handler(Exception)
-    def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("a defect", path=request.url.path[:200], error=type(error).__name__, exc_info=_frames(error))
-        return answer(
-            request, 500, "internal", "A defect in Keywright", "something failed that should not; see the log"
-        )
+
+def allowed(request: Request) -> str:
+    """The methods that there are for the path of a request, as `Allow` says them."""
+    scope = dict(request.scope)
+    routes = request.app.router.routes
+    found = [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches(scope | {"method": method})[0] is Match.FULL for route in routes)
+    ]
+    return ", ".join([*(["HEAD"] if "GET" in found else []), *found, "OPTIONS"])
+
+
+def defect(request: Request, error: Exception) -> JSONResponse:
+    """What is answered when something failed that should not; the log has the frames."""
+    log.error("a defect", path=request.url.path[:200], error=type(error).__name__, exc_info=_frames(error))
+    return answer(request, 500, "internal", "A defect in Keywright", "something failed that should not; see the log")
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    # pydantic names the branches of a union, and dictionary keys, by words of its own.
+    said = [str(part) for part in parts[1:] if isinstance(part, int) or _NAME.fullmatch(part)]
+    return ".".join(said) or str(parts[0])
 
 
 def _frames(error: Exception) -> Exception:

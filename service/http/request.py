@@ -3,17 +3,20 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, BeforeValidator
 
 from service.core.access import Caller
-from service.core.errors import Invalid, Unauthenticated
+from service.core.errors import Invalid
+from service.http import shapes
 from service.http.waiting import LONGEST
+from service.keeper.environments import ANY
 from service.keeper.keeper import Keeper
 
 _bearer = HTTPBearer(auto_error=False, description="A token from `POST /tokens`; the first one is shown by `init`.")
@@ -25,12 +28,18 @@ def keeper_of(request: Request) -> Keeper:
     return keeper
 
 
-def caller_of(request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
-    """Who asks. Raises Unauthenticated, Forbidden."""
-    address = request.client.host if request.client else ""
-    if presented is None:
-        raise Unauthenticated("a token is needed: Authorization: Bearer kw_…")
-    return keeper_of(request).tokens.authenticate(presented.credentials, address, request.state.request_id)
+def caller_of(request: Request, _: Annotated[object, Depends(_bearer)]) -> Caller:
+    """Who asks: `Route` made that out before anything else. (The bearer scheme is named for the OpenAPI document.)"""
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _number(pattern: str) -> BeforeValidator:
+    # Query strings are texts, and what pydantic makes numbers of is wider than what JSON Schema calls so ("1_0").
+    def plain(text: object) -> object:
+        return text if not isinstance(text, str) or re.fullmatch(pattern, text) else "no number"
+
+    return BeforeValidator(plain)
 
 
 Asking = Annotated[Caller, Depends(caller_of)]
@@ -53,29 +62,41 @@ IdempotencyKey = Annotated[
         pattern=r"^[!-~]+$",
     ),
 ]
-Wait = Annotated[float, Query(ge=0, le=LONGEST, description="Seconds to wait for a change.")]
-Limit = Annotated[int, Query(ge=1, le=500, description="How many at the most.")]
+Wait = Annotated[
+    float,
+    _number(r"[0-9]{1,9}(\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?"),
+    Query(ge=0, le=LONGEST, description="Seconds to wait for a change."),
+]
+Limit = Annotated[int, _number(r"[0-9]{1,9}"), Query(ge=1, le=500, description="How many at the most.")]
+InFolder = Annotated[shapes.Folder, Query(description="Only what lies in this folder, at any depth.")]
 Cursor = Annotated[
     str, Query(max_length=400, pattern=r"^[A-Za-z0-9_-]*$", description="`next` of the page before; empty to begin.")
 ]
 
+_REVISION = re.compile(r'"([0-9]{1,18})"|([0-9]{1,18})')
+
 
 def revision(if_match: str | None) -> int | None:
-    """The revision in an If-Match header (RFC 9110, 13.1.1); None for none or `*`. Raises Invalid."""
-    if if_match is None or if_match.strip() == "*":
+    """The revision in an If-Match header (RFC 9110, 13.1.1); None for none, ANY for `*`. Raises Invalid."""
+    if if_match is None:
         return None
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not text.isdecimal() or len(text) > 18:
+    if if_match.strip() == "*":
+        return ANY
+    found = _REVISION.fullmatch(if_match.strip())
+    if found is None:
         raise Invalid('If-Match must be a revision as ETag gave it, such as "3"', field="If-Match")
-    return int(text)
+    return int(found[1] or found[2])
 
 
 def position(cursor: str) -> str:
     """What a cursor stands for. Raises Invalid."""
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        found = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise Invalid("cursor is not one that was given out", field="cursor") from None
+        found = "\0"
+    if not (found.isascii() and found.isprintable()):  # names and ids, of which cursors are made, are
+        raise Invalid("cursor is not one that was given out", field="cursor")
+    return found
 
 
 def page(items: list[Any], limit: int, last: Callable[[Any], str], show: Callable[[Any], Any]) -> dict[str, Any]:

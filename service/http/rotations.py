@@ -10,10 +10,11 @@ from fastapi.responses import JSONResponse, Response
 from service.core.rotation import ENDED, Stage
 from service.http import shapes
 from service.http.request import Asking, Cursor, IdempotencyKey, Limit, TheKeeper, Wait, once, page, position
+from service.http.route import Route
 from service.http.waiting import Waiting
 from service.keeper.rotations import Story
 
-router = APIRouter(tags=["rotations"])
+router = APIRouter(tags=["rotations"], route_class=Route)
 
 RotationId = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 DONE = ENDED | {Stage.STUCK, Stage.DRAINING}

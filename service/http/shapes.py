@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.config import JsonDict
 
 from service.core.connection import Engine, Part, Standing, TlsMode
 from service.core.names import LONGEST, PATH, SEGMENT
@@ -15,8 +16,15 @@ Word = Annotated[str, Field(max_length=LONGEST, pattern=f"^{SEGMENT}$", examples
 Duration = Annotated[
     str, Field(max_length=40, pattern=r"^([0-9]{1,9}[dhms]?|([0-9]{1,9}[dhms]){1,4})$", examples=["12h", "90s"])
 ]
-Cidr = Annotated[str, Field(max_length=50, examples=["10.0.0.0/8"])]
+Cidr = Annotated[str, Field(max_length=50, pattern=r"^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$", examples=["10.0.0.0/8"])]
 Line = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Location = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Reference = Annotated[str, Field(max_length=1024, pattern=r"^(vault|aws-sm|env|file):[^\x00-\x1f\x7f]+$")]
+Folder = Annotated[str, Field(max_length=LONGEST, pattern=f"^({PATH})?$")]
+OptionName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+OptionText = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Options = dict[OptionName, OptionText | Annotated[int, Field(ge=-(2**63), lt=2**63)] | bool]
 
 
 class Request(BaseModel):
@@ -43,7 +51,7 @@ class Problem(Answer):
 # Environments.
 
 StoreRules = Annotated[
-    dict[Literal["vault", "aws-sm", "env", "file"], list[Annotated[str, Field(min_length=1, max_length=1024)]]],
+    dict[Literal["vault", "aws-sm", "env", "file"], Annotated[list[Location], Field(max_length=500)]],
     Field(
         description="Which locations references may read, per store; `*` at the end covers what begins with the rest. "
         "A store that is not named is closed.",
@@ -81,18 +89,33 @@ class Environment(Answer):
 # Variables.
 
 
+_VALUES = ("value", "reference", "template")
+
+
+def _literal(given: object) -> object:
+    if isinstance(given, str) and len(given) > LONGEST_VALUE:
+        raise ValueError(f"{LONGEST_VALUE} characters are the most")
+    if not isinstance(given, (str, dict)):
+        raise ValueError("a string or a JSON object is needed")
+    return given
+
+
+Literal_ = Annotated[
+    Any,
+    BeforeValidator(_literal),
+    WithJsonSchema({"anyOf": [{"type": "string", "maxLength": LONGEST_VALUE}, {"type": "object"}]}),
+]
+
+
 class PutVariable(Request):
     """A new version: exactly one of value, reference, template."""
 
-    value: Annotated[str, Field(max_length=LONGEST_VALUE)] | dict[str, Any] | None = Field(
-        None, description="A literal: a string or a JSON object. Sealed here."
-    )
-    reference: str | None = Field(
-        None, max_length=1024, examples=["vault:secret/shop/db#password"], description="`store:location[#key]`."
-    )
-    template: str | None = Field(
-        None,
-        max_length=LONGEST_VALUE,
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in _VALUES]})
+
+    value: Literal_ = Field(None, description="A literal: a string or a JSON object. Sealed here.")
+    reference: Reference = Field("", examples=["vault:secret/shop/db#password"], description="`store:location[#key]`.")
+    template: Annotated[str, Field(max_length=LONGEST_VALUE)] = Field(
+        "",
         examples=["postgresql://app@${shop/db/HOST}/shop"],
         description="Text with `${variable}` and `${connection:NAME#field}`.",
     )
@@ -101,7 +124,7 @@ class PutVariable(Request):
 
     @model_validator(mode="after")
     def _one(self) -> "PutVariable":
-        if sum(given is not None for given in (self.value, self.reference, self.template)) != 1:
+        if len(self.model_fields_set.intersection(_VALUES)) != 1:
             raise ValueError("exactly one of value, reference and template is needed")
         return self
 
@@ -175,7 +198,11 @@ class Values(Answer):
 class PutEndpoint(Request):
     """One address."""
 
-    host: str = Field(min_length=1, max_length=255, examples=["db.internal"])
+    host: str = Field(
+        max_length=255,
+        pattern=r"^([A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?|[0-9A-Fa-f:.]{2,45})$",
+        examples=["db.internal"],
+    )
     port: int | None = Field(None, ge=1, le=65535)
     part: Literal["primary", "replica"] = "primary"
     required: bool = Field(True, description="A new password must work here before it is published.")
@@ -185,15 +212,17 @@ class PutTls(Request):
     """Protection of the way to the database; there is no fallback."""
 
     mode: Literal["verify-full", "verify-ca", "require", "disable"] = Field("verify-full")
-    ca: str | None = Field(None, max_length=65536, description="PEM text; left out: the system's roots.")
+    ca: Annotated[str, Field(max_length=65536, pattern="-----BEGIN CERTIFICATE-----")] | None = Field(
+        None, description="PEM text; left out: the system's roots."
+    )
 
 
 class PutLogin(Request):
     """The login that applications use now. It is verified and imported, never changed unasked."""
 
     username: Line
-    password: str | None = Field(
-        None, min_length=1, max_length=512, description="Left out: it lives in `kept_in`, or rotation makes it."
+    password: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00]+$")] | None = Field(
+        None, description="Left out: it lives in `kept_in`, or rotation makes it."
     )
 
 
@@ -202,13 +231,13 @@ class PutPassword(Request):
 
     length: int = Field(32, ge=1, le=128)
     classes: list[Literal["lower", "upper", "digit", "symbol"]] = Field(default=["lower", "upper", "digit"])
-    excluded: str = Field("", max_length=100)
+    excluded: Annotated[str, Field(max_length=100, pattern=r"^[!-~]*$")] = ""
 
 
 class PutKeptIn(Request):
     """The outside secret in which the password lives (write-back)."""
 
-    reference: str = Field(max_length=1024, examples=["vault:secret/shop/db"])
+    reference: Reference = Field(examples=["vault:secret/shop/db"])
     password_key: Line = "password"  # noqa: S105 - the name of a key
     username_key: Line | None = None
 
@@ -233,8 +262,10 @@ class PutRotation(Request):
 
     strategy: Literal["alternating", "overlapping", "single"]
     every: Duration | None = None
-    cron: str | None = Field(None, max_length=200, examples=["30 3 * * 1-5"])
-    time_zone: str | None = Field(None, max_length=64, examples=["Europe/Berlin"])
+    cron: Annotated[str, Field(max_length=200, pattern=r"^[ -~]+$")] | None = Field(None, examples=["30 3 * * 1-5"])
+    time_zone: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] | None = Field(
+        None, examples=["Europe/Berlin"]
+    )
     windows: list[PutWindow] | None = Field(None, max_length=100)
     blackouts: list[PutBlackout] | None = Field(None, max_length=100)
     jitter: Duration | None = None
@@ -254,7 +285,7 @@ class PutConnection(Request):
     endpoints: list[PutEndpoint] = Field(min_length=1, max_length=16)
     database: Line
     tls: PutTls = PutTls(mode="verify-full", ca=None)
-    options: dict[str, str | int | bool] = Field(
+    options: Options = Field(
         default_factory=dict, max_length=50, description="The driver's own; passed through unchanged."
     )
     administered_by: NamePath | None = Field(None, description="The connection whose login changes the password.")
@@ -342,7 +373,7 @@ class AskRotation(Request):
     """A rotation to begin now."""
 
     connection: NamePath
-    reason: str = Field("", max_length=500)
+    reason: Text = ""
     emergency: bool = Field(False, description="Announce and drain nothing: the former password dies at once.")
 
 
@@ -390,8 +421,27 @@ class Rotation(Answer):
 # Tokens.
 
 
+_NULL: JsonDict = {"type": "null"}
+_STRING: JsonDict = {"type": "string"}
+_ON: JsonDict = {
+    "oneOf": [
+        {"properties": {"kind": {"const": "everything"}, "environment": _NULL, "path": _NULL}},
+        {
+            "properties": {"kind": {"const": "environment"}, "environment": _STRING, "path": _NULL},
+            "required": ["environment"],
+        },
+        {
+            "properties": {"kind": {"enum": ["folder", "connection"]}, "environment": _STRING, "path": _STRING},
+            "required": ["environment", "path"],
+        },
+    ]
+}
+
+
 class PutGrant(Request):
     """One permission."""
+
+    model_config = ConfigDict(json_schema_extra=_ON)
 
     level: Literal["use", "edit", "own"]
     kind: Literal["everything", "environment", "folder", "connection"]

@@ -8,9 +8,10 @@ from service.core.schedule import duration
 from service.core.token import Token
 from service.http import shapes
 from service.http.request import Asking, Cursor, IdempotencyKey, Limit, TheKeeper, once, page, position
+from service.http.route import Route
 from service.keeper.tokens import ShownGrant, WantedGrant
 
-router = APIRouter(tags=["tokens"])
+router = APIRouter(tags=["tokens"], route_class=Route)
 
 Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 

@@ -1,24 +1,33 @@
 """`/environments/{env}/values`: the fetch of resolved values."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
+from pydantic import Field
 
 from service.core.access import Caller
 from service.core.errors import Invalid
+from service.core.names import PATH
 from service.core.secret import Secret
 from service.http import shapes
 from service.http.request import Asking, IfNoneMatch, TheKeeper, Wait
+from service.http.route import Route
 from service.http.waiting import Waiting, matches
 from service.keeper.keeper import Keeper
 from service.keeper.values import Fetched, Wanted
 
-router = APIRouter(tags=["fetch"])
+router = APIRouter(tags=["fetch"], route_class=Route)
 
-Names = Query(None, max_length=4000, description="Comma-separated names.")
-Folder = Query(None, max_length=200, description="A folder, at any depth; empty for everything.")
+Names = Annotated[
+    Annotated[str, Field(max_length=4000, pattern=f"^{PATH}(,{PATH})*$", examples=["shop/db/HOST,shop/db/PORT"])]
+    | None,
+    Query(description="Comma-separated names."),
+]
+Folder = Annotated[
+    shapes.Folder | None, Query(description="A folder, at any depth; empty for everything. Either this or `names`.")
+]
 
 
 def shown(it: Fetched) -> dict[str, Any]:
@@ -55,15 +64,15 @@ async def several(
     keeper: TheKeeper,
     waiting: Waiting,
     environment: shapes.Word,
-    names: str | None = Names,
-    folder: str | None = Folder,
+    names: Names = None,
+    folder: Folder = None,
     wait: Wait = 0,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Several values: by name (all or none), or a folder's."""
     if (names is None) == (folder is None):
         raise Invalid("either names or folder is needed", field="names")
-    wanted = Wanted(folder=folder) if names is None else Wanted(names=tuple(n for n in names.split(",") if n))
+    wanted = Wanted(folder=folder) if names is None else Wanted(names=tuple(names.split(",")))
     found = await _fetched(caller, keeper, waiting, environment, wanted, if_none_match, wait)
     if isinstance(found, Response):
         return found

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from service.core.variable import ValueKind, Variable, VersionState
 from service.http import shapes
-from service.http.request import Asking, Cursor, IfMatch, Limit, TheKeeper, page, position, revision
+from service.http.request import Asking, Cursor, IfMatch, InFolder, Limit, TheKeeper, page, position, revision
+from service.http.route import Route
 from service.keeper.variables import Definition, NewValue
 
-router = APIRouter(tags=["variables"])
+router = APIRouter(tags=["variables"], route_class=Route)
 
 
 def shown(it: Definition) -> dict[str, Any]:
@@ -42,11 +43,11 @@ def _row(variable: Variable, kind: str) -> dict[str, Any]:
 
 def new_value(body: shapes.PutVariable) -> NewValue:
     """Which of the three kinds was sent."""
-    if body.reference is not None:
+    if "reference" in body.model_fields_set:
         return NewValue(ValueKind.REFERENCE, body.reference)
-    if body.template is not None:
+    if "template" in body.model_fields_set:
         return NewValue(ValueKind.TEMPLATE, body.template)
-    return NewValue(ValueKind.LITERAL, body.value if body.value is not None else "")
+    return NewValue(ValueKind.LITERAL, body.value)
 
 
 @router.get("/environments/{environment}/variables", response_model=shapes.page_of(shapes.ListedVariable))
@@ -54,7 +55,7 @@ def listed(
     caller: Asking,
     keeper: TheKeeper,
     environment: shapes.Word,
-    folder: str = Query("", max_length=200, description="Only what lies in this folder, at any depth."),
+    folder: InFolder = "",
     cursor: Cursor = "",
     limit: Limit = 100,
 ) -> Any:
