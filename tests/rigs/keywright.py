@@ -31,6 +31,8 @@ import pytest
 import uvicorn
 
 from service import settings as settings_
+from service.core.connection import Database, Engine
+from service.core.reference import Store
 from service.ledger.tables import metadata
 from service.serving import server_of
 from service.wiring import Service, build, utc_now
@@ -106,17 +108,19 @@ def running_keywright(
     clock: bool = False,
     now: Callable[[], datetime] = utc_now,
     owner: str = "",
+    databases: Mapping[Engine, Database] | None = None,
+    stores: Mapping[str, Store] | None = None,
     **settings: Any,
 ) -> Iterator[Keywright]:
     """A served service. With `ledger_url` its ledger is in PostgreSQL; with `clock` it rotates.
 
     `data` is a folder that stays; without it a new one is made and removed. `owner` is the owner's token of a
-    ledger that is not new (each of several replicas needs it).
+    ledger that is not new (each of several replicas needs it). `databases` and `stores` stand in for real ones.
     """
     folder = data or Path(tempfile.mkdtemp(prefix="keywright-"))
     given = {"data": folder, "ledger": ledger_url, "clock": clock, "listen": "127.0.0.1:0"} | settings
     try:
-        service = build(settings_.read({}, **given), now=now)
+        service = build(settings_.read({}, **given), now=now, with_databases=databases, with_stores=stores)
         first = service.keeper.tokens.first()
         it = Keywright(service, folder, first.reveal() if first else owner)
         try:
