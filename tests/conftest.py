@@ -6,4 +6,5 @@ pytest_plugins = [
     "tests.rigs.postgresql",
     "tests.rigs.mariadb",
     "tests.rigs.keywright",
+    "tests.ledger.homes",
 ]
