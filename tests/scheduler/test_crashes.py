@@ -98,7 +98,7 @@ def _candidates(here: Stand) -> list[Secret]:
         connection = connections.find(tx, wall.id, "shop/db")
         assert connection is not None
         held = [c for c in connections.standing(tx, connection.id) if c.state is CredentialState.CANDIDATE and c.sealed]
-        ring = here.service.keeper.keyrings.of(tx, wall.id)
+        ring = here.service.keeper.keyrings.sealer(tx, wall.id)
         return [ring.unseal(c.sealed or b"", credential_context(wall.id, c.login_id, c.id)) for c in held]
 
 
