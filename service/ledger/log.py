@@ -124,9 +124,15 @@ def _shown(tx: Transaction, seq: int) -> dict[str, Any]:
 
 
 def _stored(tx: Transaction) -> Iterator[tuple[int, Batch, bytes]]:
-    query = select(batches).order_by(batches.c.first)
-    for row in tx.sql.execution_options(yield_per=_PAGE).execute(query):
-        yield row.first, Batch(row.body, row.persons, row.events), row.hash
+    behind: int | None = None
+    while True:
+        query = select(batches).order_by(batches.c.first).limit(_PAGE)
+        rows = tx.sql.execute(query if behind is None else query.where(batches.c.first > behind)).all()
+        for row in rows:
+            yield row.first, Batch(row.body, row.persons, row.events), row.hash
+        if len(rows) < _PAGE:
+            return
+        behind = rows[-1].first
 
 
 def prove(tx: Transaction, key: bytes, noted: bytes | None = None) -> Proof:

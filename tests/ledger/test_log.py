@@ -1,0 +1,283 @@
+"""The event log: what its proof finds, what it cannot find, and questions to it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select, text
+
+from service.core.access import Caller
+from service.core.event import GENESIS, Event, Outcome
+from service.ledger import log
+from service.ledger.ledger import Ledger
+from service.ledger.log import Question
+from service.ledger.tables import batches, head
+from tests.ledger.homes import Home, owner
+
+KEY = bytes(32)
+AT = datetime(2026, 11, 22, tzinfo=UTC)
+SHOP, BLOG = (Caller(f"{name}-id", name, "machine", (), "192.0.2.7") for name in ("shop", "blog"))
+
+
+def write(ledger: Ledger, *batch: Event) -> str:
+    """One batch; the end of the chain after it."""
+    assert ledger.record(batch, ledger.epoch())
+    with ledger.read() as tx:
+        return bytes(tx.sql.execute(select(head.c.hash)).scalar_one()).hex()
+
+
+def happened(number: int, caller: Caller = SHOP, action: str = "value.fetch", resource: str = "") -> Event:
+    at = AT + timedelta(minutes=number)
+    return Event(at, caller, action, Outcome.ALLOWED, "production", resource or f"shop/{number}")
+
+
+def filled(ledger: Ledger) -> list[str]:
+    """Four batches: events 1, 2-3, 4, 5-6; the four ends."""
+    return [
+        write(ledger, happened(1)),
+        write(ledger, happened(2), happened(3, BLOG)),
+        write(ledger, happened(4)),
+        write(ledger, happened(5), happened(6)),
+    ]
+
+
+def prove(ledger: Ledger, noted: str | None = None) -> log.Proof:
+    with ledger.read() as tx:
+        return log.prove(tx, KEY, bytes.fromhex(noted) if noted else None)
+
+
+def tamper(ledger: Ledger, *statements: str) -> None:
+    with ledger.connected() as sql:
+        for statement in statements:
+            sql.execute(text(statement))
+        sql.commit()
+
+
+def test_an_untouched_log_is_whole(home: Home) -> None:
+    ledger = home.ledger()
+    assert prove(ledger) == log.Proof(0, GENESIS.hex())
+    ends = filled(ledger)
+    assert prove(ledger) == log.Proof(6, ends[-1])
+
+
+CHANGES = {
+    "an actor": ("UPDATE batches SET body = REPLACE(body, 'blog-id', 'shop-id')", 2),
+    "an outcome": ("UPDATE batches SET body = REPLACE(body, 'allowed', 'refused') WHERE first = 4", 4),
+    "a batch removed": ("DELETE FROM batches WHERE first = 2", 2),
+    "the first batch removed": ("DELETE FROM batches WHERE first = 1", 1),
+    "a count": ("UPDATE batches SET events = 1 WHERE first = 2", 2),
+    "a hash": ("UPDATE batches SET hash = (SELECT hash FROM batches WHERE first = 1) WHERE first = 4", 4),
+    "a name beside": ("UPDATE batches SET persons = REPLACE(persons, 'blog', 'anna') WHERE first = 2", 2),
+    "an address beside": ("UPDATE batches SET persons = REPLACE(persons, '192.0.2.7', '192.0.2.8') WHERE first = 4", 4),
+    "persons gone": ("UPDATE batches SET persons = '[]' WHERE first = 2", 2),
+    "persons garbled": ("UPDATE batches SET persons = '{' WHERE first = 2", 2),
+    "the tail": ("DELETE FROM batches WHERE first = 5", 5),
+    "the head": ("UPDATE head SET seq = 7", 7),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_was_changed_is_found(home: Home, what: str) -> None:
+    ledger = home.ledger()
+    filled(ledger)
+    statement, first = CHANGES[what]
+    tamper(ledger, statement)
+    assert prove(ledger).broken_at == first
+
+
+def test_reordered_batches_are_found(home: Home) -> None:
+    ledger = home.ledger()
+    filled(ledger)
+    tamper(
+        ledger,
+        "UPDATE batches SET first = 100 WHERE first = 1",
+        "UPDATE batches SET first = 1 WHERE first = 4",
+        "UPDATE batches SET first = 4 WHERE first = 100",
+    )
+    assert prove(ledger).broken_at == 1
+
+
+def test_reordered_events_of_a_batch_are_found(home: Home) -> None:
+    ledger = home.ledger()
+    filled(ledger)
+    with ledger.connected() as sql:
+        body = sql.execute(select(batches.c.body).where(batches.c.first == 2)).scalar_one()
+        turned = json.dumps(json.loads(body)[::-1], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        sql.execute(text("UPDATE batches SET body = :body WHERE first = 2"), {"body": turned})
+        sql.commit()
+    assert prove(ledger).broken_at == 2
+
+
+def test_an_inserted_batch_is_found(home: Home) -> None:
+    """With everything behind it moved on, and its hash made without the chain's key."""
+    ledger = home.ledger()
+    filled(ledger)
+    tamper(
+        ledger,
+        "UPDATE batches SET first = first + 100 WHERE first >= 4",
+        "INSERT INTO batches SELECT 4, events, body, persons, hash FROM batches WHERE first = 1",
+        "UPDATE batches SET first = first - 99 WHERE first >= 100",
+        "UPDATE head SET seq = 7",
+    )
+    assert prove(ledger).broken_at == 4
+
+
+def test_an_erased_person_breaks_nothing(home: Home) -> None:
+    ledger = home.ledger()
+    ends = filled(ledger)
+    with ledger.connected() as sql:
+        kept = json.loads(sql.execute(select(batches.c.persons).where(batches.c.first == 2)).scalar_one())
+        erased = json.dumps([kept[0], None])
+        sql.execute(text("UPDATE batches SET persons = :erased WHERE first = 2"), {"erased": erased})
+        sql.commit()
+    assert prove(ledger) == log.Proof(6, ends[-1])
+    shown = asked(ledger)
+    assert [(event["name"], event["address"]) for event in shown if event["id"] == "3"] == [(None, None)]
+
+
+def cut(ledger: Ledger, end: str) -> None:
+    """Remove everything from event 4 on, and set `head` back alike."""
+    tamper(ledger, "DELETE FROM batches WHERE first >= 4")
+    with ledger.connected() as sql:
+        sql.execute(text("UPDATE head SET seq = 3, hash = :hash"), {"hash": bytes.fromhex(end)})
+        sql.commit()
+
+
+def test_a_tail_cut_together_with_head_is_found_only_against_a_noted_end(home: Home) -> None:
+    ledger = home.ledger()
+    ends = filled(ledger)
+    cut(ledger, ends[1])
+    assert prove(ledger) == log.Proof(3, ends[1])  # nothing inside the ledger can show it
+    assert prove(ledger, ends[1]).broken_at is None  # noted before what was cut
+    assert prove(ledger, ends[3]).broken_at == 4
+    write(ledger, happened(7))
+    write(ledger, happened(8), happened(9))  # grown again to the same length
+    assert prove(ledger).broken_at is None
+    assert prove(ledger, ends[3]).broken_at is not None
+    assert "cut" in prove(ledger, ends[3]).finding
+
+
+def test_every_earlier_end_is_passed(home: Home) -> None:
+    ledger = home.ledger()
+    for end in (GENESIS.hex(), *filled(ledger)):
+        assert prove(ledger, end).broken_at is None
+
+
+def test_a_chain_under_another_key_is_found(home: Home) -> None:
+    """Whoever can write to the ledger but lacks the master key cannot make a chain that verifies."""
+    ledger = home.ledger()
+    ledger.use_chain_key(bytes(31) + b"\1")
+    filled(ledger)
+    assert prove(ledger).broken_at == 1
+
+
+# Questions.
+
+
+def asked(ledger: Ledger, **question: object) -> list[dict[str, object]]:
+    more = True
+    while more:
+        with ledger.work() as tx:
+            more = log.catch_up(tx)
+    with ledger.read() as tx:
+        return log.ask(tx, Question(**question))  # type: ignore[arg-type]
+
+
+def numbers(found: list[dict[str, object]]) -> list[int]:
+    return [int(str(event["id"])) for event in found]
+
+
+ASKED: list[tuple[dict[str, object], list[int]]] = [
+    ({}, [6, 5, 4, 3, 2, 1]),
+    ({"actor": "blog-id"}, [3]),
+    ({"actor": "blog"}, [3]),
+    ({"actor": "nobody"}, []),
+    ({"action": "value.fetch"}, [6, 5, 4, 3, 2, 1]),
+    ({"action": "token.add"}, []),
+    ({"resource": "shop/4"}, [4]),
+    ({"resource": "shop"}, []),
+    ({"environment": "production"}, [6, 5, 4, 3, 2, 1]),
+    ({"environment": "staging"}, []),
+    ({"since": AT + timedelta(minutes=5)}, [6, 5]),
+    ({"until": AT + timedelta(minutes=5)}, [4, 3, 2, 1]),
+    ({"since": AT + timedelta(minutes=2), "until": AT + timedelta(minutes=4), "actor": "shop"}, [2]),
+    ({"limit": 2}, [6, 5]),
+    ({"limit": 2, "before": 5}, [4, 3]),
+    ({"limit": 2, "before": 1}, []),
+]
+
+
+def test_questions(home: Home) -> None:
+    ledger = home.ledger()
+    filled(ledger)
+    for question, expected in ASKED:
+        assert numbers(asked(ledger, **question)) == expected, question
+    last = asked(ledger, limit=1)[0]
+    assert (last["name"], last["address"], last["actor"]) == ("shop", "192.0.2.7", "shop-id")
+    assert (last["at"], last["outcome"]) == ((AT + timedelta(minutes=6)).isoformat(), "allowed")
+
+
+def test_the_index_lags_and_catches_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_PAGE", 2)
+    ledger = home.ledger()
+    filled(ledger)
+    filled(ledger)
+
+    def lag() -> int:
+        with ledger.read() as tx:
+            return log.lag(tx)
+
+    def step() -> bool:
+        with ledger.work() as tx:
+            return log.catch_up(tx)
+
+    lags = [lag()]
+    while step():
+        lags.append(lag())
+    assert lags == [12, 9, 6, 3, 0]
+    write(ledger, happened(7))
+    assert lag() == 1
+    assert numbers(asked(ledger, limit=1)) == [13]
+
+
+def test_a_fetch_is_found_by_every_name_in_it(home: Home) -> None:
+    ledger = home.ledger()
+    told = {"versions": "shop/a:1 shop/b:12", "through": "shop/db/PASSWORD:3"}
+    write(ledger, replace(happened(1, resource="shop/"), detail=told), happened(2))
+    for name in ("shop/", "shop/a", "shop/b", "shop/db/PASSWORD"):
+        assert numbers(asked(ledger, resource=name)) == [1], name
+    assert numbers(asked(ledger, resource="shop/c")) == []
+
+
+LONG = ",".join(f"folder-{number * 7919:x}/NAME_{number * 104729:x}" for number in range(400))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: happened(1, resource=LONG),
+        lambda: replace(happened(1), environment="e" * 5000),
+        lambda: replace(happened(1), environment="nul\0", resource="nul\0", detail={"level": "nul\0"}),
+        lambda: replace(happened(1), environment="half\ud800", resource="half\ud800", detail={"path": "half\ud800"}),
+        lambda: replace(happened(1), caller=replace(SHOP, request_id="half\ud800")),
+    ],
+    ids=["long resource", "long environment", "nul", "half surrogate", "request id"],
+)
+def test_whatever_a_request_names_the_log_takes_it(home: Home, made: Callable[[], Event]) -> None:
+    """Names of what is refused are the caller's own words: none of them may stop the log or its index."""
+    ledger = home.ledger()
+    write(ledger, made(), happened(2))
+    assert prove(ledger).broken_at is None
+    assert numbers(asked(ledger)) == [2, 1]
+    assert numbers(asked(ledger, resource="shop/2")) == [2]
+
+
+def test_a_cut_log_does_not_hang_its_questions(home: Home) -> None:
+    ledger = home.ledger()
+    filled(ledger)
+    tamper(ledger, "DELETE FROM batches WHERE first = 5")
+    assert numbers(asked(ledger)) == [4, 3, 2, 1]
+    service = home.service()
+    assert service.keeper.events.ask(owner(service), Question(limit=1))
