@@ -149,6 +149,8 @@ def key_wrapper(settings: Settings, home: str, *, may_create: bool = False) -> K
                         f"the master key file {path} is missing; without it nothing in the ledger can be read: "
                         "bring it back from where it was kept safe"
                     )
+                # With the ledger in PostgreSQL nothing else has made the data folder.
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 create(path, secrets.token_bytes)
             return FileKey(path, secrets.token_bytes)
         case "env" if rest:
