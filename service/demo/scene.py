@@ -98,4 +98,4 @@ def fetched(wire: Wire) -> str:
     values = wire.get(f"/environments/{ENVIRONMENT}/values", folder="shop")["values"]
     kinds = Counter(value["kind"] for value in values)
     said = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(kinds.items()))
-    return f"{len(values)} variables of {ENVIRONMENT} resolve for their applications: {said}."
+    return f"Variables that they fetch from {ENVIRONMENT}: {said}."

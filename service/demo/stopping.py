@@ -30,13 +30,13 @@ class Stopping:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Signals ask to stop meanwhile. For the main thread."""
+        """Signals ask to stop meanwhile. For the main thread. Whoever asked need not ask again: the process ends."""
         former = {number: signal.signal(number, self.ask) for number in SIGNALS}
         try:
             yield
         finally:
             for number, handler in former.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if self.asked else handler)
 
     def check(self) -> None:
         """Raises Stopped if somebody asked."""
