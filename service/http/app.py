@@ -23,7 +23,11 @@ from service.keeper.keeper import Keeper
 
 VERSION = "0.1.0"
 _PROBLEM = {"content": {problems.MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-_PROBLEMS = {status: {"description": title, **_PROBLEM} for status, title in problems.TITLES.items() if status != 500}
+_BEFORE = {400: "Not HTTP", 414: "Too long"}
+"""What is answered before there is a request: see `wire.py` and `envelope.py`."""
+_PROBLEMS = {
+    status: {"description": title, **_PROBLEM} for status, title in (_BEFORE | problems.TITLES).items() if status != 500
+}
 
 
 def application(keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callable[[], bool]) -> FastAPI:

@@ -16,7 +16,7 @@ from service.http import problems
 log = structlog.get_logger("http")
 
 LARGEST_BODY = 256 * 1024
-LONGEST_PATH = 4096
+LONGEST_PATH = 8192
 HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -66,7 +66,7 @@ class Envelope:
         declared = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
         try:
             if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > LONGEST_PATH:
-                await _refuse(sent, 414, "too-long", "Too long", "the address is longer than 4,096 bytes", request_id)
+                await _refuse(sent, 414, "too-long", "Too long", "the address is longer than 8,192 bytes", request_id)
             elif declared.isdigit() and int(declared) > LARGEST_BODY:
                 await _refuse(sent, 413, "too-large", "Too large", _BODY, request_id)
             else:

@@ -15,7 +15,7 @@ from service.keeper.events import Question
 
 router = APIRouter(tags=["events"], route_class=Route)
 
-Text = Annotated[str, Query(max_length=4200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Text = Annotated[str, Query(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 Time = Annotated[
     Annotated[str, Field(max_length=60, json_schema_extra={"format": "date-time"})] | None,

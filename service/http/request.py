@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Field
 
 from service.core.access import Caller
 from service.core.errors import Invalid
@@ -64,10 +64,11 @@ IdempotencyKey = Annotated[
 ]
 Wait = Annotated[
     float,
-    _number(r"[0-9]{1,9}(\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?"),
-    Query(ge=0, le=LONGEST, description="Seconds to wait for a change."),
+    Field(ge=0, le=LONGEST),
+    _number(r"-?[0-9]{1,20}(\.[0-9]{1,2000})?([eE][+-]?[0-9]{1,3})?"),
+    Query(description="Seconds to wait for a change."),
 ]
-Limit = Annotated[int, _number(r"[0-9]{1,9}"), Query(ge=1, le=500, description="How many at the most.")]
+Limit = Annotated[int, Field(ge=1, le=500), _number(r"-?[0-9]{1,20}(\.0)?"), Query(description="How many at the most.")]
 InFolder = Annotated[shapes.Folder, Query(description="Only what lies in this folder, at any depth.")]
 Cursor = Annotated[
     str, Query(max_length=400, pattern=r"^[A-Za-z0-9_-]*$", description="`next` of the page before; empty to begin.")

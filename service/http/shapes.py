@@ -17,6 +17,15 @@ Duration = Annotated[
     str, Field(max_length=40, pattern=r"^([0-9]{1,9}[dhms]?|([0-9]{1,9}[dhms]){1,4})$", examples=["12h", "90s"])
 ]
 Cidr = Annotated[str, Field(max_length=50, pattern=r"^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$", examples=["10.0.0.0/8"])]
+
+
+def _whole(given: object) -> object:
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+Whole = BeforeValidator(_whole)
+"""To JSON Schema, 1.0 is an integer too."""
+VersionNumber = Annotated[int, Field(ge=1, le=2**31 - 1), Whole]
 Line = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Location = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -161,14 +170,14 @@ class Activate(Request):
     """Which version is to be live."""
 
     variable: NamePath
-    version: int = Field(ge=1, le=2**31 - 1)
+    version: VersionNumber
 
 
 class SetVersion(Request):
     """What is to become of one version."""
 
     variable: NamePath
-    version: int = Field(ge=1, le=2**31 - 1)
+    version: VersionNumber
     state: Literal["kept", "deleted", "destroyed"] = Field(
         description="`deleted` can be taken back with `kept`; `destroyed` cannot."
     )
@@ -203,7 +212,7 @@ class PutEndpoint(Request):
         pattern=r"^([A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?|[0-9A-Fa-f:.]{2,45})$",
         examples=["db.internal"],
     )
-    port: int | None = Field(None, ge=1, le=65535)
+    port: Annotated[int, Field(ge=1, le=65535), Whole] | None = None
     part: Literal["primary", "replica"] = "primary"
     required: bool = Field(True, description="A new password must work here before it is published.")
 
@@ -229,7 +238,7 @@ class PutLogin(Request):
 class PutPassword(Request):
     """What generated passwords look like."""
 
-    length: int = Field(32, ge=1, le=128)
+    length: Annotated[int, Field(ge=1, le=128), Whole] = 32
     classes: list[Literal["lower", "upper", "digit", "symbol"]] = Field(default=["lower", "upper", "digit"])
     excluded: Annotated[str, Field(max_length=100, pattern=r"^[!-~]*$")] = ""
 

@@ -11,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.config._checks import NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from service.core.connection import Engine
@@ -19,7 +20,7 @@ from tests.rigs.fake_database import FakeDatabase, FakeLogin, _verifier
 from tests.rigs.keywright import Keywright, running_keywright
 
 FEW = settings(
-    max_examples=6,
+    max_examples=4,
     deadline=None,
     derandomize=True,
     database=None,
@@ -72,6 +73,8 @@ def _document() -> dict[str, Any]:
 
 # Collected before any server runs, hence without one: the document does not depend on what is served.
 schema = schemathesis.openapi.from_dict(_document())
+# A made-up parameter may be longer than any address may be: that is a refusal too.
+schema.config.checks.negative_data_rejection.expected_statuses = [*NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES, "414"]
 
 
 @schema.parametrize()
@@ -87,12 +90,16 @@ def test_what_the_document_says_is_so_for_a_narrow_token(case: Case, served: Key
 
 
 @schema.parametrize()
-@FEW
+@settings(FEW, max_examples=1)
 def test_what_the_document_says_is_so_for_nobody(case: Case, served: Keywright) -> None:
     response = case.call(base_url=served.url, headers={"Authorization": ""})
     case.validate_response(response)
     if case.path.startswith("/api/"):
-        assert response.status_code in (401, 405), response.status_code
+        assert response.status_code in (
+            204,
+            401,
+            405,
+        )  # 204: OPTIONS, which tells what is in the document anyway, response.status_code
 
 
 def tried(case: Case, token: str, served: Keywright) -> None:
@@ -100,15 +107,16 @@ def tried(case: Case, token: str, served: Keywright) -> None:
     positive = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
     if positive and case.method != "DELETE" and "environment" in case.path_parameters:
         case.path_parameters["environment"] = "production"
+        if case.method == "PATCH" and isinstance(case.body, dict):
+            case.body.pop("allowlist", None)  # it would shut us out
     response = case.call(base_url=served.url, headers={"Authorization": f"Bearer {token}"})
     excluded = [ignored_auth]  # sends the case again without our token; the third test does that for every case
     if positive:
         if response.status_code == 412:  # another revision than the one that a made-up If-Match names
             excluded.append(positive_data_acceptance)
         elif response.status_code == 422:
-            field = response.json()["field"]
-            assert field.partition(".")[0].partition("[")[0] in MEANT, response.json()
-            excluded.append(positive_data_acceptance)
+            field = response.json()["field"].partition(".")[0].partition("[")[0]
+            excluded += [positive_data_acceptance] if field in MEANT else []
     if response.status_code == 504 and case.path.endswith("/connections/{name}"):
         excluded.append(not_a_server_error)  # the database that was made up does not answer, which is what 504 says
     case.validate_response(response, excluded_checks=excluded)
