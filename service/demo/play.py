@@ -1,6 +1,7 @@
 """One performance, from the curtain to the last line."""
 
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -38,6 +39,8 @@ def play(seconds: int, stopping: Stopping) -> int:
     performance = Performance(stopping)
     with suppress(Stopped):
         performance.give(seconds)
+    if stopping.asked and sys.stdout.isatty():
+        say("", stopping)  # the terminal has written ^C there
     if performance.kept:
         say(f"log: {performance.kept}", stopping)
     if not (performance.retired_enough or performance.failed or stopping.asked):
