@@ -51,9 +51,9 @@ def serve(settings: Settings) -> None:
 def server_of(service: Service, host: str, port: int) -> uvicorn.Server:
     """The server, not running yet."""
     settings = service.settings
-    app = application(
-        service.keeper, poke=service.clock.poke, clock_ticks=lambda: service.clock.ticks or not settings.clock
-    )
+    # Where another process rotates, it looks by itself.
+    poke = service.clock.poke if settings.clock else lambda: None
+    app = application(service.keeper, poke=poke, clock_ticks=lambda: service.clock.ticks or not settings.clock)
     config = uvicorn.Config(
         app,
         host,

@@ -1,5 +1,6 @@
 """What travels: requests (strict, no unknown fields) and answers, as the OpenAPI document shows them."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -32,8 +33,32 @@ Location = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00
 Reference = Annotated[str, Field(max_length=1024, pattern=r"^(vault|aws-sm|env|file):[^\x00-\x1f\x7f]+$")]
 Folder = Annotated[str, Field(max_length=LONGEST, pattern=f"^({PATH})?$")]
 OptionName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-OptionText = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Options = dict[OptionName, OptionText | Annotated[int, Field(ge=-(2**63), lt=2**63)] | bool]
+
+
+def _option(given: object) -> object:
+    if isinstance(given, str) and (len(given) > 1024 or re.search(r"[\x00-\x1f\x7f]", given)):
+        raise ValueError("1,024 characters are the most, and none of them a control character")
+    if isinstance(given, int) and not -(2**63) <= given < 2**63:
+        raise ValueError("a number of 64 bits is the most")
+    if not isinstance(given, (str, int)):
+        raise ValueError("a string, a whole number or a boolean is needed")
+    return given
+
+
+Option = Annotated[
+    Any,
+    BeforeValidator(_option),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": 1024, "pattern": r"^[^\x00-\x1f\x7f]*$"},
+                {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+                {"type": "boolean"},
+            ]
+        }
+    ),
+]
+Options = dict[OptionName, Option]
 
 
 class Request(BaseModel):

@@ -98,7 +98,7 @@ CONNECTIONS: dict[str, tuple[Any, int, str | None]] = {
     "lone surrogate in an option": (r'{"options": {"application_name": "\ud800"}}', 422, "options"),
     "NUL in a password": ({"login": {"username": "app", "password": "hush-hush\0"}}, 422, "login.password"),
     "an option of ours": ({"options": {"password": HUSH}}, 422, "options.password"),
-    "a huge option": ({"options": {"a": 10**30}}, 422, "options.a.int"),
+    "a huge option": ({"options": {"a": 10**30}}, 422, "options.a"),
     "wrong password": ({"login": {"username": "app", "password": HUSH}}, 422, "login.password"),
     "unreachable": ({"endpoints": [{"host": "nowhere.test"}]}, 504, None),
     "two primaries": ({"endpoints": [{"host": "db.test"}, {"host": "db.test", "port": 1}]}, 422, "endpoints"),
@@ -125,10 +125,7 @@ CONNECTIONS: dict[str, tuple[Any, int, str | None]] = {
 def test_a_connection_is_refused(it: Keywright, name: str) -> None:
     given, status, field = CONNECTIONS[name]
     login = {"login": {"username": "app", "password": "first-password"}}
-    if isinstance(given, str):
-        body = json.dumps(PUT_DB)[:-1] + ", " + given[1:]
-    else:
-        body = json.dumps(PUT_DB | login | given)
+    body = f"{json.dumps(PUT_DB)[:-1]}, {given[1:]}" if isinstance(given, str) else json.dumps(PUT_DB | login | given)
     said = problem(sent(it.url, request("PUT", f"{PLACE}/connections/new", it.owner, body.encode())), status)
     if field:
         assert said["field"] == field, said
@@ -140,7 +137,7 @@ PATHS = {
     "/variables/a/../../x": 422,
     "/variables/%2e%2e/x": 422,
     "/variables/a%00b": 422,
-    "/variables/a%0Ab": 422,
+    "/variables/a%0Ab": 404,
     "/variables/%FF%FE": 422,
     "/variables/%ED%A0%80": 422,
     "/variables/": 422,
