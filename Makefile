@@ -1,5 +1,6 @@
 # make demo   see passwords turn by themselves (SECONDS=30)
 # make test   everything that CI runs
+# make test-helm  the chart, with Helm itself (350 MB more)
 # make bench  how fast it is, as ratios measured in one run
 # make lock   renew the pinned, hashed requirements
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 unexport SECONDS
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test test-helm lint bench lock clean
 demo: $(VENV)/demo.done
 	$(BIN)/keywrightd demo --seconds $(SECONDS)
 
@@ -24,6 +25,15 @@ lint: $(VENV)/test.done
 	$(BIN)/mypy
 	$(BIN)/mypy --strict client/keywright
 	$(BIN)/lint-imports
+
+# No part of the server is needed, and no conftest; `addopts` of pyproject.toml leaves these tests out.
+test-helm: $(VENV)-helm/done
+	$(VENV)-helm/bin/python -m pytest --noconftest -o addopts="-q --strict-markers --strict-config -p no:cacheprovider" tests/helm
+
+$(VENV)-helm/done: requirements-helm.lock
+	$(PYTHON) -m venv $(VENV)-helm
+	$(VENV)-helm/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-helm.lock
+	touch $@
 
 bench: $(VENV)/test.done
 	$(BIN)/python -m bench
@@ -45,6 +55,7 @@ lock: | $(BIN)/python
 	$(PIP) uv
 	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --extra demo pyproject.toml client/pyproject.toml -o requirements.lock
 	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --extra demo --extra test -c requirements.lock pyproject.toml client/pyproject.toml -o requirements-test.lock
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --group helm -c requirements-test.lock -o requirements-helm.lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info client/*.egg-info .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-helm build dist *.egg-info client/*.egg-info .mypy_cache .ruff_cache .import_linter_cache

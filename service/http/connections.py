@@ -10,7 +10,8 @@ from service.http import shapes
 from service.http.request import Asking, Cursor, IfMatch, InFolder, Limit, TheKeeper, page, position, revision
 from service.http.route import Route
 from service.keeper import definitions
-from service.keeper.connections import Shown, registration
+from service.keeper.connections import Shown
+from service.keeper.registration import registration
 
 router = APIRouter(tags=["connections"], route_class=Route)
 

@@ -28,10 +28,9 @@ from service.core.environment import Environment
 from service.core.errors import Absent, ChangeUnreachable, Conflict, Invalid
 from service.core.password import profile
 from service.core.reference import Reference, allowed, select
-from service.core.rotation import Credential, CredentialState, RotationPolicy, Strategy
+from service.core.rotation import Credential, CredentialState, RotationPolicy
 from service.core.schedule import Calendar
 from service.core.sealed import credential_context
-from service.core.secret import Secret
 from service.keeper import definitions
 from service.keeper.credentials import connection_found
 from service.keeper.definitions import KeptIn
@@ -39,37 +38,11 @@ from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.keys import Keyrings
 from service.keeper.references import References
+from service.keeper.registration import Login, Registration, password_field
 from service.keeper.walls import Walls, of_connection
 from service.ledger import connections, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
-
-
-@dataclass(frozen=True)
-class Login:
-    """A login to import. Without a password it lives in the connection's `kept_in`, or is yet to be made."""
-
-    username: str
-    password: Secret | None
-
-
-@dataclass(frozen=True)
-class Registration:
-    """What is put as a connection, parsed."""
-
-    target: Target
-    kept_in: KeptIn | None
-    policy: RotationPolicy | None
-    administered_by: str | None
-    login: Login | None
-
-    def definition(self) -> dict[str, Any]:
-        """As the ledger keeps it."""
-        role = self.login.username if self.login else None
-        return definitions.target_data(self.target) | {
-            "kept_in": definitions.kept_in_data(self.kept_in),
-            "login": role,
-        }
 
 
 @dataclass(frozen=True)
@@ -89,28 +62,6 @@ class Shown:
         if trouble:
             return "failing", [trouble, *findings]
         return ("warned" if findings else "well"), findings
-
-
-def registration(data: Mapping[str, Any], password: Secret | None) -> Registration:
-    """What a request means. Raises Invalid naming the field."""
-    target = definitions.target(data)
-    login = data.get("login")
-    home = definitions.kept_in(data.get("kept_in"))
-    if login is not None and password is not None and home is not None:
-        raise Invalid("login.password: it lives in kept_in, so it is not given here too", field="login.password")
-    user = None
-    if login is not None:
-        user = Login(definitions.username(login.get("username"), target.engine, "login.username"), password)
-    policy = definitions.policy(data.get("rotation"), target.engine)
-    administered_by = data.get("administered_by")
-    if administered_by is not None:
-        names.path(administered_by, "administered_by")
-    if policy and policy.strategy is Strategy.ALTERNATING and home and not home.username_key:
-        raise Invalid(
-            "kept_in.username_key: alternating changes the user name too, so both must be keys of that secret",
-            field="kept_in.username_key",
-        )
-    return Registration(target, home, policy, administered_by, user)
 
 
 class Connections:
@@ -394,11 +345,6 @@ class Connections:
         published = replace(stored, generation=stored.generation + 1)
         connections.replace(tx, published)
         return published
-
-
-def password_field(wanted: Registration) -> str:
-    """Where the password came from, for an error."""
-    return "kept_in" if wanted.kept_in else "login.password"
 
 
 def _shown(tx: Transaction, stored: StoredConnection) -> Shown:

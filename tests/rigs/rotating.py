@@ -19,8 +19,8 @@ from service.core.connection import Engine
 from service.core.reference import Store
 from service.core.rotation import Stage, Strategy
 from service.core.secret import Secret
-from service.keeper.connections import registration
 from service.keeper.credentials import Credential, Entry
+from service.keeper.registration import registration
 from service.keeper.rotations import Story
 from service.keeper.tokens import SYSTEM
 from service.settings import read
