@@ -20,8 +20,8 @@ from service.core.sealed import key_number
 from service.core.secret import Secret
 from service.core.variable import VersionState
 from service.keeper import keys
-from service.keeper.connections import registration
 from service.keeper.keys import Progress
+from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM
 from service.keeper.values import Wanted
 from service.ledger import environments
