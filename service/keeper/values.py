@@ -17,7 +17,7 @@ from service.core import names
 from service.core.access import Caller, Level
 from service.core.connection import Account, url
 from service.core.environment import Environment
-from service.core.errors import Absent, Conflict, Invalid, StoreRefused, TooLarge
+from service.core.errors import Absent, Conflict, Invalid, StoreMalformed, StoreRefused, TooLarge
 from service.core.reference import Reference, allowed, select
 from service.core.secret import Secret
 from service.core.variable import (
@@ -36,7 +36,7 @@ from service.core.variable import (
 from service.keeper.credentials import Credentials, Set
 from service.keeper.door import Deed, Door
 from service.keeper.keys import Keyrings
-from service.keeper.references import Readings, References, require_read
+from service.keeper.references import Held, Readings, References, require_read
 from service.keeper.variables import Variables, found
 from service.keeper.walls import Walls, of_variable
 from service.ledger import variables
@@ -257,7 +257,7 @@ class Values:
         age = 0.0
         if plan.reference:
             held = readings[plan.reference]
-            value, age = select(held.reading, plan.reference), self._monotonic() - held.at
+            value, age = _selected(held, plan.reference), self._monotonic() - held.at
         elif version.kind is ValueKind.TEMPLATE:
             value, age = self._filled(fetch, plan)
         else:
@@ -299,3 +299,14 @@ class Values:
                 return str(target.primary.port)
             case _:
                 return target.database
+
+
+def _selected(held: Held, reference: Reference) -> Secret:
+    value = select(held.reading, reference)
+    if len(value.reveal().encode(errors="surrogatepass")) > LONGEST_VALUE:
+        raise StoreMalformed(
+            f"is longer than the {LONGEST_VALUE} bytes that a value may have",
+            store=reference.store,
+            reference=str(reference),
+        )
+    return value
