@@ -112,7 +112,7 @@ def build(
         rotations,
         steps,
         Tokens(door, walls),
-        Events(door, keyrings),
+        Events(door, walls, keyrings),
         Replies(door, keyrings),
         Rehearsals(door, walls, steps, found_databases),
     )

@@ -8,6 +8,7 @@ from service.core.errors import Invalid
 from service.core.event import Detail
 from service.keeper.door import Deed, Door
 from service.keeper.keys import Keyrings
+from service.keeper.walls import Walls
 from service.ledger import log
 from service.ledger.ledger import Transaction
 from service.ledger.log import Proof, Question
@@ -20,8 +21,9 @@ _HASH = re.compile("[0-9a-fA-F]{64}")
 class Events:
     """Operations on the event log."""
 
-    def __init__(self, door: Door, keyrings: Keyrings) -> None:
+    def __init__(self, door: Door, walls: Walls, keyrings: Keyrings) -> None:
         self._door = door
+        self._walls = walls
         self._keyrings = keyrings
 
     def ask(self, caller: Caller, question: Question) -> list[dict[str, Any]]:
@@ -34,7 +36,9 @@ class Events:
         deed = Deed("event.list", question.environment, detail=asked)
         self._door.poll(caller, deed, lambda _: require(caller, Level.OWN, EVERYTHING, "the event log"))
         self.catch_up()
-        return self._door.fetch(caller, deed, lambda tx: log.ask(tx, question))
+        # A pinned instance tells what happened in the environments that it serves, and to the installation.
+        told = None if self._walls.pinned is None else self._walls.pinned | {""}
+        return self._door.fetch(caller, deed, lambda tx: log.ask(tx, question, told))
 
     def catch_up(self) -> None:
         """Bring the query index up to the end of the log."""

@@ -149,7 +149,7 @@ class Tokens:
         def evaluate(tx: Transaction) -> list[ShownGrant]:
             held = tokens.every_grant(tx, after, 100_000)
             mine = [h for h in held if caller.level(_thing(h.grant)) == Level.OWN]
-            return [self._named(tx, h) for h in mine[:limit]]
+            return [shown for h in mine if self._served(shown := self._named(tx, h))][:limit]
 
         return self._door.fetch(caller, Deed("grant.list"), evaluate)
 
@@ -174,6 +174,8 @@ class Tokens:
 
         def act(tx: Transaction) -> None:
             held = tokens.find_grant(tx, grant_id)
+            if held is not None and not self._served(self._named(tx, held)):
+                held = None
             if held is None or caller.level(_thing(held.grant)) != Level.OWN:
                 raise Absent(f"grant {grant_id[:64]} does not exist")
             deed.detail["token"] = held.token
@@ -186,7 +188,8 @@ class Tokens:
         """The caller's own grants, environments by name."""
 
         def evaluate(tx: Transaction) -> list[ShownGrant]:
-            return [self._named(tx, HeldGrant("", caller.id, caller.name, g)) for g in caller.grants]
+            named = [self._named(tx, HeldGrant("", caller.id, caller.name, g)) for g in caller.grants]
+            return list(filter(self._served, named))
 
         return self._door.fetch(caller, Deed("caller.get"), evaluate)
 
@@ -213,7 +216,12 @@ class Tokens:
 
     def _shown(self, tx: Transaction, token: Token) -> list[ShownGrant]:
         found = tokens.find(tx, token.id)
-        return [self._named(tx, HeldGrant("", token.id, token.name, g)) for g in (found.grants if found else ())]
+        named = [self._named(tx, HeldGrant("", token.id, token.name, g)) for g in (found.grants if found else ())]
+        return list(filter(self._served, named))
+
+    def _served(self, shown: ShownGrant) -> bool:
+        """A pinned instance tells nothing of grants in the environments that it does not serve."""
+        return shown.environment is None or self._walls.serves(shown.environment)
 
     @staticmethod
     def _named(tx: Transaction, held: HeldGrant) -> ShownGrant:

@@ -6,7 +6,7 @@ to date, so a question is answered on everything that was recorded before it was
 
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,8 +88,8 @@ def _resources(entry: dict[str, Any]) -> set[str]:
     return {name[:_INDEXED] for name in (entry["resource"], *(word.rpartition(":")[0] for word in told))}
 
 
-def ask(tx: Transaction, question: Question) -> list[dict[str, Any]]:
-    """The events that fit, the youngest first, as they are shown."""
+def ask(tx: Transaction, question: Question, told: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """The events that fit, the youngest first, as they are shown; of the environments in `told` only, if given."""
     query = select(entries.c.seq).order_by(entries.c.seq.desc()).limit(question.limit)
     for column, wanted in (
         (entries.c.action, question.action),
@@ -100,6 +100,8 @@ def ask(tx: Transaction, question: Question) -> list[dict[str, Any]]:
     if question.resource:
         query = query.join(touched, touched.c.seq == entries.c.seq)
         query = query.where(touched.c.resource == question.resource[:_INDEXED])
+    if told is not None:
+        query = query.where(entries.c.environment.in_(told))
     if question.actor:
         query = query.where((entries.c.actor == question.actor) | (entries.c.name == question.actor))
     if question.since:

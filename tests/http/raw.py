@@ -1,5 +1,6 @@
 """Requests as bytes: what no client library would send."""
 
+import contextlib
 import socket
 from urllib.parse import urlsplit
 
@@ -11,10 +12,10 @@ def sent(url: str, request: bytes) -> tuple[int, dict[str, str], bytes]:
     assert place.port
     with socket.create_connection((place.hostname, place.port), timeout=10) as way:
         way.settimeout(10)
-        try:
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # refused while it was sent: the answer is there
             way.sendall(request)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # refused while it was sent; the answer is there
         answer = b""
         while b"\r\n\r\n" not in answer or len(answer) < whole(answer):
             try:

@@ -1,0 +1,278 @@
+"""Deny by default: nobody gets in, and who has no business with a thing cannot tell whether it is there."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from service.core.connection import Engine
+from tests.http.conftest import furnish
+from tests.rigs.fake_database import FakeDatabase
+from tests.rigs.keywright import Keywright, running_keywright
+
+OPEN = {"/healthz", "/readyz", "/metrics"}
+ABSENT = "absent-one"
+BODIES: dict[str, dict[str, Any]] = {
+    "POST /environments": {"name": "ENV"},
+    "PATCH /environments/{environment}": {"stores": {}},
+    "PUT /environments/{environment}/variables/{name}": {"value": "x"},
+    "POST /environments/{environment}/activations": {"variable": "NAME", "version": 1},
+    "POST /environments/{environment}/versions": {"variable": "NAME", "version": 1, "state": "destroyed"},
+    "PUT /environments/{environment}/connections/{name}": {
+        "engine": "postgresql",
+        "endpoints": [{"host": "db.test"}],
+        "database": "shop",
+        "login": {"username": "app", "password": "first-password"},
+    },
+    "POST /environments/{environment}/rotations": {"connection": "NAME"},
+    "POST /environments/{environment}/rehearsals": {"connection": "NAME"},
+    "POST /tokens": {"name": "another", "grants": [{"level": "use", "kind": "environment", "environment": "ENV"}]},
+    "POST /grants": {"token": "owner", "level": "use", "kind": "environment", "environment": "ENV"},
+}
+
+
+def operations(it: Keywright) -> list[tuple[str, str]]:
+    paths = it.nobody().get("/openapi.json").json()["paths"]
+    return [(method.upper(), path) for path, item in paths.items() for method in item]
+
+
+def filled(path: str, environment: str, name: str, rotation: str) -> str:
+    path = path.removeprefix("/api/v1").replace("{environment}", environment).replace("{name}", name)
+    return path.replace("{rotation_id}", rotation).replace("{token_id}", rotation).replace("{grant_id}", rotation)
+
+
+def body_of(method: str, path: str, environment: str, name: str) -> Any:
+    def put(value: Any) -> Any:
+        match value:
+            case "NAME":
+                return name
+            case "ENV":
+                return environment
+            case dict():
+                return {k: put(v) for k, v in value.items()}
+            case list():
+                return [put(v) for v in value]
+            case _:
+                return value
+
+    return put(BODIES.get(f"{method} {path.removeprefix('/api/v1')}"))
+
+
+def ask(
+    client: httpx2.Client, method: str, path: str, environment: str, name: str, rotation: str
+) -> tuple[int, dict[str, Any]]:
+    """Status and problem, without what belongs to the one request and the names that were asked for."""
+    query = {"names": name} if path.endswith("/values") else {}
+    answer = client.request(
+        method,
+        filled(path, environment, name, rotation),
+        params=query,
+        json=body_of(method, path, environment, name),
+    )
+    said = answer.json() if answer.content else {}
+    said.pop("request_id", None)
+    for key, value in said.items():
+        if isinstance(value, str):
+            for asked in (name, rotation, environment):
+                value = value.replace(asked, "…")
+            said[key] = value
+    return answer.status_code, said
+
+
+def name_in(path: str) -> str:
+    return "shop/db" if re.search("connections|credentials|rotations|rehearsals", path) else "shop/PASSWORD"
+
+
+def test_without_a_token_nothing_answers(it: Keywright) -> None:
+    tried = 0
+    for method, path in operations(it):
+        answer = it.nobody().request(method, filled(path, "production", "shop/db", "ab"), json={"any": "thing"})
+        if path in OPEN:
+            continue
+        tried += 1
+        assert answer.status_code == 401, (method, path, answer.text)
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert answer.headers["cache-control"] == "no-store"
+    assert tried > 30
+
+
+def test_watchers_need_no_token_and_learn_nothing(it: Keywright) -> None:
+    with httpx2.Client(base_url=it.url, trust_env=False) as client:
+        assert client.get("/healthz").json() == {"status": "alive"}
+        assert client.get("/readyz").json() == {"ready": True, "ledger": True, "clock": True}
+        said = client.get("/metrics").text
+    assert "production" not in said
+    assert "shop" not in said
+
+
+@pytest.fixture(scope="module")
+def rotation(owner: httpx2.Client) -> str:
+    found: str = owner.get("/environments/production/rotations").json()["items"][0]["id"]
+    return found
+
+
+STRANGERS: dict[str, list[dict[str, str]]] = {
+    "nothing at all": [],
+    "another environment": [{"level": "own", "kind": "environment", "environment": "staging"}],
+    "another folder": [{"level": "own", "kind": "folder", "environment": "production", "path": "bank"}],
+    "another connection": [{"level": "own", "kind": "connection", "environment": "production", "path": "bank/db"}],
+}
+LISTS = {"GET /environments", "GET /me", "GET /grants"}
+"""What answers everybody, with what is theirs."""
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_what_a_stranger_asks_for_is_as_if_it_were_not_there(it: Keywright, rotation: str, stranger: str) -> None:
+    client = it.client(it.token(stranger.replace(" ", "-"), *STRANGERS[stranger]))
+    inside = "environment" not in stranger and stranger != "nothing at all"
+    for method, path in operations(it):
+        if path in OPEN or f"{method} {path.removeprefix('/api/v1')}" in LISTS:
+            continue
+        if inside and method == "GET" and path.endswith(("{environment}", "/variables", "/connections", "/rotations")):
+            continue  # it has business there; what it sees is the next test's matter
+        there = ask(client, method, path, "production", name_in(path), rotation)
+        if inside:
+            # The environment is one that it may enter: within it, another name must answer alike.
+            absent = ask(client, method, path, "production", ABSENT, "0" * 32)
+        else:
+            absent = ask(client, method, path, ABSENT, name_in(path), "0" * 32)
+        assert there[0] in (403, 404), (method, path, there)
+        assert there == absent, (method, path)
+
+
+def test_lists_hold_what_the_grants_reach(it: Keywright, owner: httpx2.Client) -> None:
+    place = "/environments/production"
+    owner.put(f"{place}/variables/bank/PASSWORD", json={"value": "x"})
+    grant = {"level": "use", "kind": "folder", "environment": "production", "path": "bank"}
+    client = it.client(it.token("bank", grant))
+    assert [e["name"] for e in client.get("/environments").json()["items"]] == ["production"]
+    assert [v["name"] for v in client.get(f"{place}/variables").json()["items"]] == ["bank/PASSWORD"]
+    assert [v["name"] for v in client.get(f"{place}/values", params={"folder": ""}).json()["values"]] == [
+        "bank/PASSWORD"
+    ]
+    assert client.get(f"{place}/connections").json()["items"] == []
+    assert client.get(f"{place}/rotations").json()["items"] == []
+    assert client.get("/grants").json()["items"] == []
+    for closed in ("/tokens", "/events", "/events/verify"):
+        assert client.get(closed).status_code == 404
+    assert client.get("/environments/staging/variables").status_code == 404
+    nobody = it.client(it.token("no-grants"))
+    assert nobody.get("/environments").json()["items"] == []
+
+
+def test_who_may_only_use_cannot_change(it: Keywright, rotation: str) -> None:
+    client = it.client(it.token("user", {"level": "use", "kind": "everything"}))
+    changes = 0
+    for method, path in operations(it):
+        if method == "GET" or path.endswith(("{token_id}", "{grant_id}")):
+            continue
+        changes += 1
+        answer = ask(client, method, path, "production", name_in(path), rotation)
+        assert answer[0] == 403, (method, path, answer)
+    assert changes > 12
+    assert client.get("/environments/production/values/shop/PASSWORD").json()["value"] == "hush-production"
+
+
+def test_a_revoked_and_an_expired_token(it: Keywright, owner: httpx2.Client) -> None:
+    text = it.token("gone", {"level": "use", "kind": "everything"})
+    client = it.client(text)
+    assert client.get("/me").status_code == 200
+    token_id = client.get("/me").json()["id"]
+    assert owner.delete(f"/tokens/{token_id}").status_code == 204
+    revoked = client.get("/me")
+    unknown = it.client(f"kw_{'0' * 16}_{'a' * 43}").get("/me")
+    assert revoked.status_code == unknown.status_code == 401
+    assert revoked.json()["detail"] == unknown.json()["detail"]
+
+
+def test_an_expired_token() -> None:
+    moment = datetime.now(UTC)
+    with running_keywright(now=lambda: moment) as it:
+        client = it.client(it.token("brief", {"level": "use", "kind": "everything"}, expires_in="60s"))
+        moment += timedelta(seconds=59)
+        assert client.get("/me").status_code == 200
+        moment += timedelta(seconds=1)
+        assert client.get("/me").status_code == 401
+
+
+def test_allowlists(it: Keywright, owner: httpx2.Client) -> None:
+    grant = {"level": "use", "kind": "everything"}
+    assert it.client(it.token("here", grant, allowlist=["127.0.0.0/8"])).get("/me").status_code == 200
+    assert it.client(it.token("there", grant, allowlist=["192.0.2.0/24"])).get("/me").status_code == 403
+    for name, blocks, status in (("open", ["127.0.0.1/32"], 404), ("closed", ["192.0.2.0/24"], 403)):
+        assert owner.post("/environments", json={"name": name, "allowlist": blocks}).status_code == 201
+        assert owner.get(f"/environments/{name}/values/x").status_code == status
+        assert owner.get(f"/environments/{name}/credentials/x").status_code == status
+    assert owner.put("/environments/closed/variables/x", json={"value": "x"}).status_code == 403
+
+
+def test_nobody_grants_more_than_they_own(it: Keywright, owner: httpx2.Client) -> None:
+    client = it.client(it.token("chief", {"level": "own", "kind": "environment", "environment": "staging"}))
+    body = {"name": "more", "grants": [{"level": "use", "kind": "everything"}]}
+    assert client.post("/tokens", json=body).status_code == 404
+    body["grants"] = [{"level": "use", "kind": "environment", "environment": "production"}]
+    assert client.post("/tokens", json=body).status_code == 404
+    body["grants"] = [{"level": "own", "kind": "environment", "environment": "staging"}]
+    assert client.post("/tokens", json=body).status_code == 201
+    assert all(g["environment"] == "staging" for g in client.get("/grants").json()["items"])
+    others = [g["id"] for g in owner.get("/grants").json()["items"] if g["environment"] != "staging"]
+    for grant_id in others:
+        assert client.delete(f"/grants/{grant_id}").status_code == 404
+
+
+def test_templates_do_not_cross_walls(it: Keywright, owner: httpx2.Client) -> None:
+    owner.put("/environments/staging/variables/only/HERE", json={"value": "hush-staging"})
+    for template in ("${only/HERE}", "${staging/only/HERE}"):
+        answer = owner.put("/environments/production/variables/x", json={"template": template})
+        assert answer.status_code == 422
+        assert "hush" not in answer.text
+
+
+@pytest.fixture(scope="module")
+def pinned(it: Keywright, database: FakeDatabase, owner: httpx2.Client) -> Iterator[Keywright]:
+    """Another instance on the same ledger, which serves production only."""
+    settings = {"environments": ("production",), "owner": it.owner, "data": it.data}
+    with running_keywright(databases={Engine.POSTGRESQL: database}, **settings) as other:
+        yield other
+
+
+def test_a_pinned_instance_reaches_nothing_else(it: Keywright, pinned: Keywright, owner: httpx2.Client) -> None:
+    elsewhere = owner.get("/environments/staging/rotations").json()["items"][0]["id"]
+    client = pinned.client()
+    for method, path in operations(it):
+        if path in OPEN:
+            continue
+        if "{environment}" in path or "{rotation_id}" in path:
+            there = ask(client, method, path, "staging", name_in(path), elsewhere)
+            absent = ask(client, method, path, ABSENT, name_in(path), "0" * 32)
+            assert there[0] == 404, (method, path, there)
+            assert there == absent
+    assert client.post("/environments", json={"name": "development"}).status_code == 404
+    body = {"name": "over", "grants": [{"level": "use", "kind": "environment", "environment": "staging"}]}
+    assert client.post("/tokens", json=body).status_code == 404
+    assert client.get("/environments/production/values/shop/PASSWORD").json()["value"] == "hush-production"
+
+
+def test_a_pinned_instance_tells_of_nothing_else(it: Keywright, pinned: Keywright, owner: httpx2.Client) -> None:
+    text = it.token("stager", {"level": "own", "kind": "environment", "environment": "staging"})
+    there = [g["id"] for g in owner.get("/grants").json()["items"] if g["environment"] == "staging"]
+    client = pinned.client()
+    for path in ("/environments", "/grants", "/tokens"):
+        assert "staging" not in client.get(path, params={"limit": 500}).text, path
+    assert {e["environment"] for e in client.get("/events", params={"limit": 500}).json()["items"]} <= {
+        "production",
+        "",
+    }
+    assert client.get("/events", params={"environment": "staging"}).json()["items"] == []
+    for grant_id in there:
+        assert client.delete(f"/grants/{grant_id}").status_code == 404
+    assert pinned.client(text).get("/me").json()["grants"] == []
+
+
+def test_furnishing_is_repeatable_elsewhere(it: Keywright, owner: httpx2.Client) -> None:
+    furnish(owner, "development")
+    answer = owner.delete("/environments/development")
+    assert answer.status_code in (204, 409)
