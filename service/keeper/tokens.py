@@ -203,6 +203,8 @@ class Tokens:
             if wanted.environment or wanted.path:
                 raise Invalid("a grant on everything names no environment and no path", field="kind")
             require(caller, Level.OWN, EVERYTHING, "the installation")
+            if self._walls.pinned is not None and caller.kind != "system":
+                raise Forbidden("a grant on everything is not given through an instance that serves some environments")
             return Grant(level, kind)
         if not wanted.environment:
             raise Invalid("environment is needed", field="environment")
