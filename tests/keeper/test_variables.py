@@ -314,5 +314,5 @@ def test_lists_are_paged_and_show_what_the_caller_may_use(service: Service) -> N
     assert listed(SYSTEM, "shop") == ["shop/a", "shop/b/c", "shop/d"]
     reader = machine(service, "reader", ("use", "folder", "production", "shop/b"), ("use", "folder", "production", "z"))
     assert listed(reader, limit=1) == ["shop/b/c"]
-    kinds = dict((v.name, kind) for v, kind in service.keeper.variables.listed(SYSTEM, "production", "shop", "", 9))
+    kinds = {v.name: kind for v, kind in service.keeper.variables.listed(SYSTEM, "production", "shop", "", 9)}
     assert kinds == {"shop/a": "literal", "shop/b/c": "literal", "shop/d": ""}
