@@ -1,0 +1,97 @@
+"""The bare limit of a rotation: the same logins and statements, by psycopg, with nothing recorded.
+
+What Keywright does at one rotation under `single`, asked for as an emergency (nothing announced or drained):
+
+    1  the live password logs in           5, 6  the look at retirement: the old is rejected, the new accepted
+    2  the candidate is rejected           7, 8  the proof: the new is accepted, then the old rejected
+    3  the administration login changes it
+    4  the candidate logs in
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import psycopg
+from psycopg.sql import Literal
+
+from bench.shop import ADMINISTRATOR, Shop
+from providers.databases import postgresql_roles as roles
+from providers.databases.postgresql import _IDENTITY, _LIMITS
+
+LOGINS_EACH = 8
+
+
+def seconds(shop: Shop, threads: int) -> float:
+    """How long it takes for every login of the shop, by that many threads."""
+    waiting: SimpleQueue[str] = SimpleQueue()
+    for username in shop.passwords:
+        waiting.put(username)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for username in _drained(waiting):
+                shop.passwords[username] = _turn(shop, username)
+        except psycopg.Error as error:
+            failures.append(error)
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
+    began = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    took = time.perf_counter() - began
+    if failures or any(worker.is_alive() for worker in workers):
+        raise SystemExit(f"bench: the bare loop failed: {failures}")
+    return took
+
+
+def _drained(waiting: "SimpleQueue[str]") -> Iterator[str]:
+    while True:
+        try:
+            yield waiting.get_nowait()
+        except Empty:
+            return
+
+
+def _turn(shop: Shop, username: str) -> str:
+    old, new = shop.passwords[username], secrets.token_urlsafe(24)
+    _accepted(shop, username, old)
+    _rejected(shop, username, new)
+    _change(shop, username, new)
+    _accepted(shop, username, new)
+    _rejected(shop, username, old)
+    _accepted(shop, username, new)
+    _accepted(shop, username, new)
+    _rejected(shop, username, old)
+    return new
+
+
+def _change(shop: Shop, username: str, password: str) -> None:
+    with shop.connect(ADMINISTRATOR, shop.administration) as connection:
+        for limit in _LIMITS:
+            connection.execute(limit)
+        connection.execute(*roles.lock(username))
+        known: Any = connection
+        roles.administrator(known)
+        roles.role(known, username)
+        verifier = connection.pgconn.encrypt_password(password.encode(), username.encode(), b"scram-sha-256")
+        connection.execute(roles.change_password(username, Literal(verifier.decode())))
+
+
+def _accepted(shop: Shop, username: str, password: str) -> None:
+    with shop.connect(username, password) as connection:
+        connection.execute(_IDENTITY).fetchone()
+
+
+def _rejected(shop: Shop, username: str, password: str) -> None:
+    try:
+        shop.connect(username, password).close()
+    except psycopg.OperationalError:
+        return
+    raise SystemExit("bench: the server accepted a password that is not valid")
