@@ -4,12 +4,13 @@ The database is in memory here, so that every point can be tried; the real engin
 """
 
 import copy
+from datetime import timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 
-from service.core.connection import Access
-from service.core.rotation import CredentialState, Stage, Strategy
+from service.core.rotation import Stage, Strategy
 from service.core.sealed import credential_context
 from service.core.secret import Secret
 from service.keeper.tokens import SYSTEM
@@ -75,29 +76,56 @@ def test_a_database_that_does_nothing_for_a_while(strategy: Strategy) -> None:
         assert here.run(seconds=900).rotation.stage is Stage.RETIRED
 
 
-def test_the_ledger_knows_a_candidate_before_the_database_does() -> None:
+@pytest.mark.parametrize("strategy", Strategy)
+def test_the_ledger_knows_a_password_before_the_database_does(strategy: Strategy) -> None:
     """Promise 2: whatever the database is asked for was sealed and committed before."""
-    with stand(Strategy.ALTERNATING) as here:
+    with stand(strategy) as here:
+        asked = []
+
+        def watch(name: str) -> None:
+            change = getattr(here.fake, name)
+
+            def watched(*arguments: Any) -> None:
+                asked.append(arguments[-1])
+                assert arguments[-1] in _sealed(here)
+                change(*arguments)
+
+            setattr(here.fake, name, watched)
+
+        for name in ("join", "add_password", "set_password"):
+            watch(name)
+        for _ in range(2):
+            here.ask()
+            assert here.run().rotation.stage is Stage.RETIRED
+        assert len(asked) >= 2
+
+
+def test_a_lost_reply_and_then_no_permission() -> None:
+    """The candidate is in force though nobody confirmed it: it must not be taken for abandoned."""
+    with stand(Strategy.SINGLE) as here:
         here.ask()
-        join, asked = here.fake.join, []
-
-        def watched(administration: Access, role: str, username: str, password: Secret) -> None:
-            asked.append(password)
-            assert password in _candidates(here)
-            join(administration, role, username, password)
-
-        here.fake.join = watched  # type: ignore[method-assign]
+        here.fake.losing = 1
+        while here.fake.losing:
+            here.work()
+            here.fetch()
+            here.now += timedelta(seconds=1)
+        here.fake.powerless = True
+        story = here.run(seconds=600)
+        assert story.rotation.stage is Stage.STUCK
+        here.fetch()
+        here.check()
+        here.fake.powerless = False
+        here.service.keeper.rotations.retry(SYSTEM, story.rotation.id)
         assert here.run().rotation.stage is Stage.RETIRED
-        assert asked
 
 
-def _candidates(here: Stand) -> list[Secret]:
+def _sealed(here: Stand) -> list[Secret]:
     with here.service.ledger.read() as tx:
         wall = environments.find(tx, "production")
         assert wall is not None
         connection = connections.find(tx, wall.id, "shop/db")
         assert connection is not None
-        held = [c for c in connections.standing(tx, connection.id) if c.state is CredentialState.CANDIDATE and c.sealed]
+        held = [c for c in connections.standing(tx, connection.id) if c.sealed]
         ring = here.service.keeper.keyrings.sealer(tx, wall.id)
         return [ring.unseal(c.sealed or b"", credential_context(wall.id, c.login_id, c.id)) for c in held]
 

@@ -8,6 +8,7 @@ from service.core.connection import Endpoint, Part, Session, Standing
 from service.core.errors import Conflict
 from service.core.rotation import Stage, Step, Strategy
 from service.keeper.tokens import SYSTEM
+from service.ledger import rotations
 from service.ledger.rotations import Claim, LeaseLost
 from tests.rigs.rotating import DRAIN, Stand, stand
 
@@ -47,6 +48,17 @@ def test_alternating_goes_to_and_fro() -> None:
         assert seen == ["shop", "shop_a", "shop_b", "shop_a", "shop_b"]
         assert here.fake.logins["shop_a"].acts_as == "shop"
         assert here.fake.valid("shop", "first-password")  # until an operator makes it NOLOGIN
+
+
+def test_under_single_the_order_turns_when_the_target_was_changed() -> None:
+    """Between the change and the publication the next one comes first."""
+    with stand(Strategy.SINGLE) as here:
+        here.ask()
+        here.service.rotator._take.update({Step.VERIFY: lambda held, brief: False})
+        here.run(seconds=30)
+        assert [e.state for e in here.fetch().entries] == [Standing.NEXT, Standing.LIVE]
+        first = here.fetch().entries[0]
+        assert here.fake.valid("shop", first.account.password.reveal())
 
 
 def test_single_announces_before_and_turns_after() -> None:
@@ -239,17 +251,20 @@ def test_a_worker_that_wakes_up_late_changes_nothing_in_the_ledger() -> None:
         here.run()
         with pytest.raises(LeaseLost):
             here.service.keeper.steps.publish(SYSTEM, Claim(late.rotation_id, late.fence), "late")
+        # And again where it is written, since it could be taken over between the look and the change.
+        with pytest.raises(LeaseLost), here.service.ledger.change() as tx:
+            rotations.change(tx, Claim(late.rotation_id, late.fence), reason="late")
 
 
 def test_a_claimed_rotation_is_nobody_elses() -> None:
     """Within its lease."""
     with stand(Strategy.ALTERNATING) as here:
         here.ask()
-        rotations = here.service.keeper.rotations
-        assert len(rotations.claim("one", timedelta(seconds=60), 10)) == 1
-        assert rotations.claim("two", timedelta(seconds=60), 10) == []
+        operations = here.service.keeper.rotations
+        assert len(operations.claim("one", timedelta(seconds=60), 10)) == 1
+        assert operations.claim("two", timedelta(seconds=60), 10) == []
         here.now += timedelta(seconds=61)
-        assert len(rotations.claim("two", timedelta(seconds=60), 10)) == 1
+        assert len(operations.claim("two", timedelta(seconds=60), 10)) == 1
 
 
 def test_an_ended_rotation_stays_ended() -> None:
@@ -257,8 +272,8 @@ def test_an_ended_rotation_stays_ended() -> None:
     with stand(Strategy.ALTERNATING) as here:
         here.ask()
         ended = here.run().rotation.id
-        rotations = here.service.keeper.rotations
-        for deed in (rotations.retry, rotations.abandon, rotations.revert):
+        operations = here.service.keeper.rotations
+        for deed in (operations.retry, operations.abandon, operations.revert):
             with pytest.raises(Conflict):
                 deed(SYSTEM, ended)
 
