@@ -5,6 +5,8 @@ import sys
 from typing import Any, TextIO
 
 import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 from service.settings import Settings
 
@@ -20,7 +22,8 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     if settings.log_format == "json":
-        renderer: list[Any] = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        frames = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))  # they are where secrets are
+        renderer: list[Any] = [frames, structlog.processors.JSONRenderer()]
     else:
         # Plain tracebacks: the pretty ones would print local variables, and with them what must not be printed.
         plain = structlog.dev.plain_traceback
@@ -38,6 +41,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )
+    logging.raiseExceptions = False  # what cannot be logged would be printed, with the exception that was left out
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from service.http import shapes
-from service.http.request import Asking, IfNoneMatch, TheKeeper, Wait
+from service.http.request import Asking, IfNoneMatch, TheKeeper, Wait, Who
 from service.http.route import Route
 from service.http.waiting import Waiting, matches
 from service.keeper import definitions
@@ -51,6 +51,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 )
 async def one(
     caller: Asking,
+    who: Who,
     keeper: TheKeeper,
     waiting: Waiting,
     environment: shapes.Word,
@@ -60,8 +61,9 @@ async def one(
 ) -> Response:
     """The ordered set, best first; whoever holds it can log in until each entry's `good_until`."""
     if if_none_match is not None:
-        tag = await waiting.unknown(lambda: keeper.credentials.tag(caller, environment, name), if_none_match, wait)
+        tag = await waiting.unknown(lambda: keeper.credentials.tag(who(), environment, name), if_none_match, wait)
         if matches(if_none_match, tag):
             return Response(status_code=304, headers={"ETag": f'"{tag}"'})
+        caller = await run_in_threadpool(who)
     found = await run_in_threadpool(keeper.credentials.one, caller, environment, name)
     return JSONResponse(shown(found), headers={"ETag": f'"{found.tag}"'})

@@ -34,6 +34,12 @@ def caller_of(request: Request, _: Annotated[object, Depends(_bearer)]) -> Calle
     return caller
 
 
+def who_asks(request: Request) -> Callable[[], Caller]:
+    """Makes the caller out anew: whoever waited may have lost its token or a grant meanwhile."""
+    who: Callable[[], Caller] = request.state.who
+    return who
+
+
 def _number(pattern: str) -> BeforeValidator:
     # Query strings are texts, and what pydantic makes numbers of is wider than what JSON Schema calls so ("1_0").
     def plain(text: object) -> object:
@@ -43,6 +49,7 @@ def _number(pattern: str) -> BeforeValidator:
 
 
 Asking = Annotated[Caller, Depends(caller_of)]
+Who = Annotated[Callable[[], Caller], Depends(who_asks)]
 TheKeeper = Annotated[Keeper, Depends(keeper_of)]
 
 IfMatch = Annotated[

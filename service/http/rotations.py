@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 
 from service.core.rotation import ENDED, Stage
 from service.http import shapes
-from service.http.request import Asking, Cursor, IdempotencyKey, Limit, TheKeeper, Wait, once, page, position
+from service.http.request import Asking, Cursor, IdempotencyKey, Limit, TheKeeper, Wait, Who, once, page, position
 from service.http.route import Route
 from service.http.waiting import Waiting
 from service.keeper.rotations import Story
@@ -52,6 +52,7 @@ def shown(it: Story) -> dict[str, Any]:
 async def ask(
     request: Request,
     caller: Asking,
+    who: Who,
     keeper: TheKeeper,
     waiting: Waiting,
     environment: shapes.Word,
@@ -71,7 +72,7 @@ async def ask(
         return first
     rotation_id = json.loads(bytes(first.body))["id"]
     latest = await waiting.until(
-        lambda: keeper.rotations.peek(caller, rotation_id), lambda story: story.rotation.stage in DONE, wait
+        lambda: keeper.rotations.peek(who(), rotation_id), lambda story: story.rotation.stage in DONE, wait
     )
     return JSONResponse(shown(latest), 200 if latest.rotation.stage in DONE else 202)
 

@@ -7,6 +7,7 @@ handler  and only now the shapes and the keeper
 """
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -22,7 +23,7 @@ from service.keeper.keeper import Keeper
 
 
 class Route(APIRoute):
-    """A route of the native door. The caller is left in `request.state.caller`."""
+    """A route of the native door. The caller is left in `request.state.caller`; `who` makes it out anew."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's, behind the steps above."""
@@ -31,7 +32,8 @@ class Route(APIRoute):
         takes_body = self.body_field is not None
 
         async def entered(request: Request) -> Response:
-            request.state.caller = await run_in_threadpool(_caller, request)
+            request.state.who = partial(_caller, request)
+            request.state.caller = await run_in_threadpool(request.state.who)
             _check_query(request, known)
             if takes_body and (body := await request.body()):
                 if not _is_json(request):

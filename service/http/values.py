@@ -12,7 +12,7 @@ from service.core.errors import Invalid
 from service.core.names import PATH
 from service.core.secret import Secret
 from service.http import shapes
-from service.http.request import Asking, IfNoneMatch, TheKeeper, Wait
+from service.http.request import Asking, IfNoneMatch, TheKeeper, Wait, Who
 from service.http.route import Route
 from service.http.waiting import Waiting, matches
 from service.keeper.keeper import Keeper
@@ -44,13 +44,21 @@ def shown(it: Fetched) -> dict[str, Any]:
 
 
 async def _fetched(
-    caller: Caller, keeper: Keeper, waiting: Waiting, environment: str, wanted: Wanted, known: str | None, wait: float
+    caller: Caller,
+    who: Who,
+    keeper: Keeper,
+    waiting: Waiting,
+    environment: str,
+    wanted: Wanted,
+    known: str | None,
+    wait: float,
 ) -> tuple[list[Fetched], str] | Response:
     """The values with their tag; or 304 when the caller knows them, and they did not change while it waited."""
     if known is not None:
-        tag = await waiting.unknown(lambda: keeper.values.tag(caller, environment, wanted), known, wait)
+        tag = await waiting.unknown(lambda: keeper.values.tag(who(), environment, wanted), known, wait)
         if matches(known, tag):
             return Response(status_code=304, headers={"ETag": f'"{tag}"'})
+        caller = await run_in_threadpool(who)
     return await run_in_threadpool(keeper.values.fetch, caller, environment, wanted)
 
 
@@ -61,6 +69,7 @@ async def _fetched(
 )
 async def several(
     caller: Asking,
+    who: Who,
     keeper: TheKeeper,
     waiting: Waiting,
     environment: shapes.Word,
@@ -73,7 +82,7 @@ async def several(
     if (names is None) == (folder is None):
         raise Invalid("either names or folder is needed", field="names")
     wanted = Wanted(folder=folder) if names is None else Wanted(names=tuple(names.split(",")))
-    found = await _fetched(caller, keeper, waiting, environment, wanted, if_none_match, wait)
+    found = await _fetched(caller, who, keeper, waiting, environment, wanted, if_none_match, wait)
     if isinstance(found, Response):
         return found
     body = {"environment": environment, "values": [shown(value) for value in found[0]]}
@@ -87,6 +96,7 @@ async def several(
 )
 async def one(
     caller: Asking,
+    who: Who,
     keeper: TheKeeper,
     waiting: Waiting,
     environment: shapes.Word,
@@ -95,7 +105,7 @@ async def one(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """One value."""
-    found = await _fetched(caller, keeper, waiting, environment, Wanted(names=(name,)), if_none_match, wait)
+    found = await _fetched(caller, who, keeper, waiting, environment, Wanted(names=(name,)), if_none_match, wait)
     if isinstance(found, Response):
         return found
     return JSONResponse(shown(found[0][0]), headers={"ETag": f'"{found[1]}"'})

@@ -16,7 +16,7 @@ from service.core.errors import Conflict
 from service.core.keyring import SYSTEM
 from service.core.sealed import reply_context
 from service.core.secret import Secret
-from service.keeper.door import Door
+from service.keeper.door import Deed, Door
 from service.keeper.keys import Keyrings
 from service.ledger import tokens
 from service.ledger.ledger import Transaction
@@ -45,7 +45,10 @@ class Replies:
             text = ring.unseal(kept.sealed, reply_context(SYSTEM, caller.id, key))
             return kept.status, json.loads(text.reveal())
 
-        return self._door.look(look)
+        if self._door.look(lambda tx: tokens.reply(tx, caller.id, key)) is None:
+            return None
+        # Given again, it is an answer like any other: no answer without a record.
+        return self._door.fetch(caller, Deed("reply.repeat", resource=key), look)
 
     def keep(self, caller: Caller, key: str, request: bytes, status: int, body: Any) -> None:
         """Keep an answer."""
