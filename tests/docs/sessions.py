@@ -89,7 +89,8 @@ def run(chosen: list[Block], folder: Path, environ: Mapping[str, str], replaced:
     file.write_text("\n".join(script) + "\n", encoding="utf-8")
     said, wrong = _bash(file, folder, environ)
     parts = re.split(r"^::(?:\d+|end)\n", said, flags=re.M)[1:]
-    trouble = re.split(r"^::\d+\n", wrong, flags=re.M)[-1]
+    log = folder / "serve.log"
+    trouble = re.split(r"^::\d+\n", wrong, flags=re.M)[-1] + (log.read_text()[-2000:] if log.exists() else "")
     for block, part, whole in zip(chosen, parts, [True] * (len(parts) - 1) + [False], strict=False):
         if not whole:
             pytest.fail(f"line {block.line} failed:\n{block.text}\n--- it said\n{part}\n---\n{trouble}")
