@@ -25,7 +25,7 @@ from service.core.connection import (
     Unreachable,
 )
 from service.core.environment import Environment
-from service.core.errors import Absent, ChangeUnreachable, Conflict, Invalid
+from service.core.errors import Absent, ChangeUnreachable, Conflict, Invalid, KeywrightError
 from service.core.password import profile
 from service.core.reference import Reference, allowed, select
 from service.core.rotation import Credential, CredentialState, RotationPolicy
@@ -127,7 +127,7 @@ class Connections:
         )
         try:
             verified, findings = self._looked_at(wanted, account)
-        except (Invalid, ChangeUnreachable) as error:
+        except KeywrightError as error:
             self._door.refuse(caller, deed, error)
             raise
 

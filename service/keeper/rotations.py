@@ -155,7 +155,7 @@ class Rotations:
 
     def plan_due(self, caller: Caller, limit: int) -> int:
         """Plan rotations for the connections that are due; how many were looked at."""
-        due = self._door.look(lambda tx: connections.due(tx, limit))
+        due = self._door.look(lambda tx: connections.due(tx, limit, self._walls.pinned))
         for stored in due:
             deed = Deed("rotation.plan", stored.environment, stored.name)
             try:
@@ -227,10 +227,12 @@ class Rotations:
 
     def claim(self, holder: str, lease: timedelta, limit: int) -> list[tuple[Claim, str]]:
         """Take rotations that have something to do now and are not held; each with the server that it is on."""
-        if not self._door.look(rotations.anything_to_claim):
+        if not self._door.look(lambda tx: rotations.anything_to_claim(tx, self._walls.pinned)):
             return []
         with self._door.ledger.work() as tx:
-            return [(held, self._server(tx, held)) for held in rotations.claim(tx, holder, lease, limit)]
+            return [
+                (held, self._server(tx, held)) for held in rotations.claim(tx, holder, lease, limit, self._walls.pinned)
+            ]
 
     @staticmethod
     def _server(tx: Transaction, held: Claim) -> str:

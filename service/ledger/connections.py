@@ -67,9 +67,11 @@ def listed(tx: Transaction, environment_id: str, folder: str, after: str, limit:
     return [_connection(row) for row in tx.sql.execute(query)]
 
 
-def due(tx: Transaction, limit: int) -> list[StoredConnection]:
-    """Those whose next rotation is due, the longest waiting first."""
+def due(tx: Transaction, limit: int, within: frozenset[str] | None) -> list[StoredConnection]:
+    """Those whose next rotation is due, the longest waiting first; in the environments named, if any are."""
     query = _QUERY.where(connections.c.next_due_at <= tx.now).order_by(connections.c.next_due_at).limit(limit)
+    if within is not None:
+        query = query.where(environments.c.name.in_(within))
     return [_connection(row) for row in tx.sql.execute(query)]
 
 

@@ -125,13 +125,18 @@ def add(tx: Transaction, rotation_id: str, connection_id: str, **values: Any) ->
     tx.sql.execute(insert(rotations).values(row | values))
 
 
-def anything_to_claim(tx: Transaction) -> bool:
+def anything_to_claim(tx: Transaction, within: frozenset[str] | None) -> bool:
     """Is there work that nobody holds? A cheap look before the lock is taken."""
-    return tx.sql.execute(select(rotations.c.id).where(*_claimable(tx)).limit(1)).first() is not None
+    return tx.sql.execute(select(rotations.c.id).where(*_claimable(tx, within)).limit(1)).first() is not None
 
 
-def _claimable(tx: Transaction) -> tuple[Any, ...]:
+def _claimable(tx: Transaction, within: frozenset[str] | None) -> tuple[Any, ...]:
+    inside: tuple[Any, ...] = ()
+    if within is not None:
+        served = select(connections.c.id).join(environments).where(environments.c.name.in_(within))
+        inside = (rotations.c.connection_id.in_(served),)
     return (
+        *inside,
         rotations.c.ended_at.is_(None),
         rotations.c.wake_at <= tx.now,
         rotations.c.stage != Stage.STUCK.value,
@@ -139,11 +144,13 @@ def _claimable(tx: Transaction) -> tuple[Any, ...]:
     )
 
 
-def claim(tx: Transaction, holder: str, lease: timedelta, limit: int) -> list[Claim]:
-    """Take what is due and not held, each with the next fencing number."""
+def claim(
+    tx: Transaction, holder: str, lease: timedelta, limit: int, within: frozenset[str] | None = None
+) -> list[Claim]:
+    """Take what is due and not held, each with the next fencing number; in the environments named, if any are."""
     query = (
         select(rotations.c.id, rotations.c.fence)
-        .where(*_claimable(tx))
+        .where(*_claimable(tx, within))
         .order_by(rotations.c.wake_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -63,9 +63,9 @@ class Stand:
     held: list[Held] = field(default_factory=list)
     service: Service = field(init=False)
 
-    def open(self) -> None:
-        """Start a process on the ledger."""
-        settings = read({}, data=self.folder)
+    def open(self, *environments: str) -> None:
+        """Start a process on the ledger, pinned to environments if any are named."""
+        settings = read({}, data=self.folder, environments=environments)
         self.service = build(
             settings, now=lambda: self.now, with_databases={self.fake.engine: self.fake}, with_stores=self.stores
         )

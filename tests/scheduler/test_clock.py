@@ -88,3 +88,19 @@ def test_two_planners_plan_once() -> None:
         for thread in threads:
             thread.join()
         assert len(rotations.listed(SYSTEM, "production", None, None, "", 10)) == 1
+
+
+def test_a_pinned_instance_rotates_nothing_elsewhere() -> None:
+    """Promise 11: it neither plans nor moves what lies in environments that it does not serve."""
+    with stand(Strategy.ALTERNATING, every="1h") as here:
+        here.now += timedelta(hours=1, seconds=1)
+        here.ask()
+        here.service.ledger.close()
+        here.open("staging")
+        operations = here.service.keeper.rotations
+        assert operations.plan_due(SYSTEM, 10) == 0
+        assert operations.claim("pinned", timedelta(seconds=60), 10) == []
+        here.service.ledger.close()
+        here.open("production")
+        assert here.service.keeper.rotations.plan_due(SYSTEM, 10) == 1
+        assert here.run().rotation.stage is Stage.RETIRED
