@@ -116,8 +116,8 @@ def read(environment: Mapping[str, str] | None = None, **given: Any) -> Settings
             values[name] = _from_file(Path(environment[f"{variable}_FILE"]), f"{variable}_FILE")
     unknown = [
         name
-        for name in environment
-        if name.startswith(PREFIX) and name.removesuffix("_FILE") not in known | CLIENT and not _LINK.match(name)
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name.removesuffix("_FILE") not in known | CLIENT and not _is_link(name, value)
     ]
     if unknown:
         raise Invalid(f"there is no setting {', '.join(sorted(unknown))}; see `keywrightd settings`")
@@ -132,8 +132,15 @@ def read(environment: Mapping[str, str] | None = None, **given: Any) -> Settings
 CLIENT = {f"{PREFIX}{name}" for name in ("ADDR", "TOKEN", "ENVIRONMENT", "CA", "CA_FILE", "ALLOW_PLAIN")}
 """Variables of the `keywright` command, which may stand in the same environment."""
 
-_LINK = re.compile(rf"{PREFIX}(PORT|SERVICE)(_|$)")
-"""What Kubernetes puts into every pod beside a Service named `keywright`."""
+_LINK = re.compile(
+    rf"{PREFIX}([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+"""What Kubernetes puts into every pod beside a Service named `keywright`, `keywright-postgresql`, …"""
+
+
+def _is_link(name: str, value: str) -> bool:
+    # `…_PORT` alone could be a setting misspelt: there the value decides, `tcp://10.0.0.11:5432`.
+    return bool(_LINK.fullmatch(name)) or (name.endswith("_PORT") and "://" in value)
 
 
 def _from_file(path: Path, variable: str) -> str:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core import names
@@ -25,6 +25,7 @@ SEGMENTS = st.from_regex("[A-Za-z0-9_][A-Za-z0-9._-]{0,8}", fullmatch=True)
 PATHS = st.lists(SEGMENTS, min_size=1, max_size=4).map("/".join)
 
 
+@settings(deadline=None)
 @given(PATHS)
 def test_names_are_made_of_segments(text: str) -> None:
     assert names.path(text) == text
@@ -165,11 +166,13 @@ def test_a_templates_parts() -> None:
     assert variables_in(parts) == ("shop/db/HOST",)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("$${}a")))
 def test_escaped_any_text_stands_for_itself(text: str) -> None:
     assert fill(parse_template(text.replace("${", "$${")), {}) == text
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(st.characters(exclude_characters="$")), PATHS), max_size=3))
 def test_every_placeholder_is_filled_and_what_fills_is_not_read_again(given_parts: list[tuple[str, str]]) -> None:
     text = "".join(f"{plain}${{{name}}}" for plain, name in given_parts)

@@ -108,6 +108,7 @@ def sealed_here(text: str, number: int = 1) -> bytes:
     return seal(Secret(text), key=KEY, key_number=number, context=HERE, randomness=secrets.token_bytes)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(1, 2**32 - 1), CONTEXTS)
 def test_what_is_sealed_opens_again(text: str, number: int, where: tuple[object, ...]) -> None:
     context = context_of(where)
@@ -117,6 +118,7 @@ def test_what_is_sealed_opens_again(text: str, number: int, where: tuple[object,
     assert len(text) < 4 or text.encode() not in sealed
 
 
+@settings(deadline=None)
 @given(TEXTS, st.data())
 def test_one_changed_bit_and_it_does_not_open(text: str, data: st.DataObject) -> None:
     sealed = bytearray(sealed_here(text))
@@ -126,6 +128,7 @@ def test_one_changed_bit_and_it_does_not_open(text: str, data: st.DataObject) ->
         unseal(bytes(sealed), key=KEY, context=HERE)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.data())
 def test_truncated_or_lengthened_it_does_not_open(text: str, data: st.DataObject) -> None:
     sealed = sealed_here(text)
@@ -136,6 +139,7 @@ def test_truncated_or_lengthened_it_does_not_open(text: str, data: st.DataObject
             unseal(changed, key=KEY, context=HERE)
 
 
+@settings(deadline=None)
 @given(CONTEXTS, CONTEXTS)
 def test_it_opens_in_its_own_place_only(here: tuple[object, ...], there: tuple[object, ...]) -> None:
     sealed = seal(Secret("x"), key=KEY, key_number=1, context=context_of(here), randomness=secrets.token_bytes)
@@ -160,6 +164,7 @@ def test_no_two_places_have_the_same_bytes(one: Context, other: Context) -> None
     assert one != other
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=32, max_size=32))
 def test_another_key_does_not_open_it(other: bytes) -> None:
     with pytest.raises(SealBroken):
@@ -178,7 +183,7 @@ def test_the_same_text_is_never_sealed_alike() -> None:
     assert len({sealed_here("x") for _ in range(50)}) == 50
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.sets(st.integers(1, 100), min_size=1, max_size=4))
 def test_a_keyring_seals_under_its_newest_key_and_opens_with_all(numbers: set[int]) -> None:
     ring = Keyring("environment", {number: secrets.token_bytes(32) for number in numbers})

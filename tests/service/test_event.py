@@ -1,0 +1,94 @@
+"""Events: the links of their chain, and persons that can be erased from it."""
+
+import json
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.core.access import Caller
+from service.core.event import GENESIS, Batch, Event, Outcome, batch, chain_key, digest, fit, link, persons_match
+
+KEY = chain_key(bytes(32))
+ANNA = Caller("id-1", "anna", "person", (), "192.0.2.7", "request-1")
+EVENT = Event(
+    datetime(2026, 11, 22, tzinfo=UTC), ANNA, "value.fetch", Outcome.ALLOWED, "production", "shop/A", {"version": 3}
+)
+MADE = batch([EVENT, replace(EVENT, resource="shop/B")], secrets.token_bytes)
+
+
+def test_a_link_depends_on_everything_before_and_in_it() -> None:
+    whole = link(KEY, GENESIS, 1, MADE)
+    assert len(whole) == len(GENESIS) == 32
+    assert link(KEY, GENESIS, 1, MADE) == whole
+    others = {
+        link(chain_key(bytes(31) + b"\1"), GENESIS, 1, MADE),
+        link(KEY, whole, 1, MADE),
+        link(KEY, GENESIS, 2, MADE),
+        link(KEY, GENESIS, 1, replace(MADE, count=1)),
+        link(KEY, GENESIS, 1, replace(MADE, body=MADE.body + " ")),
+    }
+    assert whole not in others
+    assert len(others) == 5
+
+
+def test_erasure_keeps_the_chain_whole() -> None:
+    erased = replace(MADE, persons=json.dumps([None, json.loads(MADE.persons)[1]]))
+    assert link(KEY, GENESIS, 1, erased) == link(KEY, GENESIS, 1, MADE)
+    assert persons_match(erased)
+    assert "anna" not in MADE.body
+    assert "192.0.2.7" not in MADE.body
+    assert "anna" not in json.dumps(json.loads(erased.persons)[0])
+
+
+def test_persons_are_told_by_salted_digests() -> None:
+    entries, persons = json.loads(MADE.body), json.loads(MADE.persons)
+    assert entries[0]["name"] == digest(persons[0]["salt"], "anna")
+    assert entries[0]["name"] != entries[1]["name"]  # a salt each: the same person is not recognised
+    assert len(persons[0]["salt"]) == 32
+    assert persons_match(MADE)
+
+
+def test_changed_persons_do_not_match() -> None:
+    for field in ("salt", "name", "address"):
+        persons = json.loads(MADE.persons)
+        persons[1][field] += "x"
+        assert not persons_match(replace(MADE, persons=json.dumps(persons)))
+    for wrong in ([], [None], [None] * 3):
+        assert not persons_match(replace(MADE, persons=json.dumps(wrong)))
+    swapped = json.loads(MADE.persons)[::-1]
+    assert not persons_match(replace(MADE, persons=json.dumps(swapped)))
+
+
+def test_the_body_is_canonical() -> None:
+    assert json.dumps(json.loads(MADE.body), sort_keys=True, separators=(",", ":"), ensure_ascii=False) == MADE.body
+    assert json.loads(MADE.body)[0] == {
+        "at": "2026-11-22T00:00:00+00:00",
+        "actor": "id-1",
+        "kind": "person",
+        "name": json.loads(MADE.body)[0]["name"],
+        "address": json.loads(MADE.body)[0]["address"],
+        "request": "request-1",
+        "action": "value.fetch",
+        "outcome": "allowed",
+        "environment": "production",
+        "resource": "shop/A",
+        "detail": {"version": 3},
+    }
+
+
+@settings(deadline=None)
+@given(st.text(), st.text(), st.text())
+def test_whatever_a_request_names_it_can_be_stored(environment: str, resource: str, told: str) -> None:
+    said = replace(EVENT, environment=environment, resource=resource, detail={"path": told})
+    made: Batch = batch([said], secrets.token_bytes)
+    made.body.encode()
+    entry = json.loads(made.body)[0]
+    assert not {"\0", *map(chr, range(0xD800, 0xE000))} & set(entry["environment"] + entry["resource"])
+    assert len(entry["environment"]) <= 200
+
+
+def test_ordinary_names_are_left_as_they_are() -> None:
+    assert fit("shop/db/PASSWORD ü \U0001f511") == "shop/db/PASSWORD ü \U0001f511"
