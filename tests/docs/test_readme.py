@@ -15,6 +15,7 @@ from tests.rigs.postgresql import SUPERUSER, PostgresServer
 def environ(home: Path, server: PostgresServer | None, port: int) -> dict[str, str]:
     """What a session finds: the commands, a home of its own, and a password for psql."""
     psql = need("psql", "postgresql-client", "/usr/lib/postgresql/*/bin/psql").parent
+    need("curl", "curl")
     found = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(psql), os.defpath]),
         "HOME": str(home),
