@@ -101,10 +101,3 @@ def only_writer(settings: Settings) -> IO[str] | None:
             f"another process serves {settings.data}; several need a ledger in PostgreSQL (KEYWRIGHT_LEDGER)"
         ) from None
     return lock
-
-
-def wait_for_signal() -> None:
-    """Sleep until SIGTERM or SIGINT."""
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGINT, lambda *_: None)
-    signal.pause()

@@ -1,0 +1,70 @@
+"""Processes of their own on one PostgreSQL ledger: `keywrightd serve` that only serves, and `keywrightd scheduler`."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rigs.keywright import Keywrightd, running_keywrightd, wait_until
+from tests.rigs.postgresql import PostgresServer
+from tests.scheduler.test_engines import definition
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def ledger(new_postgresql: PostgresServer) -> Iterator[str]:
+    """A PostgreSQL database for a ledger, owned by a login that can do nothing else."""
+    new_postgresql.login("ledger", "ledger-password")
+    new_postgresql.execute("DROP DATABASE IF EXISTS ledger WITH (FORCE)")
+    new_postgresql.execute("CREATE DATABASE ledger OWNER ledger")
+    yield f"postgresql://ledger:ledger-password@{new_postgresql.host}:{new_postgresql.port}/ledger"
+    new_postgresql.execute("DROP DATABASE ledger WITH (FORCE)")
+
+
+def _scheduler(it: Keywrightd) -> "subprocess.Popen[bytes]":
+    command = [str(Path(sys.executable).with_name("keywrightd")), "scheduler"]
+    return subprocess.Popen(command, env=it.environ, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+
+def test_one_serves_and_the_other_rotates(ledger: str, new_postgresql: PostgresServer) -> None:
+    """The server alone rotates nothing; a scheduler beside it does, and stops in order."""
+    new_postgresql.login("apart", "first-password")
+    admin = new_postgresql.administration("apart_admin", "apart")
+    login = new_postgresql.access("apart", "first-password")
+    rotation = {"strategy": "single", "drain_minimum": "1s"}
+    environ = {"KEYWRIGHT_LEDGER": ledger, "KEYWRIGHT_CLOCK": "false", "KEYWRIGHT_TICK": "0.1"}
+    with running_keywrightd(**environ) as it, it.client() as client:
+        client.post("/environments", json={"name": "production"}).raise_for_status()
+        client.put("/environments/production/connections/admin", json=definition(admin)).raise_for_status()
+        body = definition(login, administered_by="admin", rotation=rotation)
+        client.put("/environments/production/connections/shop/db", json=body).raise_for_status()
+        asked = client.post("/environments/production/rotations", json={"connection": "shop/db"}).json()
+        time.sleep(1)
+        assert client.get(f"/rotations/{asked['id']}").json()["stage"] == "planned"
+        scheduler = _scheduler(it)
+        try:
+            wait_until(
+                lambda: client.get(f"/rotations/{asked['id']}").json()["stage"] == "retired",
+                "the scheduler did not rotate",
+                PATIENCE,
+            )
+        finally:
+            scheduler.terminate()
+            _, log = scheduler.communicate(timeout=PATIENCE)
+        assert scheduler.returncode == 0
+        assert b"retired" in log
+        proof = client.get("/events/verify").json()
+        assert proof["whole"], proof
+
+
+def test_a_scheduler_of_its_own_needs_postgresql(tmp_path: Path) -> None:
+    """On SQLite it says so, in one line."""
+    command = [str(Path(sys.executable).with_name("keywrightd")), "scheduler", "--data", str(tmp_path / "data")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "KEYWRIGHT_LEDGER" in ended.stderr
