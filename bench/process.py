@@ -18,7 +18,10 @@ _COMMAND = (sys.executable, "-m", "service")
 
 
 class Process:
-    """One `keywrightd serve`, from its start to its end. `seconds` is how long it took to be ready."""
+    """One `keywrightd serve`, from its start to its end.
+
+    `seconds` is how long it took to be ready, `start_cpu_seconds` how much of a core that was.
+    """
 
     def __init__(self, data: Path, log: Path, *, clock: bool = True) -> None:
         self.port = _free_port()
@@ -39,6 +42,7 @@ class Process:
             raise
         self.ready_at = time.time()
         self.seconds = time.perf_counter() - began
+        self.start_cpu_seconds = self.cpu_seconds
 
     def stop(self) -> None:
         """Stop it in order. Bounded."""

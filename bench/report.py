@@ -54,6 +54,7 @@ def _rotations(it: Mapping[str, Any]) -> Table:
 def _idle(it: Mapping[str, Any]) -> Table:
     table = _table("Starting, and doing nothing", "", "measured", "bar")
     table.add_row(f"ready (median of {it['starts']})", f"{it['start_s']:.2f} s", f"under {READY_S:g} s")
+    table.add_row("processor time until then", f"{it['start_cpu_s']:.2f} s", "")
     table.add_row("ready the first time, with a ledger to make", f"{it['first_start_s']:.2f} s", "")
     table.add_row("resident memory", f"{it['idle_mb']:.0f} MB", f"under {IDLE_MB:g} MB")
     table.add_row("share of a core", f"{it['idle_cpu_percent']:.2f} %", f"under {IDLE_CPU:g} %")
