@@ -39,7 +39,7 @@ from service.keeper.environments import check_revision
 from service.keeper.keys import Keyrings
 from service.keeper.references import References
 from service.keeper.registration import Login, Registration, password_field
-from service.keeper.walls import Walls, of_connection
+from service.keeper.walls import Walls, of_connection, of_environment
 from service.ledger import connections, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
@@ -174,6 +174,9 @@ class Connections:
             )
         if wanted.policy and wanted.policy.schedule:
             self._calendar.check(wanted.policy.schedule, wanted.policy.drain_minimum, tx.now)
+        if wanted.kept_in:
+            # What is named here is going to be overwritten: reading rights on the location are not enough.
+            require(caller, Level.OWN, of_environment(wall), f"kept_in of connection {name}")
         if wanted.kept_in and not allowed(wanted.kept_in.location, wall.stores):
             raise Invalid(
                 f"kept_in.reference: environment {wall.name} has no rule under `stores` that covers this location",
