@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 100.0
+PATIENCE = 240.0
 """Seconds that a whole session may take."""
 _FENCE = re.compile(r"^```(\w*)$")
 _NOTE = re.compile(r"^<!-- (.*) -->$")
