@@ -2,25 +2,27 @@
 
 import base64
 import hashlib
-import json
 import os
 import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, select, text
 
 from providers.keys.file import FileKey, create
 from service.core.errors import Absent, Forbidden, KeyMissing, KeywrightError, KeyWrong, SealBroken, WrapError
+from service.core.keyring import SYSTEM as SYSTEM_ID
 from service.core.sealed import key_number
 from service.core.secret import Secret
 from service.core.variable import VersionState
 from service.keeper import keys
-from service.keeper.keys import Progress
+from service.keeper.keys import Keyrings, Progress
 from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM
 from service.keeper.values import Wanted
@@ -156,10 +158,12 @@ def test_another_process_seals_under_the_newest_key_too(pg_home: Home) -> None:
 def test_two_that_turn_at_once_lose_nothing(pg_home: Home) -> None:
     service, other = filled(pg_home), pg_home.service()
     one, two = steps(service), steps(other)
-    going = [one, two, two, one, one, two, one]
-    for turn in going:
-        next(turn, None)
+    while sealed_under(service) != {2}:
+        next(one)
+    next(two)  # a third key, and the first batch under it, just before the first process drops what is old
+    assert sealed_under(service) == {2, 3}
     list(one)
+    all_readable(pg_home.service())
     list(two)
     all_readable(pg_home.service())
     assert sealed_under(service) == {3}
@@ -247,10 +251,6 @@ def test_rewrap_by_the_command_to_an_environment_variable(sqlite_home: Home) -> 
     with pytest.raises(KeyWrong):
         sqlite_home.service()
     sqlite_home.key = "env:MASTER_FOR_TEST"
-    verified = keywrightd(sqlite_home, "events", "verify", "--json", MASTER_FOR_TEST=master)
-    assert verified.returncode == 0
-    end = json.loads(verified.stdout)["end"]
-    assert keywrightd(sqlite_home, "events", "verify", "--end", end, MASTER_FOR_TEST=master).returncode == 0
     cut = keywrightd(sqlite_home, "events", "verify", "--end", "ab" * 32, MASTER_FOR_TEST=master)
     assert cut.returncode == 3
     assert "cut" in cut.stdout
@@ -360,7 +360,15 @@ def test_a_new_ledger_makes_its_key_and_a_second_start_uses_it(tmp_path: Path) -
     assert not (tmp_path / "data" / "master.key").exists()
 
 
-def test_two_that_open_a_new_ledger_at_once_agree_on_its_key(pg_home: Home) -> None:
+def test_two_that_open_a_new_ledger_at_once_agree_on_its_key(pg_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    together, made = threading.Barrier(4), Keyrings._made
+
+    def all_have_made_one(self: Keyrings, *given: Any) -> Any:
+        if given[0] == SYSTEM_ID:
+            together.wait(10)
+        return made(self, *given)
+
+    monkeypatch.setattr(Keyrings, "_made", all_have_made_one)
     with ThreadPoolExecutor(4) as pool:
         services = list(pool.map(lambda _: pg_home.service(), range(4)))
     with services[0].ledger.read() as tx:
