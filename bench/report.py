@@ -22,7 +22,8 @@ def show(results: Mapping[str, Any]) -> None:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    # At least as wide as the title, which would be wrapped otherwise.
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, min_width=len(title))
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
     return table
