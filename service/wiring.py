@@ -23,6 +23,7 @@ from service.keeper.credentials import Credentials
 from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.events import Events
+from service.keeper.figures import Figures
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
 from service.keeper.references import References
@@ -115,6 +116,7 @@ def build(
         Events(door, walls, keyrings),
         Replies(door, keyrings),
         Rehearsals(door, walls, steps, found_databases),
+        Figures(door),
     )
     rotator = Rotator(steps, rotations, found_databases, WriteBack(found_stores, references), randomness)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
@@ -179,7 +181,7 @@ def stores(settings: Settings) -> dict[str, Store]:
     if settings.key_home.startswith("file:"):
         own.append(Path(settings.key_home.removeprefix("file:")).absolute())
     found: dict[str, Store] = {
-        "env": EnvStore(process_environment(), settings.env_allow),
+        "env": EnvStore(_without_key(settings, process_environment()), settings.env_allow),
         "file": FileStore([Path(root).absolute() for root in settings.file_roots], own),
     }
     if settings.vault_addr:
@@ -191,6 +193,12 @@ def stores(settings: Settings) -> dict[str, Store]:
 
         found["aws-sm"] = AwsSecretsStore(_aws(settings, "secretsmanager"))
     return found
+
+
+def _without_key(settings: Settings, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment for references: the master key is not in it, whatever the settings allow."""
+    kind, _, name = settings.key_home.partition(":")
+    return {k: v for k, v in environment.items() if kind != "env" or k != name}
 
 
 def databases() -> dict[Engine, Database]:

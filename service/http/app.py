@@ -18,6 +18,7 @@ from service.http import (
     variables,
 )
 from service.http.envelope import Envelope
+from service.http.metrics import Metrics
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
 
@@ -46,6 +47,7 @@ def application(keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callab
     app.state.changes = Changes(keeper.door)
     app.state.poke = poke
     app.state.clock_ticks = clock_ticks
+    app.state.metrics = metrics = Metrics(keeper.figures)
     problems.install(app)
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
@@ -64,5 +66,5 @@ def application(keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callab
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
-    app.add_middleware(Envelope)
+    app.add_middleware(Envelope, answered=metrics.answered)
     return app

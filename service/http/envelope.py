@@ -5,6 +5,7 @@ A bare ASGI middleware: nothing is buffered, and a body that is too large is cut
 
 import secrets
 import time
+from collections.abc import Callable
 
 import structlog
 from starlette.requests import Request
@@ -29,8 +30,9 @@ _BODY = "the body is larger than 256 KiB"
 class Envelope:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, answered: Callable[[str, int, float], None]) -> None:
         self._app = app
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI 3)."""
@@ -76,13 +78,15 @@ class Envelope:
             if not started:
                 await answer(inner, receive, sent)
         finally:
+            seconds = time.perf_counter() - began
+            self._answered(scope["method"], status, seconds)
             # The path may hold a name, never a value; the query is left out.
             log.info(
                 "request",
                 method=scope["method"],
                 path=scope["path"][:200],
                 status=status,
-                ms=round((time.perf_counter() - began) * 1000, 1),
+                ms=round(seconds * 1000, 1),
                 id=request_id,
             )
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from service.core import names
-from service.core.access import EVERYTHING, Caller, Level, networks, require
+from service.core.access import EVERYTHING, Caller, Level, admitted, networks, require
 from service.core.environment import Environment, checked_stores
-from service.core.errors import Absent, Conflict, Outdated
+from service.core.errors import Absent, Conflict, Invalid, Outdated
 from service.keeper.door import Deed, Door
 from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls, of_environment
@@ -47,6 +47,7 @@ class Environments:
                 raise Absent(f"environment {name} does not exist")
             if environments.find(tx, name):
                 raise Conflict(f"environment {name} exists already")
+            _not_shut_out(caller, allowed)
             new = Environment(self._door.new_id(), name, stores, allowed, 1, tx.now, tx.now)
             environments.add(tx, new)
             self._keyrings.add(tx, new.id)
@@ -71,6 +72,7 @@ class Environments:
             former = self._walls.enter(tx, caller, name)
             require(caller, Level.OWN, of_environment(former), f"environment {name}")
             check_revision(if_match, former.revision)
+            _not_shut_out(caller, allowed or ())
             new = replace(
                 former,
                 stores=former.stores if stores is None else stores,
@@ -94,6 +96,12 @@ class Environments:
             return former.id
 
         self._keyrings.forget(self._door.change(caller, Deed("environment.delete", name, name), act))
+
+
+def _not_shut_out(caller: Caller, allowlist: tuple[str, ...]) -> None:
+    """Raises Invalid for an allowlist that would keep out whoever sets it: nobody could mend it from there."""
+    if caller.kind != "system" and not admitted(caller.address, allowlist):
+        raise Invalid(f"allowlist does not hold the address that you come from, {caller.address}", field="allowlist")
 
 
 ANY = -1

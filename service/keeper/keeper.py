@@ -7,6 +7,7 @@ from service.keeper.credentials import Credentials
 from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.events import Events
+from service.keeper.figures import Figures
 from service.keeper.keys import Keyrings
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
@@ -34,3 +35,4 @@ class Keeper:
     events: Events
     replies: Replies
     rehearsals: Rehearsals
+    figures: Figures

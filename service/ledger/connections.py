@@ -1,7 +1,7 @@
 """Connections, their logins and their credentials."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select, update
@@ -179,3 +179,9 @@ def sealed_behind(tx: Transaction, environment_id: str, after: str, limit: int) 
 def count(tx: Transaction) -> int:
     """How many connections there are."""
     return int(tx.sql.execute(select(func.count()).select_from(connections)).scalar_one())
+
+
+def overdue(tx: Transaction) -> int:
+    """How many were due a minute ago or longer, and are not planned."""
+    late = connections.c.next_due_at < tx.now - timedelta(minutes=1)
+    return int(tx.sql.execute(select(func.count()).select_from(connections).where(late)).scalar_one())

@@ -46,6 +46,11 @@ class Proof:
     finding: str = "the chain is whole"
 
 
+def last(tx: Transaction) -> int:
+    """The sequence number of the last event."""
+    return int(tx.sql.execute(select(head.c.seq)).scalar_one())
+
+
 def lag(tx: Transaction) -> int:
     """How many events the index is behind the log."""
     row = tx.sql.execute(select(head.c.seq, head.c.indexed)).one()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, func, insert, or_, select, update
 
 from service.core.errors import Conflict
 from service.core.rotation import ENDED, Rotation, Stage, Strategy
@@ -212,3 +212,9 @@ def story(tx: Transaction, rotation_id: str) -> list[StoryLine]:
 def closing(stage: Stage, rotation_id: str, now: datetime) -> dict[str, Any]:
     """The columns that change when a rotation ends."""
     return {"ended_at": now, "open_key": rotation_id} if stage in ENDED else {}
+
+
+def open_by_stage(tx: Transaction) -> dict[str, int]:
+    """How many have not ended, by stage."""
+    query = select(rotations.c.stage, func.count().label("number")).where(rotations.c.ended_at.is_(None))
+    return {row.stage: row.number for row in tx.sql.execute(query.group_by(rotations.c.stage))}

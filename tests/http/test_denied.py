@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from service.core.connection import Engine
+from service.keeper.tokens import SYSTEM
 from tests.http.conftest import furnish
 from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.keywright import Keywright, running_keywright
@@ -203,10 +204,20 @@ def test_allowlists(it: Keywright, owner: httpx2.Client) -> None:
     assert it.client(it.token("here", grant, allowlist=["127.0.0.0/8"])).get("/me").status_code == 200
     assert it.client(it.token("there", grant, allowlist=["192.0.2.0/24"])).get("/me").status_code == 403
     for name, blocks, status in (("open", ["127.0.0.1/32"], 404), ("closed", ["192.0.2.0/24"], 403)):
-        assert owner.post("/environments", json={"name": name, "allowlist": blocks}).status_code == 201
+        it.service.keeper.environments.add(SYSTEM, name, {}, tuple(blocks))
         assert owner.get(f"/environments/{name}/values/x").status_code == status
         assert owner.get(f"/environments/{name}/credentials/x").status_code == status
     assert owner.put("/environments/closed/variables/x", json={"value": "x"}).status_code == 403
+
+
+def test_nobody_shuts_himself_out(owner: httpx2.Client) -> None:
+    """An allowlist without the address that it is set from could not be mended from there."""
+    away = {"allowlist": ["192.0.2.0/24"]}
+    assert owner.post("/environments", json={"name": "shut", **away}).json()["field"] == "allowlist"
+    assert owner.post("/environments", json={"name": "shut"}).status_code == 201
+    assert owner.patch("/environments/shut", json=away).status_code == 422
+    assert owner.patch("/environments/shut", json={"allowlist": ["127.0.0.0/8"]}).status_code == 200
+    assert owner.get("/environments/shut").json()["allowlist"] == ["127.0.0.0/8"]
 
 
 def test_nobody_grants_more_than_they_own(it: Keywright, owner: httpx2.Client) -> None:

@@ -1,0 +1,82 @@
+"""What `/metrics` tells, in the Prometheus text format.
+
+    keywright_requests_total{method,status}    keywright_request_seconds{method}
+    keywright_ledger_epoch                     keywright_events_total   keywright_event_index_lag
+    keywright_connections                      keywright_connections_overdue
+    keywright_rotations_open{stage}
+
+Labels are a few fixed words: never a name, so that the series stay few and tell nothing.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from service.core.errors import Unavailable
+from service.core.rotation import ENDED, Stage
+from service.keeper.figures import Figures
+
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+
+
+class _Ledger(Collector):
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def describe(self) -> list[Metric]:
+        """Nothing beforehand: the ledger is read only when somebody asks."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The ledger's figures; none while it does not answer, which `/readyz` tells."""
+        try:
+            now = self._figures.read()
+        except Unavailable:
+            return
+        yield GaugeMetricFamily("keywright_ledger_epoch", "Moves with every change.", value=now.epoch)
+        yield CounterMetricFamily("keywright_events", "Events in the audit log.", value=now.events)
+        yield GaugeMetricFamily("keywright_event_index_lag", "Events not indexed yet.", value=now.index_lag)
+        yield GaugeMetricFamily("keywright_connections", "Connections.", value=now.connections)
+        yield GaugeMetricFamily(
+            "keywright_connections_overdue", "Connections due for a minute and not planned.", value=now.overdue
+        )
+        rotations = GaugeMetricFamily("keywright_rotations_open", "Rotations under way.", labels=["stage"])
+        for stage in Stage:
+            if stage not in ENDED:
+                rotations.add_metric([stage.value], now.open_rotations.get(stage.value, 0))
+        yield rotations
+
+
+class Metrics:
+    """The metrics of one application."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._registry.register(_Ledger(figures))
+        self._requests = Counter(
+            "keywright_requests", "Requests answered.", ["method", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "keywright_request_seconds",
+            "Time to the end of an answer, waiting included.",
+            ["method"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+
+    def answered(self, method: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        known = method if method in _METHODS else "other"
+        self._requests.labels(known, str(status)).inc()
+        self._seconds.labels(known).observe(seconds)
+
+    def text(self) -> bytes:
+        """As `/metrics` answers it."""
+        return generate_latest(self._registry)
