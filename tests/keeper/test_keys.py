@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -361,14 +362,19 @@ def test_a_new_ledger_makes_its_key_and_a_second_start_uses_it(tmp_path: Path) -
 
 
 def test_two_that_open_a_new_ledger_at_once_agree_on_its_key(pg_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    together, made = threading.Barrier(4), Keyrings._made
+    together, made, add = threading.Barrier(4), Keyrings._made, environments.add_key
 
     def all_have_made_one(self: Keyrings, *given: Any) -> Any:
         if given[0] == SYSTEM_ID:
             together.wait(10)
         return made(self, *given)
 
+    def slowly(*given: Any) -> None:
+        time.sleep(0.2)  # the others come this far meanwhile, unless something holds them
+        add(*given)
+
     monkeypatch.setattr(Keyrings, "_made", all_have_made_one)
+    monkeypatch.setattr(environments, "add_key", slowly)
     with ThreadPoolExecutor(4) as pool:
         services = list(pool.map(lambda _: pg_home.service(), range(4)))
     with services[0].ledger.read() as tx:
