@@ -18,6 +18,11 @@ class Logbook:
         self.path = path
         self.kept = False
 
+    @property
+    def written(self) -> bool:
+        """Was anything logged?"""
+        return self.path.stat().st_size > 0
+
     def keep(self, *more: Path) -> None:
         """Do not delete it; add the end of other logs to it."""
         self.kept = True

@@ -130,7 +130,7 @@ class Performance:
             application.join()
 
     def _keep(self, book: Logbook, server: Server) -> None:
-        if self.failed or (self._story and not self.retired_enough and not self._stopping.asked):
+        if self.failed or (not self.retired_enough and not self._stopping.asked and book.written):
             book.keep(server.log)
             self.kept = book.path
 
