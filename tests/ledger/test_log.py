@@ -274,10 +274,13 @@ def test_whatever_a_request_names_the_log_takes_it(home: Home, made: Callable[[]
     assert numbers(asked(ledger, resource="shop/2")) == [2]
 
 
+@pytest.mark.timeout(30)
 def test_a_cut_log_does_not_hang_its_questions(home: Home) -> None:
-    ledger = home.ledger()
-    filled(ledger)
-    tamper(ledger, "DELETE FROM batches WHERE first = 5")
-    assert numbers(asked(ledger)) == [4, 3, 2, 1]
     service = home.service()
-    assert service.keeper.events.ask(owner(service), Question(limit=1))
+    boss = owner(service)
+    service.keeper.tokens.me(boss)
+    with service.ledger.read() as tx:
+        last = tx.sql.execute(select(head.c.seq)).scalar_one()
+    tamper(service.ledger, f"DELETE FROM batches WHERE first = {last}")
+    found = service.keeper.events.ask(boss, Question(limit=5))
+    assert numbers(found)[0] == last - 1
