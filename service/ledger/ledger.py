@@ -14,6 +14,7 @@ On SQLite one process writes: `BEGIN IMMEDIATE` takes the lock, and the process 
 a second one is refused at start. On PostgreSQL the row is locked, and the database's clock is the clock.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from service.core.sealed import Randomness
 from service.ledger.tables import batches, head
 
 Now = Callable[[], datetime]
+WAITS = 10.0
+"""Seconds that a transaction waits for its turn, or for a connection."""
 
 
 @dataclass
@@ -51,6 +54,7 @@ class Ledger:
         self._now = now
         self._randomness = randomness
         self._chain_key: bytes | None = None
+        self._writing = threading.Lock()
         self.engine = _embedded(url, pool_size) if self.embedded else _postgresql(url, pool_size)
 
     def use_chain_key(self, key: bytes) -> None:
@@ -82,7 +86,7 @@ class Ledger:
 
     @contextmanager
     def _holding(self, *, moves: bool) -> Iterator[Transaction]:
-        with self._connection(Unrecorded) as sql:
+        with self._turn(Unrecorded), self._connection(Unrecorded) as sql:
             epoch, seq, former, now = self._locked_head(sql)
             transaction = Transaction(sql, epoch, now)
             yield transaction
@@ -94,7 +98,7 @@ class Ledger:
 
         Raises Unrecorded if the ledger cannot record.
         """
-        with self._connection(Unrecorded) as sql:
+        with self._turn(Unrecorded), self._connection(Unrecorded) as sql:
             current, seq, former, _ = self._locked_head(sql)
             if current != epoch:
                 sql.rollback()
@@ -106,12 +110,25 @@ class Ledger:
     @contextmanager
     def work(self) -> Iterator[Transaction]:
         """Bookkeeping that no answer depends on: no event, no epoch, and `head` is not locked."""
-        with self._connection(Unavailable) as sql:
+        with self._turn(Unavailable), self._connection(Unavailable) as sql:
             if self.embedded:
                 sql.execute(text("BEGIN IMMEDIATE"))
             now = self._moment(sql.execute(select(self._clock())).scalar_one())
             yield Transaction(sql, -1, now)
             sql.commit()
+
+    @contextmanager
+    def _turn(self, failure: type[Unavailable]) -> Iterator[None]:
+        """Writers of this process take turns: SQLite's own waiting is by growing sleeps, which starves some."""
+        if not self.embedded:
+            yield
+            return
+        if not self._writing.acquire(timeout=WAITS):
+            raise failure("the ledger is busy: no turn to write came in time, so nothing was done")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def connected(self) -> AbstractContextManager[Connection]:
         """A bare connection, for migrations. Raises Unavailable."""
@@ -177,7 +194,7 @@ def _embedded(url: str, pool_size: int) -> Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA busy_timeout=10000")
+        connection.execute(f"PRAGMA busy_timeout={WAITS * 1000:.0f}")
         connection.execute("PRAGMA secure_delete=ON")
 
     return engine
@@ -192,6 +209,6 @@ def _postgresql(url: str, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=False,
-        pool_timeout=10,
+        pool_timeout=WAITS,
         connect_args={"connect_timeout": 5, "options": session},
     )
