@@ -17,7 +17,7 @@ demo: $(VENV)/demo.done
 	$(BIN)/keywrightd demo --seconds $(SECONDS)
 
 test: $(VENV)/test.done lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff format --check .

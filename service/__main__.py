@@ -170,6 +170,19 @@ def owner(
     _with_service(_settings(data), act)
 
 
+@keys.command("new")
+def keys_new(path: Annotated[Path, typer.Argument(help="Where; it must not exist.")], as_json: Json = False) -> None:
+    """Make a master key file (mode 0600), for KEYWRIGHT_KEY=file:PATH or for `keys rewrap`."""
+    import secrets
+
+    from providers.keys.file import create
+
+    if path.exists():
+        raise KeywrightError(f"{path} exists already; a master key is never overwritten")
+    create(path.absolute(), secrets.token_bytes)
+    _say(as_json, {"key": f"file:{path.absolute()}"}, f"master key  file:{path.absolute()}: keep a copy of it apart")
+
+
 @keys.command("rotate")
 def keys_rotate(
     environment: Annotated[str | None, typer.Argument(help="All environments when left out.")] = None,

@@ -171,7 +171,8 @@ def _registered(call: Any, left: Traces, server: Any, tag: str) -> str:
     server.login(user, password)
     admin = server.administration(f"leakadmin_{tag}", *([user] if tag != "m" else []))
     left.secrets |= {password, admin.account.password.reveal()}
-    left.begins[id(server)] = len(server.log_text())
+    # The rig for MariaDB makes its logins with hashes; that for PostgreSQL says passwords in clear until here.
+    left.begins[id(server)] = 0 if tag == "m" else len(server.log_text())
     strategy = "overlapping" if tag == "m" else "alternating"
     rotation = {"strategy": strategy, "every": "2s", "drain_minimum": "1s", "drain_limit": "1s"}
     body = definition(server.access(user, password), administered_by=f"admin/{tag}", rotation=rotation)

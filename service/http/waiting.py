@@ -27,13 +27,13 @@ class Changes:
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         door.on_change(self._heard)
 
-    @property
-    def count(self) -> int:
-        """Noted before looking, given to `after` afterwards: no change in between is missed."""
-        return self._count
+    def seen(self) -> tuple[int, int]:
+        """Where things stand, noted before looking and given to `after` afterwards: nothing in between is missed."""
+        return self._count, 0 if self._door.ledger.embedded else self._door.ledger.epoch()
 
-    async def after(self, count: int, seconds: float) -> None:
-        """Return when something changed since `count`, or after that many seconds."""
+    async def after(self, seen: tuple[int, int], seconds: float) -> None:
+        """Return when something changed since `seen`, or after that many seconds."""
+        count, epoch = seen
         woken = asyncio.Event()
         entry = (asyncio.get_running_loop(), woken)
         with self._lock:
@@ -45,19 +45,20 @@ class Changes:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), seconds)
             else:
-                await self._watch(woken, seconds)
+                await self._watch(woken, epoch, seconds)
         finally:
             with self._lock:
                 self._waiting.discard(entry)
 
-    async def _watch(self, woken: asyncio.Event, seconds: float) -> None:
-        epoch = await run_in_threadpool(self._door.ledger.epoch)
+    async def _watch(self, woken: asyncio.Event, epoch: int, seconds: float) -> None:
+        """Other processes change the ledger too: look at its epoch now and then."""
         deadline = asyncio.get_running_loop().time() + seconds
-        while (left := deadline - asyncio.get_running_loop().time()) > 0:
+        while await run_in_threadpool(self._door.ledger.epoch) == epoch:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), min(left, _POLL))
-                return
-            if await run_in_threadpool(self._door.ledger.epoch) != epoch:
                 return
 
     async def unknown(self, tag: Callable[[], str], known: str, seconds: float) -> str:
@@ -69,12 +70,12 @@ class Changes:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
-            count = self.count
-            seen = await run_in_threadpool(look)
+            before = await run_in_threadpool(self.seen)
+            found = await run_in_threadpool(look)
             left = deadline - loop.time()
-            if enough(seen) or left <= 0:
-                return seen
-            await self.after(count, left)
+            if enough(found) or left <= 0:
+                return found
+            await self.after(before, left)
 
     def _heard(self) -> None:
         with self._lock:

@@ -175,11 +175,17 @@ class Ledger:
         except DBAPIError as error:
             # Only what says that the database is not there or full; a mistake in our SQL must stay loud.
             if isinstance(error, OperationalError) or error.connection_invalidated:
-                raise failure("the ledger does not answer, so nothing was done; see the service's log") from error
+                raise failure("the ledger does not answer; see the service's log" + _DOUBT[failure]) from error
             if isinstance(error, DataError) and getattr(error.orig, "sqlstate", "") is None:
                 # The driver itself refused a text before sending it: PostgreSQL knows no NUL in texts.
                 raise Invalid("a name, an id or a cursor holds a character that none of ours has") from None
             raise
+
+
+_DOUBT = {
+    Unavailable: "",
+    Unrecorded: ". If it broke off while committing, this may have been done all the same: look before repeating it",
+}
 
 
 def _embedded(url: str, pool_size: int) -> Engine:

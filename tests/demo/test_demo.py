@@ -3,11 +3,13 @@
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -30,14 +32,13 @@ main()
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Path:
+def ground() -> Iterator[Path]:
     """Temporary files of one demo: nothing may be left in it."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    for each in (folder, *list(folder.parents)[:3]):  # pytest's own are closed to the user that PostgreSQL runs as
-        if os.geteuid() == 0 and each.is_relative_to("/tmp") and each != Path("/tmp"):
-            each.chmod(0o711)
-    return folder
+    # Not pytest's own folder: that is closed to the user that PostgreSQL runs as.
+    folder = Path(tempfile.mkdtemp(prefix="demo-ground-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def surroundings(ground: Path, **more: str) -> Mapping[str, str]:
