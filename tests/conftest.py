@@ -1,5 +1,10 @@
 """Which rigs (real servers, shared by the whole run) tests can ask for by fixture name."""
 
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
 pytest_plugins = [
     "tests.rigs.openbao",
     "tests.rigs.moto",
@@ -8,3 +13,12 @@ pytest_plugins = [
     "tests.rigs.keywright",
     "tests.ledger.homes",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test a name of its own: of those that share one, several processes would run only one."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        seen[item.nodeid] += 1
+        if seen[item.nodeid] > 1:
+            item._id = replace(item._id, params=str(seen[item.nodeid]))
