@@ -53,6 +53,9 @@ class Retirement:
             )
             self._steps.retire(SYSTEM, held, sentence, {"proven": False})
             return False
+        if not brief.rotation.retiring:
+            self._steps.begin_to_retire(SYSTEM, held)
+            return True
         ends_on = known(brief.candidate)
         if brief.rotation.strategy is Strategy.ALTERNATING:
             if brief.parking is None:
@@ -64,7 +67,7 @@ class Retirement:
     def _busy(self, held: Claim, brief: Brief, administration: Access, former: Account) -> bool:
         """Is somebody still connected as the old login of a pair, within the drain limit? Then wait."""
         database, rotation = self._looks.database(brief), brief.rotation
-        if rotation.strategy is not Strategy.ALTERNATING or rotation.emergency or brief.parking:
+        if rotation.strategy is not Strategy.ALTERNATING or rotation.emergency or rotation.retiring:
             return False
         if not isinstance(database, DrainView) or rotation.not_before is None:
             return False

@@ -39,7 +39,7 @@ class Turning:
         rotation, former = brief.rotation, brief.former
         if brief.administration is None:
             return self._endings.give_up(held, "there is no administration credential to change the password with")
-        if brief.promised_until and brief.promised_until > brief.now:
+        if brief.promised_until and brief.promised_until > brief.now and not rotation.emergency:
             self._wait(held, brief.promised_until - brief.now + GRACE, "waits: an earlier credential is still promised")
             return False
         if brief.kept_in:
@@ -47,6 +47,12 @@ class Turning:
                 former = self._write_back.read(brief.kept_in, brief.adopted)
             except (StoreError, ChangeNotPermitted) as error:
                 return self._endings.give_up(held, f"the password could not be read where it is kept: {error.message}")
+            if brief.live_username and former.username != brief.live_username:
+                return self._endings.give_up(
+                    held,
+                    f"the store names {former.username}, and the live login is {brief.live_username}: it was changed "
+                    "outside of Keywright",
+                )
         if former:
             match self._looks.probe(brief, former):
                 case Unreachable(reason):
@@ -166,6 +172,12 @@ class Turning:
     def _undo(self, held: Claim, brief: Brief, reason: str) -> bool:
         """Bring the former password back where the candidate may have replaced it, then abandon."""
         former, primary = brief.former, brief.target.primary
+        if brief.kept_in and former and brief.candidate and brief.rotation.stage is Stage.VERIFIED:
+            try:
+                # The store may have the candidate already.
+                self._write_back.write(brief.kept_in, former, brief.candidate)
+            except KeywrightError as error:
+                return self._endings.later(held, brief, f"to be undone ({reason}): {error.message}")
         if former is None or brief.candidate is None or brief.rotation.strategy is Strategy.ALTERNATING:
             # The login that got the candidate is one that nobody was offered.
             return self._endings.give_up(held, reason)

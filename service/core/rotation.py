@@ -68,7 +68,7 @@ _FORWARD: dict[Stage, frozenset[Stage]] = {
     Stage.VERIFIED: frozenset({Stage.PUBLISHED}),
     Stage.PUBLISHED: frozenset({Stage.DRAINING}),
     Stage.DRAINING: frozenset({Stage.RETIRED, Stage.REVERTED}),
-    Stage.STUCK: UNPUBLISHED | {Stage.PUBLISHED, Stage.DRAINING, Stage.REVERTED},
+    Stage.STUCK: UNPUBLISHED | {Stage.PUBLISHED, Stage.DRAINING},
 }
 
 
@@ -130,6 +130,9 @@ class Rotation:
     emergency: bool
     undo: bool
     """Somebody asked to abandon it: whatever the candidate did in the target is taken back first."""
+    retiring: bool
+    """The former password is being taken away: there is no way back."""
+    lease_until: datetime | None
     stuck_in: Stage | None
     created_at: datetime
     updated_at: datetime

@@ -11,34 +11,22 @@ from typing import Any
 
 from service.core import names
 from service.core.access import Caller, Level, require
-from service.core.connection import (
-    Accepted,
-    Access,
-    Account,
-    Database,
-    Endpoint,
-    Engine,
-    NotPermitted,
-    Rejected,
-    Target,
-    TlsMode,
-    Unreachable,
-)
+from service.core.connection import Account, Database, Engine, Target
 from service.core.environment import Environment
-from service.core.errors import Absent, ChangeUnreachable, Conflict, Invalid, KeywrightError
-from service.core.password import profile
-from service.core.reference import Reference, allowed, select
-from service.core.rotation import Credential, CredentialState, RotationPolicy
+from service.core.errors import Absent, Conflict, Invalid, KeywrightError
+from service.core.reference import allowed
+from service.core.rotation import GRACE, Credential, CredentialState, Rotation, RotationPolicy, Stage, Strategy
 from service.core.schedule import Calendar
 from service.core.sealed import credential_context
 from service.keeper import definitions
+from service.keeper.continuity import logins_of, promised_until, refuse_meanwhile
 from service.keeper.credentials import connection_found
-from service.keeper.definitions import KeptIn
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.keys import Keyrings
 from service.keeper.references import References
-from service.keeper.registration import Login, Registration, password_field
+from service.keeper.registration import Registration
+from service.keeper.verification import Verification, Verified
 from service.keeper.walls import Walls, of_connection, of_environment
 from service.ledger import connections, rotations
 from service.ledger.connections import StoredConnection
@@ -64,6 +52,21 @@ class Shown:
         return ("warned" if findings else "well"), findings
 
 
+@dataclass(frozen=True)
+class _Before:
+    """What a connection is before it is put. `standing` tells whether it moved meanwhile."""
+
+    wall: Environment
+    stored: StoredConnection | None
+    live: Account | None
+    standing: tuple[int, str] | None
+
+    @property
+    def live_id(self) -> str:
+        """The id of the credential that the target should accept; empty if there is none."""
+        return self.standing[1] if self.standing else ""
+
+
 class Connections:
     """Operations on connections. `databases` has one implementation per engine."""
 
@@ -79,8 +82,7 @@ class Connections:
         self._door = door
         self._walls = walls
         self._keyrings = keyrings
-        self._references = references
-        self._databases = databases
+        self._verification = Verification(databases, references, door.randomness)
         self._calendar = calendar
 
     def listed(self, caller: Caller, environment: str, folder: str, after: str, limit: int) -> list[Shown]:
@@ -122,18 +124,19 @@ class Connections:
         """
         names.path(name)
         deed = Deed("connection.put", environment, name)
-        account = self._door.poll(
-            caller, deed, lambda tx: self._before(tx, caller, environment, name, wanted, if_match)
-        )
+        before = self._door.poll(caller, deed, lambda tx: self._before(tx, caller, environment, name, wanted, if_match))
         try:
-            verified, findings = self._looked_at(wanted, account)
+            verified = self._verification.verify(wanted, before.live)
         except KeywrightError as error:
             self._door.refuse(caller, deed, error)
             raise
 
         def act(tx: Transaction) -> tuple[Shown, bool]:
-            self._before(tx, caller, environment, name, wanted, if_match)
-            return self._recorded(tx, caller, environment, name, wanted, verified, findings)
+            now = self._before(tx, caller, environment, name, wanted, if_match)
+            if now.standing != before.standing:
+                raise Conflict(f"connection {name} was rotated or changed while its login was verified; put it again")
+            deed.detail["changed"] = " ".join(_changed(now.stored, wanted))
+            return self._recorded(tx, now, name, wanted, verified)
 
         return self._door.change(caller, deed, act)
 
@@ -160,8 +163,8 @@ class Connections:
 
     def _before(
         self, tx: Transaction, caller: Caller, environment: str, name: str, wanted: Registration, if_match: int | None
-    ) -> Account | None:
-        """Everything that can be refused without asking the target; the account to verify, if there is one."""
+    ) -> "_Before":
+        """Everything that can be refused without asking the target, and what the look begins with."""
         wall = self._walls.enter(tx, caller, environment)
         require(caller, Level.EDIT, of_connection(wall, name), f"connection {name}")
         stored = connections.find(tx, wall.id, name)
@@ -182,18 +185,52 @@ class Connections:
                 f"kept_in.reference: environment {wall.name} has no rule under `stores` that covers this location",
                 field="kept_in.reference",
             )
-        if stored and stored.definition["engine"] != wanted.target.engine.value:
-            raise Conflict(
-                f"connection {name} is {stored.definition['engine']}; delete it first to make it another engine"
-            )
-        if stored and wanted.login and rotations.open_one(tx, stored.id):
-            raise Conflict(f"connection {name} is in a rotation; its login cannot be replaced meanwhile")
-        if wanted.login:
-            return Account(wanted.login.username, wanted.login.password) if wanted.login.password else None
-        live = self._live(tx, stored) if stored else None
-        if live is None and wanted.policy is None and wanted.kept_in is None:
+        open_one = rotations.open_one(tx, stored.id) if stored else None
+        if stored:
+            refuse_meanwhile(stored, wanted, open_one)
+        self._only_one(tx, wall, stored, wanted)
+        held = self._held(tx, stored, open_one) if stored else None
+        if held is None and not wanted.login and wanted.policy is None and wanted.kept_in is None:
             raise Invalid("login is needed: the user name and password that applications use now", field="login")
-        return live
+        live = self._opened(tx, wall, held) if held else None
+        return _Before(wall, stored, live, (stored.generation, held.id if held else "") if stored else None)
+
+    def _held(self, tx: Transaction, stored: StoredConnection, open_one: Rotation | None) -> Credential | None:
+        """The credential that the target should accept now: under `single` the candidate, once it was applied."""
+        standing = connections.standing(tx, stored.id)
+        turned = open_one and open_one.strategy is Strategy.SINGLE and open_one.stage in (Stage.APPLIED, Stage.VERIFIED)
+        if open_one and turned:
+            return next((c for c in standing if c.id == open_one.candidate_id), None)
+        return next((c for c in standing if c.state is CredentialState.LIVE), None)
+
+    def _opened(self, tx: Transaction, wall: Environment, held: Credential) -> Account | None:
+        if held.sealed is None:
+            return None
+        ring = self._keyrings.opener(tx, wall.id, held.sealed)
+        return Account(held.username, ring.unseal(held.sealed, credential_context(wall.id, held.login_id, held.id)))
+
+    def _only_one(
+        self, tx: Transaction, wall: Environment, stored: StoredConnection | None, wanted: Registration
+    ) -> None:
+        """Two connections that turn one login would each kill what the other promised."""
+        definition = wanted.definition()
+        if definition["login"] is None and stored:
+            definition["login"] = stored.definition.get("login")
+        mine = set(logins_of(definition, wanted.policy))
+        if stored:
+            mine |= set(connections.usernames(tx, stored.id))
+        primary = wanted.target.primary
+        for other in connections.on_server(tx, wanted.target.engine.value, primary.host, primary.port):
+            if stored and other.id == stored.id:
+                continue
+            policy = definitions.policy(other.policy, wanted.target.engine)
+            theirs = {*logins_of(other.definition, policy), *connections.usernames(tx, other.id)}
+            if (shared := mine & theirs) and (wanted.policy or policy):
+                where = other.name if other.environment_id == wall.id else "one in another environment"
+                raise Conflict(
+                    f"the login {min(shared)} belongs to another connection to the same server ({where}), and one of "
+                    "the two rotates: give each a login of its own, or use that connection"
+                )
 
     def _administration(
         self, tx: Transaction, wall: Environment, caller: Caller, name: str, wanted: Registration
@@ -215,101 +252,33 @@ class Connections:
             raise Invalid("login.username is the administration login itself", field="login.username")
         return stored
 
-    def _live(self, tx: Transaction, stored: StoredConnection) -> Account | None:
-        for held in connections.standing(tx, stored.id):
-            if held.state is CredentialState.LIVE and held.sealed is not None:
-                ring = self._keyrings.opener(tx, stored.environment_id, held.sealed)
-                context = credential_context(stored.environment_id, held.login_id, held.id)
-                return Account(held.username, ring.unseal(held.sealed, context))
-        return None
-
-    def _looked_at(self, wanted: Registration, account: Account | None) -> tuple[Account | None, list[str]]:
-        """The account as verified on the target, and what its health must say."""
-        findings = []
-        if wanted.target.tls.mode is TlsMode.DISABLE:
-            findings.append("TLS is off: whoever can listen on the way to the database sees what is sent")
-        elif wanted.target.tls.mode is TlsMode.REQUIRE:
-            findings.append("TLS does not verify the server: somebody on the way could pose as the database")
-        if account is None and wanted.kept_in:
-            account = self._kept(wanted.kept_in, wanted.login)
-        if account is None:
-            return None, findings
-        for endpoint in wanted.target.endpoints:
-            finding = self._probed(wanted.target, endpoint, account, password_field(wanted))
-            if finding:
-                findings.append(finding)
-        return account, findings
-
-    def _probed(self, target: Target, endpoint: Endpoint, account: Account, field: str) -> str | None:
-        database = self._databases[target.engine]
-        match database.probe(Access(target, account), endpoint):
-            case Accepted():
-                pass
-            case Rejected(reason):
-                if endpoint.required:
-                    raise Invalid(
-                        f"{field}: {endpoint} rejected this password for {account.username}: {reason}", field=field
-                    )
-                return f"{endpoint} (optional) rejects the password: {reason}"
-            case NotPermitted(reason):
-                if endpoint.required:
-                    raise Invalid(
-                        f"login.username: {endpoint} does not let {account.username} in: {reason}",
-                        field="login.username",
-                    )
-                return f"{endpoint} (optional) does not let the login in: {reason}"
-            case Unreachable(reason):
-                if endpoint.required:
-                    raise ChangeUnreachable(
-                        f"{endpoint} cannot be reached, so the login could not be verified: {reason}"
-                    )
-                return f"{endpoint} (optional) cannot be reached: {reason}"
-        wrong = Account(account.username, profile().generate(self._door.randomness))
-        if isinstance(database.probe(Access(target, wrong), endpoint), Accepted):
-            return f"{endpoint} lets {account.username} in with any password: the server trusts everybody"
-        return None
-
-    def _kept(self, home: KeptIn, login: Login | None) -> Account:
-        user = home.username()
-        wanted: set[Reference] = {home.password()} | ({user} if user else set())
-        readings = self._references.read(wanted)
-        if user:
-            username = select(readings[user].reading, user).reveal()
-        elif login:
-            username = login.username
-        else:
-            raise Invalid("login.username is needed: kept_in has no username_key", field="login.username")
-        return Account(username, select(readings[home.password()].reading, home.password()))
-
     def _recorded(
-        self,
-        tx: Transaction,
-        caller: Caller,
-        environment: str,
-        name: str,
-        wanted: Registration,
-        verified: Account | None,
-        findings: list[str],
+        self, tx: Transaction, now: "_Before", name: str, wanted: Registration, verified: Verified
     ) -> tuple[Shown, bool]:
-        wall = self._walls.enter(tx, caller, environment)
-        former = connections.find(tx, wall.id, name)
-        admin = self._administration(tx, wall, caller, name, wanted) if wanted.administered_by else None
+        former, wall = now.stored, now.wall
+        admin = connections.find(tx, wall.id, wanted.administered_by) if wanted.administered_by else None
         definition = wanted.definition()
-        if former and definition["login"] is None:
-            definition["login"] = former.definition.get("login")
-        policy = definitions.policy_data(wanted.policy)
-        due = former.next_due_at if former and former.policy == policy else self._first_due(tx, wanted.policy)
+        known = {former.definition.get("login"), *connections.usernames(tx, former.id)} if former else set()
+        given = verified.given
+        # A login that is known already changes nothing while the live credential works: putting the same
+        # document again must not cut anybody's promise short.
+        imports = given is not None and not (now.live_id and verified.live_works and given.username in known)
+        if former and now.live_id and wanted.kept_in:
+            imports = False
+        if former and (definition["login"] is None or not imports):
+            definition["login"] = former.definition.get("login") or definition["login"]
         stored = StoredConnection(
             former.id if former else self._door.new_id(),
             wall.id,
             name,
             definition,
             admin.id if admin else None,
-            policy,
-            {"registered": findings, "rotation": former.health.get("rotation") if former else None},
+            definitions.policy_data(wanted.policy),
+            {"registered": list(verified.findings), "rotation": former.health.get("rotation") if former else None},
             former.generation if former else 0,
             (former.revision if former else 0) + 1,
-            due,
+            self._due(tx, former, wanted.policy),
+            promised_until(former, wanted, tx.now),
             tx.now,
             wall.name,
         )
@@ -317,21 +286,32 @@ class Connections:
             connections.replace(tx, stored)
         else:
             connections.add(tx, stored)
-        if verified and (wanted.login or former is None):
-            stored = self._import(tx, stored, verified, sealed_here=wanted.kept_in is None)
+        if imports and given:
+            stored = self._import(tx, stored, given, verified, sealed_here=wanted.kept_in is None)
         return _shown(tx, stored), former is None
 
-    def _first_due(self, tx: Transaction, policy: RotationPolicy | None) -> Any:
+    def _due(self, tx: Transaction, former: StoredConnection | None, policy: RotationPolicy | None) -> Any:
+        """The next due time: drawn anew only when the schedule itself is another."""
         if policy is None or policy.schedule is None:
             return None
+        if former and former.policy and former.next_due_at:
+            before = definitions.policy(former.policy, definitions.target(former.definition).engine)
+            if before and before.schedule == policy.schedule:
+                return former.next_due_at
         return self._calendar.next_due(policy.schedule, tx.now, self._door.randomness)
 
     def _import(
-        self, tx: Transaction, stored: StoredConnection, account: Account, *, sealed_here: bool
+        self, tx: Transaction, stored: StoredConnection, account: Account, verified: Verified, *, sealed_here: bool
     ) -> StoredConnection:
-        """The verified account becomes the live credential; the one before it is kept, but no longer offered."""
+        """The verified account becomes the live credential; the one before it drains if it still works."""
+        policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
+        minimum = policy.drain_minimum if policy else definitions.DRAIN_MINIMUM
+        until = max(tx.now + minimum, stored.promised_until or tx.now) + GRACE
         for held in connections.standing(tx, stored.id):
-            connections.mark(tx, held.id, CredentialState.ABANDONED)
+            if held.state is CredentialState.LIVE and verified.live_works:
+                connections.mark(tx, held.id, CredentialState.DRAINING, good_until=until)
+            elif held.state is not CredentialState.DRAINING:
+                connections.mark(tx, held.id, CredentialState.ABANDONED)
         login_id = connections.login(tx, stored.id, account.username, self._door.new_id())
         credential_id = self._door.new_id()
         sealed = None
@@ -348,6 +328,17 @@ class Connections:
         published = replace(stored, generation=stored.generation + 1)
         connections.replace(tx, published)
         return published
+
+
+def _changed(stored: StoredConnection | None, wanted: Registration) -> list[str]:
+    """Which parts of a definition a request changes, for its event."""
+    if stored is None:
+        return ["new"]
+    definition, policy = wanted.definition(), definitions.policy_data(wanted.policy) or {}
+    parts = [key for key, value in definition.items() if key != "login" and stored.definition.get(key) != value]
+    former = stored.policy or {}
+    parts += [f"rotation.{key}" for key in sorted({*former, *policy}) if former.get(key) != policy.get(key)]
+    return parts + (["login"] if wanted.login else [])
 
 
 def _shown(tx: Transaction, stored: StoredConnection) -> Shown:

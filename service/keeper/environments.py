@@ -9,7 +9,7 @@ from service.core.errors import Absent, Conflict, Invalid, Outdated
 from service.keeper.door import Deed, Door
 from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls, of_environment
-from service.ledger import environments
+from service.ledger import environments, rotations
 from service.ledger.ledger import Transaction
 
 
@@ -92,6 +92,8 @@ class Environments:
             former = self._walls.enter(tx, caller, name)
             require(caller, Level.OWN, of_environment(former), f"environment {name}")
             check_revision(if_match, former.revision)
+            if rotations.any_open(tx, former.id):
+                raise Conflict(f"environment {name} has rotations under way; let them end, or abandon them, first")
             environments.shred(tx, former.id)
             return former.id
 

@@ -60,8 +60,3 @@ def registration(data: Mapping[str, Any], password: Secret | None) -> Registrati
             field="kept_in.username_key",
         )
     return Registration(target, home, policy, administered_by, user)
-
-
-def password_field(wanted: Registration) -> str:
-    """Where the password came from, for an error."""
-    return "kept_in" if wanted.kept_in else "login.password"

@@ -52,6 +52,10 @@ class Rotations:
                 raise Conflict(f"connection {name} has no rotation policy; put one under `rotation` first")
             if open_one := rotations.open_one(tx, stored.id):
                 deed.detail["joined"] = open_one.id
+                if emergency and not open_one.emergency:
+                    rotations.seize(tx, open_one, emergency=True, wake_at=max(tx.now, open_one.lease_until or tx.now))
+                    rotations.tell(tx, open_one.id, open_one.stage, f"{caller.name} made it an emergency: {note}")
+                    open_one = rotations.open_one(tx, stored.id) or open_one
                 return _story(tx, open_one), False
             rotation = self._planned(tx, stored, caller.name, note, emergency=emergency)
             deed.detail["rotation"] = rotation.id
@@ -100,6 +104,7 @@ class Rotations:
 
         def act(tx: Transaction) -> Story:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
+            _about(deed, rotation)
             if rotation.ended_at:
                 raise Conflict(f"rotation {rotation_id} has ended ({rotation.stage.value})")
             stage = rotation.stuck_in if rotation.stage is Stage.STUCK and rotation.stuck_in else rotation.stage
@@ -108,39 +113,48 @@ class Rotations:
             rotations.tell(tx, rotation.id, stage, f"{caller.name} asked to try again")
             return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
 
-        return self._door.change(caller, Deed("rotation.retry", resource=rotation_id), act)
+        deed = Deed("rotation.retry", resource=rotation_id)
+        return self._door.change(caller, deed, act)
 
     def abandon(self, caller: Caller, rotation_id: str) -> Story:
         """Ask that it be undone: the worker looks what is in force, puts the former password back if needed."""
 
         def act(tx: Transaction) -> Story:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
+            _about(deed, rotation)
             stage = rotation.stuck_in if rotation.stage is Stage.STUCK and rotation.stuck_in else rotation.stage
             if rotation.ended_at or stage not in UNPUBLISHED:
                 raise Conflict(
                     f"rotation {rotation_id} is {rotation.stage.value}: only one that has not been published can be "
                     "abandoned; while it drains it can be reverted"
                 )
-            values = {"stage": stage.value, "stuck_in": None, "undo": True, "wake_at": tx.now}
+            # A worker may be changing the target this very moment: what it does must be over before it is undone.
+            wake_at = max(tx.now, rotation.lease_until or tx.now)
+            values = {"stage": stage.value, "stuck_in": None, "undo": True, "wake_at": wake_at}
             rotations.seize(tx, rotation, **values)
             rotations.tell(tx, rotation.id, stage, f"{caller.name} asked to abandon it")
             return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
 
-        return self._door.change(caller, Deed("rotation.abandon", resource=rotation_id), act)
+        deed = Deed("rotation.abandon", resource=rotation_id)
+        return self._door.change(caller, deed, act)
 
     def revert(self, caller: Caller, rotation_id: str) -> Story:
         """While draining: the former credential becomes the live one again, generation + 1."""
 
         def act(tx: Transaction) -> Story:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
+            _about(deed, rotation)
             if rotation.strategy is Strategy.SINGLE:
                 raise Conflict("under the strategy single the former password is dead already; rotate again instead")
-            if rotation.parking_id or rotation.former_id is None or rotation.candidate_id is None:
+            if rotation.retiring or rotation.former_id is None or rotation.candidate_id is None:
                 raise Conflict(f"rotation {rotation_id} is being retired already; rotate again instead")
-            require_move(rotation.stage, Stage.REVERTED)
+            stage = rotation.stuck_in if rotation.stage is Stage.STUCK and rotation.stuck_in else rotation.stage
+            require_move(stage, Stage.REVERTED)
             stored = connections.get(tx, rotation.connection_id)
             if stored is None:
                 raise Absent(f"rotation {rotation_id} does not exist")
+            if stored.definition.get("kept_in"):
+                raise Conflict("the password is kept in a store, which has the new one already; rotate again instead")
             policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
             promised = tx.now + (policy.drain_minimum if policy else timedelta(0)) + GRACE
             connections.mark(tx, rotation.former_id, CredentialState.LIVE, good_until=None)
@@ -151,7 +165,8 @@ class Rotations:
             rotations.tell(tx, rotation.id, Stage.REVERTED, f"{caller.name} turned the pointer back")
             return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
 
-        return self._door.change(caller, Deed("rotation.revert", resource=rotation_id), act)
+        deed = Deed("rotation.revert", resource=rotation_id)
+        return self._door.change(caller, deed, act)
 
     def plan_due(self, caller: Caller, limit: int) -> int:
         """Plan rotations for the connections that are due; how many were looked at."""
@@ -249,6 +264,12 @@ class Rotations:
         """Hold on to it. False: it is another's by now."""
         with self._door.ledger.work() as tx:
             return rotations.renew(tx, held, lease)
+
+
+def _about(deed: Deed, rotation: Rotation) -> None:
+    """Name environment and connection in the event, so that questions about them find it."""
+    deed.environment, deed.resource = rotation.environment, rotation.connection
+    deed.detail["rotation"] = rotation.id
 
 
 def _thing(rotation: Rotation) -> Thing:

@@ -43,6 +43,8 @@ class Standpoint:
     policy: RotationPolicy
     administration: Access | None
     live: Account | None
+    live_username: str | None
+    """Also where the live password lives in a store."""
     adopted: str | None
     """The login that was imported: what `alternating` makes the shared role."""
     kept_in: KeptIn | None
@@ -105,6 +107,7 @@ class Steps:
             policy,
             self._administration(tx, stored),
             self._account(tx, stored, live),
+            live.username if live else None,
             stored.definition.get("login") or (live.username if live else None),
             definitions.kept_in(stored.definition.get("kept_in")),
         )
@@ -144,13 +147,19 @@ class Steps:
         self._move(caller, held, Stage.ANNOUNCED, sentence, lambda _tx, _rotation: {"not_before": None})
 
     def count(self, caller: Caller, held: Claim, lasts: timedelta) -> None:
-        """The announcement is committed: its time is counted from now."""
+        """The announcement is committed: its time is counted from now, and covers every promise given before."""
+
+        def act(tx: Transaction, rotation: Rotation) -> dict[str, Any]:
+            promised = _stored(tx, rotation).promised_until
+            until = max(tx.now + lasts, promised + GRACE) if promised else tx.now + lasts
+            return {"not_before": until, "wake_at": until}
+
         self._stay(
             caller,
             held,
             "rotation.count",
             "",
-            lambda tx, _: {"not_before": tx.now + lasts, "wake_at": tx.now + lasts},
+            act,
         )
 
     def applied(self, caller: Caller, held: Claim, sentence: str) -> None:
@@ -183,13 +192,18 @@ class Steps:
 
         def act(tx: Transaction, rotation: Rotation) -> dict[str, Any]:
             over = rotation.strategy is Strategy.SINGLE or rotation.emergency or rotation.former_id is None
-            good_until = tx.now if over else tx.now + minimum
+            promised = _stored(tx, rotation).promised_until or tx.now
+            good_until = tx.now if over else max(tx.now + minimum, promised)
             if rotation.former_id:
                 connections.mark(tx, rotation.former_id, CredentialState.DRAINING, good_until=good_until)
             retire_at = good_until if over else good_until + GRACE
             return {"not_before": retire_at, "wake_at": retire_at}
 
         self._move(caller, held, Stage.DRAINING, sentence, act)
+
+    def begin_to_retire(self, caller: Caller, held: Claim) -> None:
+        """From here on the former password may be gone: no revert any more."""
+        self._stay(caller, held, "rotation.retiring", "", lambda _tx, _rotation: {"retiring": True})
 
     def park(self, caller: Caller, held: Claim, username: str, password: Secret) -> None:
         """Seal the password that the old login of a pair is reset to, before it is reset."""

@@ -25,6 +25,7 @@ class StoredConnection:
     generation: int
     revision: int
     next_due_at: datetime | None
+    promised_until: datetime | None
     updated_at: datetime
     environment: str = field(default="", compare=False)
 
@@ -73,6 +74,16 @@ def due(tx: Transaction, limit: int, within: frozenset[str] | None) -> list[Stor
     if within is not None:
         query = query.where(environments.c.name.in_(within))
     return [_connection(row) for row in tx.sql.execute(query)]
+
+
+def on_server(tx: Transaction, engine: str, host: str, port: int) -> list[StoredConnection]:
+    """All connections, of every environment, whose primary endpoint is this one."""
+
+    def there(definition: dict[str, Any]) -> bool:
+        primary: dict[str, Any] = next((e for e in definition["endpoints"] if e["part"] == "primary"), {})
+        return (definition["engine"], primary.get("host"), primary.get("port")) == (engine, host, port)
+
+    return [c for c in map(_connection, tx.sql.execute(_QUERY)) if there(c.definition)]
 
 
 def administered(tx: Transaction, connection_id: str) -> list[str]:

@@ -71,6 +71,8 @@ def _rotation(row: Row[Any]) -> Rotation:
         generation=row.generation,
         emergency=row.emergency,
         undo=row.undo,
+        retiring=row.retiring,
+        lease_until=row.lease_until,
         stuck_in=Stage(row.stuck_in) if row.stuck_in else None,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -116,6 +118,7 @@ def add(tx: Transaction, rotation_id: str, connection_id: str, **values: Any) ->
         "reason": "",
         "attempts": 0,
         "undo": False,
+        "retiring": False,
         "fence": 0,
         "wake_at": tx.now,
         "created_at": tx.now,
@@ -218,3 +221,10 @@ def open_by_stage(tx: Transaction) -> dict[str, int]:
     """How many have not ended, by stage."""
     query = select(rotations.c.stage, func.count().label("number")).where(rotations.c.ended_at.is_(None))
     return {row.stage: row.number for row in tx.sql.execute(query.group_by(rotations.c.stage))}
+
+
+def any_open(tx: Transaction, environment_id: str) -> bool:
+    """Is anything in the environment in a rotation?"""
+    query = select(rotations.c.id).join(connections, connections.c.id == rotations.c.connection_id)
+    query = query.where(connections.c.environment_id == environment_id, rotations.c.ended_at.is_(None)).limit(1)
+    return tx.sql.execute(query).first() is not None

@@ -180,6 +180,7 @@ connections = Table(
     Column("generation", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("next_due_at", Moment),
+    Column("promised_until", Moment),  # the end of promises given under a longer drain minimum than the present one
     Column("updated_at", Moment, nullable=False),
     UniqueConstraint("environment_id", "name"),
     Index(None, "next_due_at"),
@@ -221,6 +222,7 @@ rotations = Table(
     Column("reason", Text, nullable=False),
     Column("emergency", Boolean, nullable=False),
     Column("undo", Boolean, nullable=False),
+    Column("retiring", Boolean, nullable=False),
     Column("candidate_id", String(64)),
     Column("former_id", String(64)),
     Column("parking_id", String(64)),

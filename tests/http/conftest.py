@@ -10,6 +10,8 @@ from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.keywright import Keywright, running_keywright
 
 PASSWORD = "first-password"
+LOGINS = {"production": "app", "staging": "app_of_staging", "development": "app_of_development"}
+"""One each: two connections cannot turn one login of one server."""
 CONNECTION = {
     "engine": "postgresql",
     "endpoints": [{"host": "db.test"}],
@@ -22,7 +24,8 @@ CONNECTION = {
 @pytest.fixture(scope="module")
 def database() -> FakeDatabase:
     fake = FakeDatabase()
-    fake.create("app", PASSWORD)
+    for login in LOGINS.values():
+        fake.create(login, PASSWORD)
     fake.create("admin", "admin-password")
     return fake
 
@@ -53,7 +56,9 @@ def furnish(owner: httpx2.Client, environment: str) -> None:
         ),
         owner.put(
             f"{place}/connections/shop/db",
-            json=CONNECTION | {"administered_by": "shop/admin", "rotation": {"strategy": "alternating"}},
+            json=CONNECTION
+            | {"administered_by": "shop/admin", "rotation": {"strategy": "alternating"}}
+            | {"login": {"username": LOGINS[environment], "password": PASSWORD}},
         ),
         owner.post(f"{place}/rotations", json={"connection": "shop/db"}),
     ]

@@ -99,7 +99,7 @@ CONNECTIONS: dict[str, tuple[Any, int, str | None]] = {
     "NUL in a password": ({"login": {"username": "app", "password": "hush-hush\0"}}, 422, "login.password"),
     "an option of ours": ({"options": {"password": HUSH}}, 422, "options.password"),
     "a huge option": ({"options": {"a": 10**30}}, 422, "options.a"),
-    "wrong password": ({"login": {"username": "app", "password": HUSH}}, 422, "login.password"),
+    "wrong password": ({"login": {"username": "app_of_development", "password": HUSH}}, 422, "login.password"),
     "unreachable": ({"endpoints": [{"host": "nowhere.test"}]}, 504, None),
     "two primaries": ({"endpoints": [{"host": "db.test"}, {"host": "db.test", "port": 1}]}, 422, "endpoints"),
     "no host": ({"endpoints": [{"host": "a b"}]}, 422, "endpoints.0.host"),

@@ -107,10 +107,11 @@ class Stand:
         keeper.connections.put(SYSTEM, "production", "admin", admin, if_match=None)
         self.put(**policy)
 
-    def put(self, password: str | None = "first-password", **policy: Any) -> None:
-        """Put `shop/db` with this policy."""
+    def put(self, password: str | None = "first-password", *, login: bool = True, **policy: Any) -> None:
+        """Put `shop/db` with this policy; with its login and password, its login alone, or neither."""
         rotation = {"strategy": self.strategy.value, "drain_minimum": "10s", "drain_limit": "60s"} | policy
-        data = self._target() | {"administered_by": "admin", "rotation": rotation, "login": {"username": "shop"}}
+        data = self._target() | {"administered_by": "admin", "rotation": rotation}
+        data |= {"login": {"username": "shop"}} if login else {}
         secret = None if password is None else Secret(password)
         self.service.keeper.connections.put(SYSTEM, "production", "shop/db", registration(data, secret), if_match=None)
 

@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("next_due_at", Moment(), nullable=True),
+        sa.Column("promised_until", Moment(), nullable=True),
         sa.Column("updated_at", Moment(), nullable=False),
         sa.ForeignKeyConstraint(["administered_by"], ["connections.id"], name="fk_connections_administered_by"),
         sa.ForeignKeyConstraint(
@@ -180,6 +181,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("emergency", sa.Boolean(), nullable=False),
         sa.Column("undo", sa.Boolean(), nullable=False),
+        sa.Column("retiring", sa.Boolean(), nullable=False),
         sa.Column("candidate_id", sa.String(length=64), nullable=True),
         sa.Column("former_id", sa.String(length=64), nullable=True),
         sa.Column("parking_id", sa.String(length=64), nullable=True),

@@ -1,0 +1,114 @@
+"""Verifying logins on the target, before a connection is recorded. The target is only logged in to and left.
+
+What is looked for: the right password is accepted on every required endpoint, a wrong one is refused, and
+whether the live credential still works. All of it happens outside of any transaction.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from service.core.connection import (
+    Accepted,
+    Access,
+    Account,
+    Database,
+    Endpoint,
+    Engine,
+    NotPermitted,
+    Rejected,
+    Target,
+    TlsMode,
+    Unreachable,
+)
+from service.core.errors import ChangeUnreachable, Invalid
+from service.core.password import profile
+from service.core.reference import Reference, select
+from service.core.sealed import Randomness
+from service.keeper.definitions import KeptIn
+from service.keeper.references import References
+from service.keeper.registration import Login, Registration
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What the target showed. `given` is the login of the request, or what its store holds."""
+
+    given: Account | None
+    live_works: bool
+    findings: tuple[str, ...]
+
+
+class Verification:
+    """Looks at targets. `databases` has one implementation per engine."""
+
+    def __init__(self, databases: Mapping[Engine, Database], references: References, randomness: Randomness) -> None:
+        self._databases = databases
+        self._references = references
+        self._randomness = randomness
+
+    def verify(self, wanted: Registration, live: Account | None) -> Verified:
+        """Log in as the given login, or as the live one when none is given.
+
+        Raises Invalid, ChangeUnreachable, the store errors.
+        """
+        findings = []
+        if wanted.target.tls.mode is TlsMode.DISABLE:
+            findings.append("TLS is off: whoever can listen on the way to the database sees what is sent")
+        elif wanted.target.tls.mode is TlsMode.REQUIRE:
+            findings.append("TLS does not verify the server: somebody on the way could pose as the database")
+        given = self._given(wanted)
+        account, field = (given, _field(wanted)) if given else (live, "endpoints")
+        for endpoint in wanted.target.endpoints if account else ():
+            finding = self._probed(wanted.target, endpoint, account, field) if account else None
+            if finding:
+                findings.append(finding)
+        return Verified(given, self._works(wanted.target, live), tuple(findings))
+
+    def _works(self, target: Target, live: Account | None) -> bool:
+        if live is None:
+            return False
+        probe = self._databases[target.engine].probe(Access(target, live), target.primary)
+        # Only a rejection shows that it does not: whoever was promised it must not lose it on doubt.
+        return not isinstance(probe, Rejected)
+
+    def _probed(self, target: Target, endpoint: Endpoint, account: Account, field: str) -> str | None:
+        database = self._databases[target.engine]
+        who = account.username
+        match database.probe(Access(target, account), endpoint):
+            case Accepted():
+                pass
+            case Rejected(reason) if endpoint.required:
+                raise Invalid(f"{field}: {endpoint} rejected the password of {who}: {reason}", field=field)
+            case NotPermitted(reason) if endpoint.required:
+                raise Invalid(f"{field}: {endpoint} does not let {who} in: {reason}", field=field)
+            case Unreachable(reason) if endpoint.required:
+                raise ChangeUnreachable(f"{endpoint} cannot be reached, so {who} could not be verified: {reason}")
+            case Rejected(reason) | NotPermitted(reason) | Unreachable(reason):
+                return f"{endpoint} (optional): {reason}"
+        wrong = Account(who, profile().generate(self._randomness))
+        if isinstance(database.probe(Access(target, wrong), endpoint), Accepted):
+            return f"{endpoint} lets {who} in with any password: the server trusts everybody"
+        return None
+
+    def _given(self, wanted: Registration) -> Account | None:
+        if wanted.kept_in:
+            return self._kept(wanted.kept_in, wanted.login)
+        if wanted.login and wanted.login.password:
+            return Account(wanted.login.username, wanted.login.password)
+        return None
+
+    def _kept(self, home: KeptIn, login: Login | None) -> Account:
+        user = home.username()
+        wanted: set[Reference] = {home.password()} | ({user} if user else set())
+        readings = self._references.read(wanted)
+        if user:
+            username = select(readings[user].reading, user).reveal()
+        elif login:
+            username = login.username
+        else:
+            raise Invalid("login.username is needed: kept_in has no username_key", field="login.username")
+        return Account(username, select(readings[home.password()].reading, home.password()))
+
+
+def _field(wanted: Registration) -> str:
+    return "kept_in" if wanted.kept_in else "login.password"
