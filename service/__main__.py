@@ -49,10 +49,10 @@ def _settings(data: Path | None = None, **given: Any) -> Any:
     return found
 
 
-def _with_service(settings: Any, act: Callable[[Any], Any]) -> Any:
+def _with_service(settings: Any, act: Callable[[Any], Any], *, new_ledger: bool = False) -> Any:
     from service.wiring import build
 
-    service = build(settings)
+    service = build(settings, new_ledger=new_ledger)
     try:
         return act(service)
     finally:
@@ -79,7 +79,7 @@ def init(data: Data = None, as_json: Json = False) -> None:
         )
         _say(as_json, {"ledger": _place(service.settings), "key": home, "token": token.reveal()}, text)
 
-    _with_service(_settings(data), act)
+    _with_service(_settings(data), act, new_ledger=True)
 
 
 def _place(settings: Any) -> str:

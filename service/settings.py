@@ -85,6 +85,16 @@ class Settings(BaseSettings):
         return self.ledger.get_secret_value() or f"sqlite:///{self.data.absolute() / 'ledger.sqlite'}"
 
     @property
+    def embedded_file(self) -> Path | None:
+        """The file of an embedded ledger; None for one in PostgreSQL."""
+        return None if self.ledger.get_secret_value() else self.data.absolute() / "ledger.sqlite"
+
+    @property
+    def place(self) -> str:
+        """Where the ledger is, for people: a URL may hold a password."""
+        return str(self.embedded_file or "the PostgreSQL of KEYWRIGHT_LEDGER")
+
+    @property
     def key_home(self) -> str:
         """Where the master key is."""
         return self.key or f"file:{self.data.absolute() / 'master.key'}"

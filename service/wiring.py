@@ -13,7 +13,7 @@ from scheduler.clock import Clock
 from scheduler.rotator import Rotator
 from scheduler.writeback import WriteBack
 from service.core.connection import Database, Engine
-from service.core.errors import Invalid, KeyMissing
+from service.core.errors import Invalid, KeyMissing, Unavailable
 from service.core.keyring import KeyWrapper
 from service.core.reference import Store
 from service.core.secret import Secret
@@ -73,16 +73,22 @@ def build(
     now: Callable[[], datetime] = utc_now,
     with_databases: Mapping[Engine, Database] | None = None,
     with_stores: Mapping[str, Store] | None = None,
+    new_ledger: bool = True,
 ) -> Service:
     """Everything, wired. Opens the ledger and the keys; raises the key errors, Unavailable, Invalid.
 
     A wrong or missing master key writes nothing. `with_databases` and `with_stores` stand in for the ones
-    that the settings name: for tests.
+    that the settings name: for tests. Without `new_ledger` one that is not there is Unavailable, and not made.
     """
     randomness = secrets.token_bytes
+    absent = Unavailable(f"there is no ledger at {settings.place}; `keywrightd init` makes one")
+    if not new_ledger and settings.embedded_file and not settings.embedded_file.exists():
+        raise absent
     ledger = open_ledger(settings, now)
     try:
         fresh = schema.revision(ledger) is None
+        if fresh and not new_ledger:
+            raise absent
         wrapper = key_wrapper(settings, settings.key_home, may_create=fresh and not settings.key)
         door = Door(ledger, randomness)
         keyrings = Keyrings(door, wrapper)

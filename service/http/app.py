@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI
 
 from service.http import (
@@ -23,6 +24,8 @@ from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
 
 VERSION = "0.1.0"
+LOOKS = 8
+"""Databases that are looked at for callers at once; more wait their turn."""
 _PROBLEM = {"content": {problems.MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _BEFORE = {400: "Not HTTP", 414: "Too long"}
 """What is answered before there is a request: see `wire.py` and `envelope.py`."""
@@ -46,6 +49,8 @@ def application(keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callab
     app.state.keeper = keeper
     app.state.changes = Changes(keeper.door)
     app.state.poke = poke
+    app.state.looks = CapacityLimiter(LOOKS)
+    app.state.probes = CapacityLimiter(2)
     app.state.clock_ticks = clock_ticks
     app.state.metrics = metrics = Metrics(keeper.figures)
     problems.install(app)

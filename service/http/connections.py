@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from service.core.secret import Secret
 from service.http import shapes
-from service.http.request import Asking, Cursor, IfMatch, InFolder, Limit, TheKeeper, page, position, revision
+from service.http.request import Asking, Cursor, IfMatch, InFolder, Limit, TheKeeper, looking, page, position, revision
 from service.http.route import Route
 from service.keeper import definitions
 from service.keeper.connections import Shown
@@ -54,7 +54,8 @@ def listed(
     response_model=shapes.Connection,
     responses={201: {"model": shapes.Connection, "description": "Made"}},
 )
-def put(
+async def put(
+    request: Request,
     caller: Asking,
     keeper: TheKeeper,
     environment: shapes.Word,
@@ -67,7 +68,8 @@ def put(
     password = body.login.password if body.login else None
     data.get("login", {}).pop("password", None)
     wanted = registration(data, None if password is None else Secret(password))
-    it, new = keeper.connections.put(caller, environment, name, wanted, if_match=revision(if_match))
+    at = revision(if_match)
+    it, new = await looking(request, lambda: keeper.connections.put(caller, environment, name, wanted, if_match=at))
     return JSONResponse(shown(it), 201 if new else 200, {"ETag": f'"{it.stored.revision}"'})
 
 

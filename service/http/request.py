@@ -5,8 +5,9 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
@@ -20,6 +21,8 @@ from service.keeper.environments import ANY
 from service.keeper.keeper import Keeper
 
 _bearer = HTTPBearer(auto_error=False, description="A token from `POST /tokens`; the first one is shown by `init`.")
+
+T = TypeVar("T")
 
 
 def keeper_of(request: Request) -> Keeper:
@@ -135,3 +138,9 @@ def once(
     else:
         status, answer = known
     return JSONResponse(answer, status, {"Idempotency-Replayed": "true"} if known else None)
+
+
+async def looking(request: Request, act: Callable[[], T]) -> T:
+    """Run what waits for somebody's database, in a few threads of its own: a silent one holds up nothing else."""
+    limiter: CapacityLimiter = request.app.state.looks
+    return await to_thread.run_sync(act, limiter=limiter)

@@ -9,7 +9,19 @@ from fastapi.responses import JSONResponse, Response
 
 from service.core.rotation import ENDED, Stage
 from service.http import shapes
-from service.http.request import Asking, Cursor, IdempotencyKey, Limit, TheKeeper, Wait, Who, once, page, position
+from service.http.request import (
+    Asking,
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    TheKeeper,
+    Wait,
+    Who,
+    looking,
+    once,
+    page,
+    position,
+)
 from service.http.route import Route
 from service.http.waiting import Waiting
 from service.keeper.rotations import Story
@@ -121,7 +133,9 @@ def revert(caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
 
 
 @router.post("/environments/{environment}/rehearsals", response_model=shapes.Rehearsal)
-def rehearse(caller: Asking, keeper: TheKeeper, environment: shapes.Word, body: shapes.AskRehearsal) -> Any:
+async def rehearse(
+    request: Request, caller: Asking, keeper: TheKeeper, environment: shapes.Word, body: shapes.AskRehearsal
+) -> Any:
     """What a rotation would do, in sentences and SQL, and what would keep it from it. Nothing is changed."""
-    it = keeper.rehearsals.rehearse(caller, environment, body.connection)
+    it = await looking(request, lambda: keeper.rehearsals.rehearse(caller, environment, body.connection))
     return {"sentences": list(it.sentences), "statements": list(it.statements), "problems": list(it.problems)}

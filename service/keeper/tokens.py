@@ -119,7 +119,11 @@ class Tokens:
             if tokens.named(tx, name):
                 raise Conflict(f"a token named {name} exists already")
             expires_at = tx.now + expires_in if expires_in else None
-            token = Token(token_id, name, hashed, (), allowed, tx.now, caller.name, expires_at)
+            parent = tokens.find(tx, caller.id)
+            if parent and parent.expires_at:  # nobody outlives by a child what was meant to end
+                expires_at = min(expires_at or parent.expires_at, parent.expires_at)
+            inherited = allowed or (parent.allowlist if parent else ())
+            token = Token(token_id, name, hashed, (), inherited, tx.now, caller.name, expires_at)
             tokens.add(tx, token)
             for grant in granted:
                 tokens.add_grant(tx, self._door.new_id(), token_id, grant)
