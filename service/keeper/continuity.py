@@ -1,6 +1,6 @@
 """Continuity: what a change of a connection must not break for those who hold its credentials.
 
-while a rotation is under way   its strategy, role, logins, drain minimum, store and login stay as they are
+while a rotation is under way   its strategy, role, logins, store and login stay as they are
 a shorter drain minimum         promises given under the longer one are remembered until their end
 the place of the password       is not changed in passing: the only copy could be lost
 """
@@ -15,7 +15,7 @@ from service.keeper import definitions
 from service.keeper.registration import Registration
 from service.ledger.connections import StoredConnection
 
-_FREE = {*schedules.KEYS, "drain_limit", "password"}
+_FREE = {*schedules.KEYS, "drain_minimum", "drain_limit", "password"}
 """Parts of a policy that a rotation under way does not stand on."""
 
 
@@ -32,8 +32,8 @@ def refuse_meanwhile(stored: StoredConnection, wanted: Registration, open_one: R
         raise Conflict(f"connection {name} is in a rotation; its login cannot be replaced meanwhile")
     if _frozen(stored.policy) != _frozen(definitions.policy_data(wanted.policy)):
         raise Conflict(
-            f"connection {name} is in a rotation ({open_one.stage.value}): its strategy, role, logins and drain "
-            "minimum stay as they are until that has ended"
+            f"connection {name} is in a rotation ({open_one.stage.value}): its strategy, role and logins "
+            "stay as they are until that has ended"
         )
 
 

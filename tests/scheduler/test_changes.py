@@ -74,7 +74,6 @@ def test_another_login_lets_the_former_drain() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"drain_minimum": "1s", "drain_limit": "1s"},
         {"logins": ["other_a", "other_b"]},
         {"role": "other"},
         {"strategy": "single"},
@@ -88,6 +87,7 @@ def test_what_a_rotation_stands_on_stays_while_it_is_open(change: dict[str, obje
         with pytest.raises(Conflict, match="in a rotation"):
             here.put(password=None, login=False, **change)
         here.put(password=None, login=False, jitter="5s", every="1h")  # the schedule is free
+        here.put(password=None, login=False, drain_minimum="1s", drain_limit="1s")  # what was promised is remembered
         assert here.run().rotation.stage is Stage.RETIRED
 
 

@@ -39,7 +39,8 @@ PLANNED = Rotation(
     id="rotation", environment_id="e", environment="production", connection_id="connection", connection="shop/db",
     strategy=Strategy.SINGLE, stage=Stage.PLANNED, requested_by="anna", note="", reason="", candidate_id=None,
     former_id=None, parking_id=None, not_before=None, wake_at=NOW, attempts=0, fence=1, generation=None,
-    emergency=False, undo=False, stuck_in=None, created_at=NOW, updated_at=NOW, ended_at=None,
+    emergency=False, undo=False, retiring=False, lease_until=None, stuck_in=None,
+    created_at=NOW, updated_at=NOW, ended_at=None,
 )  # fmt: skip
 
 ROTATIONS = st.builds(
@@ -175,7 +176,7 @@ MOVES = {
     Stage.VERIFIED: {Stage.PUBLISHED, Stage.ABANDONED, Stage.STUCK},
     Stage.PUBLISHED: {Stage.DRAINING, Stage.STUCK},
     Stage.DRAINING: {Stage.RETIRED, Stage.REVERTED, Stage.STUCK},
-    Stage.STUCK: UNPUBLISHED | {Stage.PUBLISHED, Stage.DRAINING, Stage.REVERTED, Stage.ABANDONED, Stage.STUCK},
+    Stage.STUCK: UNPUBLISHED | {Stage.PUBLISHED, Stage.DRAINING, Stage.ABANDONED, Stage.STUCK},
     Stage.RETIRED: set(),
     Stage.REVERTED: set(),
     Stage.ABANDONED: set(),
