@@ -87,6 +87,7 @@ class Envelope:
                 path=scope["path"][:200],
                 status=status,
                 ms=round(seconds * 1000, 1),
+                address=(scope.get("client") or ("",))[0],
                 id=request_id,
             )
 

@@ -1,0 +1,43 @@
+"""Events and readiness on the wire."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from service.http.shapes.words import Answer
+
+
+class Event(Answer):
+    """One entry of the audit log."""
+
+    id: str
+    at: datetime
+    actor: str
+    kind: str
+    name: str | None
+    address: str | None
+    request: str
+    action: str
+    outcome: Literal["allowed", "refused", "failed"]
+    environment: str
+    resource: str
+    detail: dict[str, Any]
+
+
+class Proof(Answer):
+    """What following the chain found."""
+
+    whole: bool
+    events: int
+    end: str = Field(description="Hash of the last batch that fits: note it outside to find a cut tail later.")
+    broken_at: int | None
+    finding: str
+
+
+class Ready(Answer):
+    """Readiness, by part."""
+
+    ready: bool
+    ledger: bool
+    clock: bool
