@@ -58,7 +58,15 @@ def test_rotate_fails_with_its_reason(keywright: Command, server: Server, end: s
 @pytest.mark.parametrize("end", ["draining", "retired"])
 def test_rotate_that_was_further_already(inside: Inside, server: Server, end: str) -> None:
     progress(server, [end])
-    assert inside("rotate", "shop/db").returncode == 0
+    told = inside("rotate", "shop/db")
+    assert told.returncode == 0
+    assert "nothing new was begun" in told.stdout
+
+
+def test_rotate_in_an_emergency(inside: Inside, server: Server) -> None:
+    progress(server, ["planned", "published"])
+    assert inside("rotate", "shop/db", "--emergency").returncode == 0
+    assert server.asked[0].body == {"connection": "shop/db", "emergency": True}
 
 
 def test_rotate_bears_a_server_that_is_away_for_a_moment(inside: Inside, server: Server) -> None:

@@ -31,6 +31,9 @@ def rotate(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until applications get the next one.")] = True,
     timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0, help="Seconds to wait, at most.")] = 900,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")] = None,
+    emergency: Annotated[
+        bool, typer.Option("--emergency", help="The former password dies at once: promises are cut short.")
+    ] = False,
     rehearse: Annotated[bool, typer.Option("--rehearse", help="Only tell what would be done.")] = False,
     address: options.Address = None,
     environment: options.Environment = None,
@@ -45,9 +48,13 @@ def rotate(
         if rehearse:
             _rehearse(place, name, as_json)
             return
-        body = {"connection": name} | ({"reason": reason} if reason else {})
+        body: dict[str, object] = {"connection": name}
+        body |= {"reason": reason} if reason else {}
+        body |= {"emergency": True} if emergency else {}
         # The key makes it safe that a proxy, or an impatient person, sends this twice.
         rotation = _rotation(place.door.post(place.within("/rotations"), body, key=uuid.uuid4().hex).body)
+        if rotation["stage"] != "planned" and not as_json:
+            screen.say("a rotation was under way already: this is that one, and nothing new was begun")
         if not wait:
             screen.dump(rotation) if as_json else screen.say(f"rotation {rotation['id']} is {rotation['stage']}")
             return
