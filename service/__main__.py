@@ -161,10 +161,10 @@ def owner(
     """Make another owner's token: the way back in for whoever holds the ledger and the master key."""
 
     def act(service: Any) -> None:
-        from service.keeper.tokens import SYSTEM, WantedGrant
+        from service.keeper.tokens import OPERATOR, WantedGrant
 
         wanted = (WantedGrant("own", "everything", None, ""),)
-        _, _, text = service.keeper.tokens.add(SYSTEM, name, wanted, None, ())
+        _, _, text = service.keeper.tokens.add(OPERATOR, name, wanted, None, ())
         _say(as_json, {"name": name, "token": text.reveal()}, f"{text.reveal()}   (shown only now)")
 
     _with_service(_settings(data), act)
@@ -193,13 +193,13 @@ def keys_rotate(
     """A new data key for what is new, then re-seal what is old. Safe to interrupt: run it again with --resume."""
 
     def act(service: Any) -> None:
-        from service.keeper.tokens import SYSTEM
+        from service.keeper.tokens import OPERATOR
 
-        found = service.keeper.environments.listed(SYSTEM, "", 100_000)
+        found = service.keeper.environments.listed(OPERATOR, "", 100_000)
         names = [environment] if environment else [e.name for e in found]
         for name in names:
             ring = service.keeper.keyrings
-            for progress in ring.reseal(SYSTEM, name) if resume else ring.rotate(SYSTEM, name):
+            for progress in ring.reseal(OPERATOR, name) if resume else ring.rotate(OPERATOR, name):
                 state = "done" if progress.done else "…"
                 said = {"environment": name, "resealed": progress.resealed, "done": progress.done}
                 _say(as_json, said, f"{name}: {progress.resealed} re-sealed {state}")
@@ -217,10 +217,10 @@ def keys_rewrap(
     settings = _settings(data)
 
     def act(service: Any) -> None:
-        from service.keeper.tokens import SYSTEM
+        from service.keeper.tokens import OPERATOR
         from service.wiring import key_wrapper
 
-        count = service.keeper.keyrings.rewrap(SYSTEM, key_wrapper(settings, to, may_create=True))
+        count = service.keeper.keyrings.rewrap(OPERATOR, key_wrapper(settings, to, may_create=True))
         text = f"{count} data keys are under {to} now; set KEYWRIGHT_KEY={to} and restart"
         _say(as_json, {"keys": count, "to": to}, text)
 
@@ -236,9 +236,9 @@ def events_verify(
     """Follow the chain of events from its beginning: finds what was changed, removed or reordered."""
 
     def act(service: Any) -> int:
-        from service.keeper.tokens import SYSTEM
+        from service.keeper.tokens import OPERATOR
 
-        proof = service.keeper.events.verify(SYSTEM, end)
+        proof = service.keeper.events.verify(OPERATOR, end)
         whole = proof.broken_at is None
         text = f"{proof.finding}: {proof.events} events, end {proof.end}"
         _say(as_json, {"whole": whole, **vars(proof)}, text)
@@ -259,11 +259,11 @@ def events_list(
     """The latest events, the youngest first."""
 
     def act(service: Any) -> None:
-        from service.keeper.tokens import SYSTEM
+        from service.keeper.tokens import OPERATOR
         from service.ledger.log import Question
 
         question = Question(actor=actor, action=action, resource=resource, limit=limit)
-        for event in service.keeper.events.ask(SYSTEM, question):
+        for event in service.keeper.events.ask(OPERATOR, question):
             where = f"{event['environment']}:{event['resource']}" if event["environment"] else event["resource"]
             _say(
                 as_json,

@@ -16,6 +16,8 @@ from service.ledger.tokens import HeldGrant
 
 SYSTEM = Caller("scheduler", "scheduler", "system", (Grant(Level.OWN, Kind.EVERYTHING),))
 """Keywright itself, when it does what nobody asked for just now."""
+OPERATOR = Caller("keywrightd", "keywrightd", "system", (Grant(Level.OWN, Kind.EVERYTHING),))
+"""Whoever runs `keywrightd` on the machine that holds the ledger and the master key."""
 LONGEST_LIFE = timedelta(days=3650)
 _NOTHING = bytes(32)
 """Compared with when there is no such token, so that unknown ids take the same time as wrong secrets."""
@@ -83,7 +85,7 @@ class Tokens:
 
         if self._door.look(lambda tx: bool(tokens.every(tx, "", 1))):
             return None
-        return text if self._door.change(SYSTEM, Deed("token.first", resource="owner"), act) else None
+        return text if self._door.change(OPERATOR, Deed("token.first", resource="owner"), act) else None
 
     def listed(self, caller: Caller, after: str, limit: int) -> list[tuple[Token, list[ShownGrant]]]:
         """All tokens, by name; never their secrets."""
