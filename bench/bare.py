@@ -22,8 +22,6 @@ from bench.shop import ADMINISTRATOR, Shop
 from providers.databases import postgresql_roles as roles
 from providers.databases.postgresql import _IDENTITY, _LIMITS
 
-LOGINS_EACH = 8
-
 
 def seconds(shop: Shop, threads: int) -> float:
     """How long it takes for every login of the shop, by that many threads."""

@@ -8,7 +8,14 @@ from scheduler.endings import Endings
 from scheduler.looks import Looks, known, next_username, role
 from scheduler.writeback import WriteBack
 from service.core.connection import Accepted, Access, Account, NotPermitted, Overlap, Pairing, Rejected, Unreachable
-from service.core.errors import ChangeError, ChangeNotPermitted, ChangeRefused, KeywrightError, StoreError
+from service.core.errors import (
+    ChangeError,
+    ChangeNotPermitted,
+    ChangeRefused,
+    KeywrightError,
+    StoreError,
+    StoreUnreachable,
+)
 from service.core.password import profile
 from service.core.rotation import GRACE, Stage, Strategy
 from service.core.sealed import Randomness
@@ -45,6 +52,8 @@ class Turning:
         if brief.kept_in:
             try:
                 former = self._write_back.read(brief.kept_in, brief.adopted)
+            except StoreUnreachable as error:
+                return self._endings.later(held, brief, f"the password could not be read: {error.message}")
             except (StoreError, ChangeNotPermitted) as error:
                 return self._endings.give_up(held, f"the password could not be read where it is kept: {error.message}")
             if brief.live_username and former.username != brief.live_username:

@@ -76,7 +76,7 @@ class Unavailable(KeywrightError):
 
 
 class Unrecorded(Unavailable):
-    """The ledger could not record the operation, so it was not answered and nothing was changed."""
+    """The ledger could not record it, so it was not answered; done only if the reply to a commit was lost."""
 
 
 class StoreError(KeywrightError):

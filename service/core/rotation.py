@@ -138,6 +138,11 @@ class Rotation:
     updated_at: datetime
     ended_at: datetime | None
 
+    @property
+    def reached(self) -> Stage:
+        """The stage; for a stuck one the stage that it is stuck in."""
+        return self.stuck_in if self.stage is Stage.STUCK and self.stuck_in else self.stage
+
 
 def next_step(rotation: Rotation, now: datetime) -> Step:
     """What a rotation needs now."""
@@ -170,13 +175,6 @@ def backoff(attempts: int, randomness: Randomness) -> timedelta:
     """How long to leave an unreachable target alone: exponential, capped at five minutes, with full jitter."""
     ceiling = min(300.0, 2.0 ** min(attempts, 10))
     return timedelta(seconds=0.2 + ceiling * int.from_bytes(randomness(4), "big") / 2**32)
-
-
-class AfterLimit(StrEnum):
-    """What happens at the drain limit if somebody is still on the old credential."""
-
-    RETIRE = "retire"
-    ALERT = "alert"
 
 
 @dataclass(frozen=True)
@@ -259,7 +257,7 @@ def offer(
     entries = [Offered(c, Standing.LIVE, promised) for c in live]
     if rotation and rotation.strategy is Strategy.SINGLE and rotation.candidate_id in by_id and live:
         candidate = by_id[rotation.candidate_id]
-        stage = rotation.stuck_in if rotation.stage is Stage.STUCK and rotation.stuck_in else rotation.stage
+        stage = rotation.reached
         upcoming = Offered(candidate, Standing.NEXT, promised)
         ending = [Offered(c, Standing.LIVE, max(rotation.not_before or promised, now)) for c in live]
         if stage is Stage.ANNOUNCED:

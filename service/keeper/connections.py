@@ -135,6 +135,8 @@ class Connections:
             now = self._before(tx, caller, environment, name, wanted, if_match)
             if now.standing != before.standing:
                 raise Conflict(f"connection {name} was rotated or changed while its login was verified; put it again")
+            # Only now, when the login was seen to work: who merely guesses must not learn what others use.
+            self._only_one(tx, now.wall, now.stored, wanted)
             deed.detail["changed"] = " ".join(_changed(now.stored, wanted))
             return self._recorded(tx, now, name, wanted, verified)
 
@@ -188,7 +190,6 @@ class Connections:
         open_one = rotations.open_one(tx, stored.id) if stored else None
         if stored:
             refuse_meanwhile(stored, wanted, open_one)
-        self._only_one(tx, wall, stored, wanted)
         held = self._held(tx, stored, open_one) if stored else None
         if held is None and not wanted.login and wanted.policy is None and wanted.kept_in is None:
             raise Invalid("login is needed: the user name and password that applications use now", field="login")
@@ -198,8 +199,8 @@ class Connections:
     def _held(self, tx: Transaction, stored: StoredConnection, open_one: Rotation | None) -> Credential | None:
         """The credential that the target should accept now: under `single` the candidate, once it was applied."""
         standing = connections.standing(tx, stored.id)
-        turned = open_one and open_one.strategy is Strategy.SINGLE and open_one.stage in (Stage.APPLIED, Stage.VERIFIED)
-        if open_one and turned:
+        applied = (Stage.APPLIED, Stage.VERIFIED)
+        if open_one and open_one.strategy is Strategy.SINGLE and open_one.reached in applied:
             return next((c for c in standing if c.id == open_one.candidate_id), None)
         return next((c for c in standing if c.state is CredentialState.LIVE), None)
 

@@ -53,7 +53,7 @@ class Rotations:
             if open_one := rotations.open_one(tx, stored.id):
                 deed.detail["joined"] = open_one.id
                 if emergency and not open_one.emergency:
-                    rotations.seize(tx, open_one, emergency=True, wake_at=max(tx.now, open_one.lease_until or tx.now))
+                    rotations.seize(tx, open_one, emergency=True)
                     rotations.tell(tx, open_one.id, open_one.stage, f"{caller.name} made it an emergency: {note}")
                     open_one = rotations.open_one(tx, stored.id) or open_one
                 return _story(tx, open_one), False
@@ -107,8 +107,8 @@ class Rotations:
             _about(deed, rotation)
             if rotation.ended_at:
                 raise Conflict(f"rotation {rotation_id} has ended ({rotation.stage.value})")
-            stage = rotation.stuck_in if rotation.stage is Stage.STUCK and rotation.stuck_in else rotation.stage
-            values = {"stage": stage.value, "stuck_in": None, "reason": "", "attempts": 0, "wake_at": tx.now}
+            stage = rotation.reached
+            values = {"stage": stage.value, "stuck_in": None, "reason": "", "attempts": 0}
             rotations.seize(tx, rotation, **values)
             rotations.tell(tx, rotation.id, stage, f"{caller.name} asked to try again")
             return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
@@ -122,15 +122,13 @@ class Rotations:
         def act(tx: Transaction) -> Story:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
             _about(deed, rotation)
-            stage = rotation.stuck_in if rotation.stage is Stage.STUCK and rotation.stuck_in else rotation.stage
+            stage = rotation.reached
             if rotation.ended_at or stage not in UNPUBLISHED:
                 raise Conflict(
                     f"rotation {rotation_id} is {rotation.stage.value}: only one that has not been published can be "
                     "abandoned; while it drains it can be reverted"
                 )
-            # A worker may be changing the target this very moment: what it does must be over before it is undone.
-            wake_at = max(tx.now, rotation.lease_until or tx.now)
-            values = {"stage": stage.value, "stuck_in": None, "undo": True, "wake_at": wake_at}
+            values = {"stage": stage.value, "stuck_in": None, "undo": True}
             rotations.seize(tx, rotation, **values)
             rotations.tell(tx, rotation.id, stage, f"{caller.name} asked to abandon it")
             return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
@@ -148,7 +146,7 @@ class Rotations:
                 raise Conflict("under the strategy single the former password is dead already; rotate again instead")
             if rotation.retiring or rotation.former_id is None or rotation.candidate_id is None:
                 raise Conflict(f"rotation {rotation_id} is being retired already; rotate again instead")
-            stage = rotation.stuck_in if rotation.stage is Stage.STUCK and rotation.stuck_in else rotation.stage
+            stage = rotation.reached
             require_move(stage, Stage.REVERTED)
             stored = connections.get(tx, rotation.connection_id)
             if stored is None:

@@ -188,9 +188,13 @@ def change(tx: Transaction, held: Claim, **values: Any) -> None:
 
 
 def seize(tx: Transaction, rotation: Rotation, **values: Any) -> Claim:
-    """Change a rotation by an operator's hand: the fencing number moves, so that no worker goes on with it."""
+    """Change a rotation by an operator's hand: the fencing number moves, so that no worker goes on with it.
+
+    A worker may be changing the target this very moment, though: the next one begins when its lease is over.
+    """
     held = Claim(rotation.id, rotation.fence + 1)
-    common = {"fence": held.fence, "holder": None, "lease_until": None, "updated_at": tx.now}
+    wake_at = max(tx.now, rotation.lease_until or tx.now)
+    common = {"fence": held.fence, "holder": None, "lease_until": None, "updated_at": tx.now, "wake_at": wake_at}
     tx.sql.execute(update(rotations).where(rotations.c.id == rotation.id).values(common | values))
     return held
 
