@@ -11,11 +11,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from scheduler.rotator import LEASE, Rotator
+from scheduler.rotator import Rotator
 from service.core.errors import KeywrightError
 from service.keeper.rotations import Rotations
 from service.keeper.tokens import SYSTEM
@@ -88,10 +89,18 @@ class Clock:
     """Ticks every `interval` seconds. `holder` names this process in leases."""
 
     def __init__(
-        self, rotations: Rotations, rotator: Rotator, *, holder: str, interval: float = 1.0, workers: int = 4
+        self,
+        rotations: Rotations,
+        rotator: Rotator,
+        *,
+        holder: str,
+        lease: timedelta,
+        interval: float = 1.0,
+        workers: int = 4,
     ) -> None:
         self._rotations = rotations
         self._holder = holder
+        self._lease = lease
         self._interval = interval
         self._lanes = Lanes(rotator.advance, workers)
         self._metronome = BackgroundScheduler(timezone="UTC")
@@ -99,6 +108,7 @@ class Clock:
 
     def start(self) -> None:
         """Begin to tick."""
+        self._rotations.take_over()
         self._metronome.add_job(
             self.tick, "interval", seconds=self._interval, id="tick", max_instances=1, coalesce=True
         )
@@ -127,7 +137,7 @@ class Clock:
         try:
             self._rotations.plan_due(SYSTEM, PLANNED_AT_ONCE)
             if self._lanes.room():
-                for claim, lane in self._rotations.claim(self._holder, LEASE, PLANNED_AT_ONCE):
+                for claim, lane in self._rotations.claim(self._holder, self._lease, PLANNED_AT_ONCE):
                     self._lanes.put(lane, claim)
         except KeywrightError as error:
             log.error("the clock could not look for work", error=error.message)

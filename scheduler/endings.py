@@ -2,11 +2,13 @@
 
 import structlog
 
+from service.core.errors import ChangeError, ChangeFenced, ChangeLost
 from service.core.rotation import backoff
 from service.core.sealed import Randomness
-from service.keeper.steps import Brief, Steps
+from service.keeper.briefs import Brief
+from service.keeper.steps import Steps
 from service.keeper.tokens import SYSTEM
-from service.ledger.rotations import Claim
+from service.ledger.rotations import Claim, LeaseLost
 
 log = structlog.get_logger("rotator")
 
@@ -18,12 +20,18 @@ class Endings:
         self._steps = steps
         self._randomness = randomness
 
-    def later(self, held: Claim, brief: Brief, sentence: str) -> bool:
-        """Try again, after a delay that grows."""
+    def later(self, held: Claim, brief: Brief, sentence: str, *, in_doubt: bool = False) -> bool:
+        """Try again, after a delay that grows. `in_doubt`: a statement was sent and may still take effect."""
         delay = backoff(brief.rotation.attempts, self._randomness)
-        self._steps.postpone(SYSTEM, held, delay, sentence)
+        self._steps.postpone(SYSTEM, held, delay, sentence, in_doubt=in_doubt)
         log.warning("postponed", rotation=held.rotation_id, reason=sentence, seconds=round(delay.total_seconds(), 1))
         return False
+
+    def unchanged(self, held: Claim, brief: Brief, error: ChangeError, before: str = "") -> bool:
+        """A change failed in a way that passes: later, in doubt if it may yet take effect."""
+        if isinstance(error, ChangeFenced):
+            raise LeaseLost(error.message)
+        return self.later(held, brief, before + error.message, in_doubt=isinstance(error, ChangeLost))
 
     def give_up(self, held: Claim, reason: str) -> bool:
         """Abandon: the former credential is in force, whatever was begun."""

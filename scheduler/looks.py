@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from service.core.connection import Accepted, Access, Account, Database, Endpoint, Engine, Probe
+from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe
+from service.core.database import Database
 from service.core.errors import KeywrightError
 from service.core.rotation import Strategy, resting_login
-from service.keeper.steps import Brief
+from service.keeper.briefs import Brief
 
 
 class Looks:

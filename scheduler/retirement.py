@@ -4,15 +4,18 @@ from datetime import timedelta
 
 import structlog
 
+from scheduler.changes import Changes
 from scheduler.endings import Endings
 from scheduler.looks import Looks, adopted, known
 from scheduler.turning import REPLICA_TRIES
-from service.core.connection import Accepted, Access, Account, DrainView, NotPermitted, Rejected, Unreachable
+from service.core.connection import Accepted, Access, Account, NotPermitted, Rejected, Unreachable
+from service.core.database import DrainView
 from service.core.errors import ChangeError, ChangeNotPermitted
 from service.core.password import profile
 from service.core.rotation import Strategy
 from service.core.sealed import Randomness
-from service.keeper.steps import Brief, Steps
+from service.keeper.briefs import Brief
+from service.keeper.steps import Steps
 from service.keeper.tokens import SYSTEM
 from service.ledger.rotations import Claim
 
@@ -25,9 +28,10 @@ LOOK_AGAIN = timedelta(seconds=30)
 class Retirement:
     """Steps that end the former credential. Each answers whether to go on at once."""
 
-    def __init__(self, steps: Steps, looks: Looks, endings: Endings, randomness: Randomness) -> None:
+    def __init__(self, steps: Steps, looks: Looks, changes: Changes, endings: Endings, randomness: Randomness) -> None:
         self._steps = steps
         self._looks = looks
+        self._changes = changes
         self._endings = endings
         self._randomness = randomness
 
@@ -53,7 +57,7 @@ class Retirement:
             )
             self._steps.retire(SYSTEM, held, sentence, {"proven": False})
             return False
-        if not brief.rotation.retiring:
+        if not brief.rotation.retiring and brief.rotation.strategy is not Strategy.SINGLE:
             self._steps.begin_to_retire(SYSTEM, held)
             return True
         ends_on = known(brief.candidate)
@@ -85,15 +89,18 @@ class Retirement:
     def _prove(self, held: Claim, brief: Brief, administration: Access, former: Account, ends_on: Account) -> bool:
         """Make the old password invalid where it is not yet, and show it on every required endpoint."""
         new, old = self._looks.probe(brief, ends_on), self._looks.probe(brief, former)
-        if not isinstance(new, Accepted) or not isinstance(old, Rejected):
+        proven = isinstance(new, Accepted) and isinstance(old, Rejected)
+        if not proven:
             try:
-                self._looks.database(brief).set_password(administration, ends_on.username, ends_on.password)
+                self._changes.set_password(held, brief, administration, ends_on)
             except ChangeNotPermitted as error:
                 return self._endings.stick(held, f"the old password could not be taken away: {error.message}")
             except ChangeError as error:
-                return self._endings.later(held, brief, error.message)
+                return self._endings.unchanged(held, brief, error)
         endpoints = [e for e in brief.target.endpoints if e.required]
         for endpoint in endpoints:
+            if proven and endpoint == brief.target.primary:
+                continue
             # In this order: a rejection alone proves nothing, a blocked account answers the same.
             new = self._looks.probe(brief, ends_on, endpoint)
             old = self._looks.probe(brief, former, endpoint)

@@ -16,24 +16,25 @@ from datetime import timedelta
 
 import structlog
 
+from scheduler.changes import Changes
 from scheduler.endings import Endings
+from scheduler.heartbeat import Heartbeat
 from scheduler.looks import Looks
 from scheduler.retirement import Retirement
 from scheduler.turning import Turning
 from scheduler.writeback import WriteBack
-from service.core.connection import Database, Engine
+from service.core.connection import Engine
+from service.core.database import Database
 from service.core.errors import KeywrightError
 from service.core.rotation import Step, next_step
 from service.core.sealed import Randomness
+from service.keeper.briefs import Brief, Briefs
 from service.keeper.rotations import Rotations
-from service.keeper.steps import Brief, Steps
+from service.keeper.steps import Steps
 from service.keeper.tokens import SYSTEM
 from service.ledger.rotations import Claim, LeaseLost
 
 log = structlog.get_logger("rotator")
-
-LEASE = timedelta(seconds=60)
-"""Longer than any single step: each wait in the providers is bounded by seconds."""
 
 
 class Rotator:
@@ -41,18 +42,23 @@ class Rotator:
 
     def __init__(
         self,
+        briefs: Briefs,
         steps: Steps,
         rotations: Rotations,
         databases: Mapping[Engine, Database],
         write_back: WriteBack,
         randomness: Randomness,
+        lease: timedelta,
     ) -> None:
-        self._steps = steps
+        self._briefs = briefs
         self._rotations = rotations
+        self._heartbeat = Heartbeat(rotations, lease)
         looks, endings = Looks(databases), Endings(steps, randomness)
-        turning = Turning(steps, looks, endings, write_back, randomness)
-        retirement = Retirement(steps, looks, endings, randomness)
+        changes = Changes(steps, looks, self._heartbeat)
+        turning = Turning(steps, looks, changes, endings, write_back, randomness)
+        retirement = Retirement(steps, looks, changes, endings, randomness)
         self._take: dict[Step, Callable[[Claim, Brief], bool]] = {
+            Step.FENCE: turning.fence,
             Step.STAGE: turning.stage,
             Step.ANNOUNCE: turning.announce,
             Step.COUNT: turning.count,
@@ -67,12 +73,13 @@ class Rotator:
     def advance(self, held: Claim) -> None:
         """Take steps until the rotation waits, has ended, or is another worker's."""
         try:
-            while self._rotations.renew(held, LEASE):
-                brief = self._steps.brief(SYSTEM, held)
-                step = next_step(brief.rotation, brief.now)
-                if step in (Step.WAIT, Step.NOTHING) or not self._take[step](held, brief):
-                    self._rotations.release(held)
-                    return
+            with self._heartbeat.holding(held):
+                while True:
+                    brief = self._briefs.brief(SYSTEM, held)
+                    step = next_step(brief.rotation, brief.now)
+                    if step in (Step.WAIT, Step.NOTHING) or not self._take[step](held, brief):
+                        self._rotations.release(held)
+                        return
         except LeaseLost:
             log.info("rotation taken over by another worker", rotation=held.rotation_id)
         except KeywrightError as error:

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import structlog
 
+from scheduler.changes import Changes
 from scheduler.endings import Endings
-from scheduler.looks import Looks, known, next_username, role
+from scheduler.looks import Looks, known, next_username
 from scheduler.writeback import WriteBack
-from service.core.connection import Accepted, Access, Account, NotPermitted, Overlap, Pairing, Rejected, Unreachable
+from service.core.connection import Accepted, NotPermitted, Rejected, Unreachable
 from service.core.errors import (
     ChangeError,
     ChangeNotPermitted,
@@ -17,9 +18,10 @@ from service.core.errors import (
     StoreUnreachable,
 )
 from service.core.password import profile
-from service.core.rotation import GRACE, Stage, Strategy
+from service.core.rotation import GRACE, Stage, Strategy, drains_at_once
 from service.core.sealed import Randomness
-from service.keeper.steps import Brief, Steps
+from service.keeper.briefs import Brief
+from service.keeper.steps import Steps
 from service.keeper.tokens import SYSTEM
 from service.ledger.rotations import Claim
 
@@ -33,13 +35,35 @@ class Turning:
     """Steps that bring the candidate into force. Each answers whether to go on at once."""
 
     def __init__(
-        self, steps: Steps, looks: Looks, endings: Endings, write_back: WriteBack, randomness: Randomness
+        self,
+        steps: Steps,
+        looks: Looks,
+        changes: Changes,
+        endings: Endings,
+        write_back: WriteBack,
+        randomness: Randomness,
     ) -> None:
         self._steps = steps
         self._looks = looks
+        self._changes = changes
         self._endings = endings
         self._write_back = write_back
         self._randomness = randomness
+
+    def fence(self, held: Claim, brief: Brief) -> bool:
+        """See that no statement of an earlier worker takes effect any more, before anything is believed."""
+        username = known(brief.candidate).username
+        if brief.administration is None:
+            return self._endings.later(held, brief, "there is no administration credential any more")
+        try:
+            left_out = self._changes.raise_fence(held, brief, brief.administration, username)
+        except ChangeNotPermitted as error:
+            left_out = (error.message,)
+        except ChangeError as error:
+            return self._endings.unchanged(held, brief, error)
+        said = f"an earlier worker can change nothing of {username} any more"
+        self._steps.fenced(SYSTEM, held, f"no fence could be raised: {'; '.join(left_out)}" if left_out else said)
+        return True
 
     def stage(self, held: Claim, brief: Brief) -> bool:
         """See that the former credential works, then seal a candidate."""
@@ -112,26 +136,16 @@ class Turning:
         try:
             # Also when it is in force: a user name may stand for several accounts (MariaDB's host rows), and
             # the look tells of one. With the same candidate again, what is done already stays as it is.
-            self._change(brief, brief.administration, candidate)
+            self._changes.bring_in(held, brief, brief.administration, candidate)
         except ChangeRefused as error:
             return self._undo(held, brief, error.message) if in_force else self._stricter(held, brief, error)
         except ChangeNotPermitted as error:
             return self._undo(held, brief, error.message) if in_force else self._endings.give_up(held, error.message)
         except ChangeError as error:
             # Done or not done: the next look tells.
-            return self._endings.later(held, brief, error.message)
+            return self._endings.unchanged(held, brief, error)
         self._steps.applied(SYSTEM, held, f"{primary} took the candidate for {candidate.username}")
         return True
-
-    def _change(self, brief: Brief, administration: Access, candidate: Account) -> None:
-        database = self._looks.database(brief)
-        match brief.rotation.strategy:
-            case Strategy.ALTERNATING if isinstance(database, Pairing):
-                database.join(administration, role(brief), candidate.username, candidate.password)
-            case Strategy.OVERLAPPING if isinstance(database, Overlap) and brief.former:
-                database.add_password(administration, candidate.username, brief.former.password, candidate.password)
-            case _:
-                database.set_password(administration, candidate.username, candidate.password)
 
     def _stricter(self, held: Claim, brief: Brief, error: ChangeRefused) -> bool:
         if brief.policy.password or brief.rotation.attempts:
@@ -159,7 +173,8 @@ class Turning:
                 case Rejected(reason) | NotPermitted(reason):
                     return self._undo(held, brief, f"{endpoint} does not accept the new password: {reason}")
         sentence = f"{candidate.username} logged in with the new password on every required endpoint"
-        self._steps.verified(SYSTEM, held, "; ".join([sentence, *notes]))
+        published = "" if brief.kept_in else f"{candidate.username} is live"
+        self._steps.verified(SYSTEM, held, "; ".join([sentence, *notes]), published, ends_at_once(brief))
         return True
 
     def publish(self, held: Claim, brief: Brief) -> bool:
@@ -170,7 +185,7 @@ class Turning:
                 self._write_back.write(brief.kept_in, candidate, brief.former)
             except KeywrightError as error:
                 return self._endings.later(held, brief, f"the new password could not be written back: {error.message}")
-        self._steps.publish(SYSTEM, held, f"{candidate.username} is live")
+        self._steps.publish(SYSTEM, held, f"{candidate.username} is live", ends_at_once(brief))
         log.info("published", rotation=brief.rotation.id, connection=brief.rotation.connection)
         return True
 
@@ -197,12 +212,11 @@ class Turning:
             return self._endings.later(held, brief, f"to be undone ({reason}), but {primary} cannot be reached")
         if not isinstance(look, Accepted) or self._touched(brief):
             try:
-                database = self._looks.database(brief)
-                database.set_password(brief.administration, former.username, former.password)
+                self._changes.set_password(held, brief, brief.administration, former)
             except ChangeNotPermitted as error:
                 return self._endings.stick(held, f"{reason}; it could not be undone: {error.message}")
             except ChangeError as error:
-                return self._endings.later(held, brief, f"to be undone ({reason}): {error.message}")
+                return self._endings.unchanged(held, brief, error, f"to be undone ({reason}): ")
             look = self._looks.probe(brief, former)
         if isinstance(look, Accepted):
             return self._endings.give_up(held, f"{reason}; the former password is in force")
@@ -212,3 +226,10 @@ class Turning:
         """May the target hold the candidate, on any account of that user name?"""
         begun = brief.rotation.stage in (Stage.APPLIED, Stage.VERIFIED) or brief.rotation.attempts > 0
         return begun or isinstance(self._looks.probe(brief, known(brief.candidate)), Accepted)
+
+
+def ends_at_once(brief: Brief) -> str:
+    """The sentence for a former credential that is promised to nobody beyond the publication; else empty."""
+    if not drains_at_once(brief.rotation):
+        return ""
+    return f"the former password of {brief.former.username} has ended" if brief.former else "there is no former one"

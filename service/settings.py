@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field("text", description="For people or for machines.")
     clock: bool = Field(True, description="Whether `serve` rotates too; off where `keywrightd scheduler` does it.")
     tick: float = Field(1.0, ge=0.05, le=60, description="Seconds between two looks for due rotations.")
+    lease: float = Field(
+        30.0, ge=1, le=600, description="Seconds after which the work of a worker that died or hangs is taken over."
+    )
     workers: int = Field(4, ge=1, le=64, description="Rotations at once on one database server.")
 
     env_allow: Words = Field(

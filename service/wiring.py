@@ -4,7 +4,7 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,13 @@ from providers.keys.file import create
 from scheduler.clock import Clock
 from scheduler.rotator import Rotator
 from scheduler.writeback import WriteBack
-from service.core.connection import Database, Engine
+from service.core.connection import Engine
+from service.core.database import Database
 from service.core.errors import Invalid, KeyMissing, Unavailable
 from service.core.keyring import KeyWrapper
 from service.core.reference import Store
 from service.core.secret import Secret
+from service.keeper.briefs import Briefs
 from service.keeper.calendar import CronCalendar
 from service.keeper.connections import Connections
 from service.keeper.credentials import Credentials
@@ -107,7 +109,7 @@ def build(
     definitions = Variables(door, walls, keyrings)
     credentials = Credentials(door, walls, keyrings, references)
     rotations = Rotations(door, walls, calendar)
-    steps = Steps(door, keyrings, references)
+    briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
     keeper = Keeper(
         door,
         keyrings,
@@ -117,16 +119,18 @@ def build(
         Connections(door, walls, keyrings, references, found_databases, calendar),
         credentials,
         rotations,
+        briefs,
         steps,
         Tokens(door, walls),
         Events(door, walls, keyrings),
         Replies(door, keyrings),
-        Rehearsals(door, walls, steps, found_databases),
+        Rehearsals(door, walls, briefs, found_databases),
         Figures(door),
     )
-    rotator = Rotator(steps, rotations, found_databases, WriteBack(found_stores, references), randomness)
+    lease = timedelta(seconds=settings.lease)
+    rotator = Rotator(briefs, steps, rotations, found_databases, WriteBack(found_stores, references), randomness, lease)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
-    clock = Clock(rotations, rotator, holder=holder, interval=settings.tick, workers=settings.workers)
+    clock = Clock(rotations, rotator, holder=holder, lease=lease, interval=settings.tick, workers=settings.workers)
     return Service(settings, ledger, keeper, clock, found_databases, rotator, new)
 
 

@@ -22,7 +22,8 @@ from pymysql.err import MySQLError
 
 from providers.databases import mariadb_accounts as accounts
 from providers.databases.mariadb_login import Link, connect, leave, sendable
-from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Rejected, Session, Unreachable
+from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Rejected, Unreachable
+from service.core.database import Fence, Session
 from service.core.errors import ChangeError, ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.secret import Secret
 
@@ -67,13 +68,22 @@ class MariaDB:
         finally:
             leave(link)
 
-    def set_password(self, administration: Access, username: str, password: Secret) -> None:
+    def set_password(self, administration: Access, username: str, password: Secret, fence: Fence) -> tuple[str, ...]:  # noqa: ARG002
         """Make `password` the only one of every row of `username`; `Database.set_password`."""
         self._change(administration, username, password)
+        return ()
 
-    def add_password(self, administration: Access, username: str, kept: Secret, added: Secret) -> None:
+    def add_password(
+        self,
+        administration: Access,
+        username: str,
+        kept: Secret,
+        added: Secret,
+        fence: Fence,  # noqa: ARG002
+    ) -> tuple[str, ...]:
         """Afterwards both log in, at every row; `Overlap.add_password`."""
         self._change(administration, username, kept, added)
+        return ()
 
     def sessions(self, administration: Access, username: str) -> tuple[Session, ...] | NotPermitted | Unreachable:
         """Who is connected as `username`; `DrainView.sessions`. Needs the privilege PROCESS."""

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from providers.databases.mariadb_login import Link
-from service.core.connection import Session
+from service.core.database import Session
 from service.core.secret import Secret
 
 NATIVE = "mysql_native_password"

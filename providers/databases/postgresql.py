@@ -25,16 +25,8 @@ from psycopg.sql import SQL, Composed, Literal
 
 from providers.databases import postgresql_roles as roles
 from providers.databases.postgresql_login import Bounded, Certificates, LoginFailed, connect, sendable
-from service.core.connection import (
-    Accepted,
-    Access,
-    Endpoint,
-    NotPermitted,
-    Probe,
-    Rejected,
-    Session,
-    Unreachable,
-)
+from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Rejected, Unreachable
+from service.core.database import Fence, Session
 from service.core.errors import ChangeError, ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.secret import Secret
 
@@ -84,13 +76,14 @@ class PostgreSQL:
             return Unreachable(f"{endpoint} let the login in, and then gave no answer ({error.sqlstate or 'silence'})")
         return Accepted(dict(zip(("current_user", "memberships", "settings"), row or (), strict=True)))
 
-    def set_password(self, administration: Access, username: str, password: Secret) -> None:
+    def set_password(self, administration: Access, username: str, password: Secret, fence: Fence) -> tuple[str, ...]:  # noqa: ARG002
         """Make `password` the only one of `username`; `Database.set_password`."""
         with self._changing(administration, username) as connection:
             _permitted(roles.administrator(connection), roles.role(connection, username), username)
             connection.execute(roles.change_password(username, _verifier(connection, username, password)))
+        return ()
 
-    def join(self, administration: Access, role: str, username: str, password: Secret) -> None:
+    def join(self, administration: Access, role: str, username: str, password: Secret, fence: Fence) -> tuple[str, ...]:  # noqa: ARG002
         """Make `username` a login that acts as `role`; `Pairing.join`."""
         with self._changing(administration, username) as connection:
             verifier = _verifier(connection, username, password)
@@ -103,6 +96,7 @@ class PostgreSQL:
                     raise ChangeNotPermitted(
                         f"{administration.account.username} may not run {text} …; a superuser can, once, by hand"
                     ) from None
+        return ()
 
     def explain(self, administration: Access, role: str, username: str) -> tuple[str, ...]:
         """What `join` would send now; `Pairing.explain`."""

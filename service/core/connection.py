@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, assert_never, runtime_checkable
+from typing import assert_never
 from urllib.parse import quote
 
 from service.core.secret import Secret
@@ -126,70 +126,6 @@ class NotPermitted:
 
 
 Probe = Accepted | Rejected | Unreachable | NotPermitted
-
-
-class Database(Protocol):
-    """What every engine can do. One implementation per engine, in `providers/databases`."""
-
-    def probe(self, access: Access, endpoint: Endpoint) -> Probe:
-        """Log in with the access's account at that endpoint and leave again. Never raises for an answer."""
-
-    def set_password(self, administration: Access, username: str, password: Secret) -> None:
-        """Make `password` the only password of `username`, in one statement that carries a verifier.
-
-        Raises ChangeRefused, ChangeNotPermitted, ChangeLost or ChangeUnreachable (`service.core.errors`).
-        """
-
-
-@runtime_checkable
-class Overlap(Protocol):
-    """An engine on which one login can have two valid passwords."""
-
-    def add_password(self, administration: Access, username: str, kept: Secret, added: Secret) -> None:
-        """Afterwards both `kept` and `added` log in. Raises as `Database.set_password`."""
-
-
-@runtime_checkable
-class Pairing(Protocol):
-    """An engine on which two logins can act as one shared role (strategy `alternating`)."""
-
-    def join(self, administration: Access, role: str, username: str, password: Secret) -> None:
-        """Make `username` a login that acts as `role`, with exactly this password.
-
-        Creates the login, or the role when it is missing; brings membership, settings, connection limit
-        and expiry in line with the role's; repeating it changes nothing more. Raises as `set_password`.
-        """
-
-    def explain(self, administration: Access, role: str, username: str) -> tuple[str, ...]:
-        """The statements that `join` would send now, for a person to read or run; no password in them."""
-
-
-@dataclass(frozen=True)
-class Session:
-    """Somebody who is connected to the target."""
-
-    username: str
-    address: str
-    application: str
-
-
-@runtime_checkable
-class DrainView(Protocol):
-    """An engine that can tell who is connected."""
-
-    def sessions(self, administration: Access, username: str) -> tuple[Session, ...] | NotPermitted | Unreachable:
-        """Sessions of `username` now, or why that cannot be told."""
-
-
-@runtime_checkable
-class Examination(Protocol):
-    """An engine that can say what an administration login would be able to do, without doing it."""
-
-    def lacks(self, administration: Access, username: str) -> tuple[str, ...]:
-        """Sentences, each naming something the administration login cannot do for `username`; empty is well.
-
-        Raises ChangeUnreachable, or ChangeNotPermitted when even looking is refused.
-        """
 
 
 # What is offered to applications.

@@ -23,6 +23,7 @@
     └── ChangeError         a target database did not do what was asked
         ├── ChangeRefused       it refused the password (policy)
         ├── ChangeNotPermitted  the administration login lacks a privilege
+        ├── ChangeFenced        a worker with a higher fencing number was there before
         ├── ChangeLost          no reply: done or not done, a probe must tell
         └── ChangeUnreachable   it was never asked: nothing was changed
 
@@ -134,6 +135,10 @@ class ChangeRefused(ChangeError):
 
 class ChangeNotPermitted(ChangeError):
     """The administration login lacks a privilege for the change. Nothing was changed."""
+
+
+class ChangeFenced(ChangeError):
+    """A worker with a higher fencing number raised the fence: this one is late. Nothing was changed."""
 
 
 class ChangeLost(ChangeError):

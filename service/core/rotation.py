@@ -86,6 +86,7 @@ def require_move(former: Stage, new: Stage) -> None:
 class Step(Enum):
     """What is to be done next. Each is one durable step: look, act, record."""
 
+    FENCE = auto()  # an earlier worker's statement may still arrive: see that it cannot
     STAGE = auto()
     ANNOUNCE = auto()
     COUNT = auto()  # the stage's time begins: note `not_before`
@@ -133,6 +134,8 @@ class Rotation:
     retiring: bool
     """The former password is being taken away: there is no way back."""
     lease_until: datetime | None
+    in_doubt: bool
+    """A statement of an earlier worker may still arrive in the target: the fence is raised before the next look."""
     stuck_in: Stage | None
     created_at: datetime
     updated_at: datetime
@@ -147,6 +150,8 @@ class Rotation:
 def next_step(rotation: Rotation, now: datetime) -> Step:
     """What a rotation needs now."""
     waiting = rotation.not_before is not None and now < rotation.not_before and not rotation.emergency
+    if rotation.in_doubt and rotation.candidate_id and rotation.stage not in ENDED | {Stage.STUCK}:
+        return Step.FENCE
     if rotation.undo and rotation.stage in UNPUBLISHED:
         return Step.UNDO
     match rotation.stage:
@@ -171,10 +176,24 @@ def next_step(rotation: Rotation, now: datetime) -> Step:
             return Step.NOTHING
 
 
+def drains_at_once(rotation: Rotation) -> bool:
+    """Is nothing promised beyond the publication? Under `single` the former password died when the new one came."""
+    return rotation.strategy is Strategy.SINGLE or rotation.emergency or rotation.former_id is None
+
+
 def backoff(attempts: int, randomness: Randomness) -> timedelta:
     """How long to leave an unreachable target alone: exponential, capped at five minutes, with full jitter."""
     ceiling = min(300.0, 2.0 ** min(attempts, 10))
     return timedelta(seconds=0.2 + ceiling * int.from_bytes(randomness(4), "big") / 2**32)
+
+
+class AfterLimit(StrEnum):
+    """What is done when the drain limit is over and somebody is still seen on the former credential."""
+
+    RETIRE = "retire"  # the password is taken away; sessions go on until they end by themselves
+    END = "end"  # their sessions are ended, then the password is taken away
+    ALERT = "alert"  # somebody is told, and it waits on
+    WAIT = "wait"  # it waits on
 
 
 @dataclass(frozen=True)
@@ -190,6 +209,13 @@ class RotationPolicy:
     """`alternating`: the role that both logins act as; the imported login when not said."""
     logins: tuple[str, str] | None = None
     """`alternating`: the two logins; `<role>_a` and `<role>_b` when not said."""
+    after_limit: AfterLimit = AfterLimit.RETIRE
+    siblings: str | None = None
+    """Connections with the same word are siblings, whatever host they are on."""
+    spacing: timedelta | None = None
+    """Scheduled rotations of connections that share the host, or are siblings, begin at least this far apart."""
+    check_every: timedelta | None = timedelta(hours=1)
+    """How often the live credential is tried from outside of the rotation path; None: never."""
 
     def __post_init__(self) -> None:
         if self.drain_limit < self.drain_minimum:

@@ -11,7 +11,8 @@ from typing import Any
 
 from service.core import names
 from service.core.access import Caller, Level, require
-from service.core.connection import Account, Database, Engine, Target
+from service.core.connection import Account, Engine, Target
+from service.core.database import Database
 from service.core.environment import Environment
 from service.core.errors import Absent, Conflict, Invalid, KeywrightError
 from service.core.reference import allowed
@@ -46,7 +47,8 @@ class Shown:
     @property
     def health(self) -> tuple[str, list[str]]:
         """`well`, `warned` or `failing`, and the sentences that say why."""
-        trouble, findings = self.stored.health.get("rotation"), list(self.stored.health.get("registered", ()))
+        health = self.stored.health
+        trouble, findings = health.get("rotation"), [*health.get("registered", ()), *health.get("fence", ())]
         if trouble:
             return "failing", [trouble, *findings]
         return ("warned" if findings else "well"), findings
@@ -220,8 +222,7 @@ class Connections:
         mine = set(logins_of(definition, wanted.policy))
         if stored:
             mine |= set(connections.usernames(tx, stored.id))
-        primary = wanted.target.primary
-        for other in connections.on_server(tx, wanted.target.engine.value, primary.host, primary.port):
+        for other in connections.on_server(tx, definitions.server(wanted.target)):
             if stored and other.id == stored.id:
                 continue
             policy = definitions.policy(other.policy, wanted.target.engine)
@@ -274,8 +275,10 @@ class Connections:
             name,
             definition,
             admin.id if admin else None,
+            definitions.server(wanted.target),
+            wanted.policy.siblings if wanted.policy else None,
             definitions.policy_data(wanted.policy),
-            {"registered": list(verified.findings), "rotation": former.health.get("rotation") if former else None},
+            (former.health if former else {"rotation": None}) | {"registered": list(verified.findings)},
             former.generation if former else 0,
             (former.revision if former else 0) + 1,
             self._due(tx, former, wanted.policy),

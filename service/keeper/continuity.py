@@ -15,7 +15,16 @@ from service.keeper import definitions
 from service.keeper.registration import Registration
 from service.ledger.connections import StoredConnection
 
-_FREE = {*schedules.KEYS, "drain_minimum", "drain_limit", "password"}
+_FREE = {
+    *schedules.KEYS,
+    "drain_minimum",
+    "drain_limit",
+    "after_limit",
+    "siblings",
+    "spacing",
+    "check_every",
+    "password",
+}
 """Parts of a policy that a rotation under way does not stand on."""
 
 

@@ -2,7 +2,8 @@
 
     definition  {"engine", "endpoints": [{"host", "port", "part", "required"}], "database",
                  "tls": {"mode", "ca"}, "options": {}, "kept_in": {"reference", "username_key", "password_key"}}
-    policy      {"strategy", "drain_minimum", "drain_limit", "role", "logins",
+    policy      {"strategy", "drain_minimum", "drain_limit", "after_limit", "role", "logins", "siblings", "spacing",
+                 "check_every",
                  "password": {"length", "classes", "excluded"}, …the keys of a schedule}
 
 Every reader raises Invalid naming the field, and knows the same defaults for requests and for the ledger.
@@ -14,16 +15,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from service.core import names
 from service.core import schedule as schedules
 from service.core.connection import DEFAULT_PORTS, Endpoint, Engine, Option, Part, Target, Tls, TlsMode
 from service.core.errors import Invalid
 from service.core.password import PasswordPolicy
 from service.core.reference import Reference
-from service.core.rotation import RotationPolicy, Strategy
+from service.core.rotation import AfterLimit, RotationPolicy, Strategy
 
 MOST_ENDPOINTS = 16
 DRAIN_MINIMUM = timedelta(hours=1)
 DRAIN_LIMIT = timedelta(hours=24)
+CHECK_EVERY = timedelta(hours=1)
+NEVER = "never"
 LONGEST_USERNAME = {Engine.POSTGRESQL: 63, Engine.MARIADB: 80}
 """Bytes for PostgreSQL (NAMEDATALEN - 1), characters for MariaDB."""
 STRATEGIES = {
@@ -73,6 +77,11 @@ def target(data: Mapping[str, Any]) -> Target:
     if "PRIVATE KEY" in (ca or ""):
         raise Invalid("tls.ca holds a private key; only certificates belong here", field="tls.ca")
     return Target(engine, endpoints, database, Tls(mode, ca), _options(data.get("options") or {}))
+
+
+def server(it: Target) -> str:
+    """Which server a target is on: what connections to it have in common."""
+    return f"{it.engine.value}://{it.primary}"
 
 
 def target_data(it: Target) -> dict[str, Any]:
@@ -168,6 +177,7 @@ def policy(data: Mapping[str, Any] | None, engine: Engine) -> RotationPolicy | N
     role, logins = data.get("role"), data.get("logins")
     if logins is not None and len(logins) != 2:
         raise Invalid("rotation.logins must name two logins", field="rotation.logins")
+    siblings = data.get("siblings")
     return RotationPolicy(
         strategy,
         schedules.parse(scheduled) if scheduled else None,
@@ -187,6 +197,10 @@ def policy(data: Mapping[str, Any] | None, engine: Engine) -> RotationPolicy | N
             username(logins[0], engine, "rotation.logins"),
             username(logins[1], engine, "rotation.logins"),
         ),
+        _member(AfterLimit, data.get("after_limit", AfterLimit.RETIRE.value), "rotation.after_limit"),
+        None if siblings is None else names.path(siblings, "rotation.siblings"),
+        schedules.duration(data["spacing"], "rotation.spacing") if data.get("spacing") is not None else None,
+        None if data.get("check_every") == NEVER else _duration(data, "check_every", CHECK_EVERY),
     )
 
 
@@ -207,6 +221,14 @@ def policy_data(it: RotationPolicy | None) -> dict[str, Any] | None:
             "classes": list(it.password.classes),
             "excluded": it.password.excluded,
         }
+    if it.after_limit is not AfterLimit.RETIRE:
+        data["after_limit"] = it.after_limit.value
+    if it.siblings:
+        data["siblings"] = it.siblings
+    if it.spacing:
+        data["spacing"] = schedules.duration_text(it.spacing)
+    if it.check_every != CHECK_EVERY:
+        data["check_every"] = schedules.duration_text(it.check_every) if it.check_every else NEVER
     if it.role:
         data["role"] = it.role
     if it.logins:

@@ -8,7 +8,7 @@
 If the event cannot be recorded, the operation is refused with Unrecorded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -51,14 +51,15 @@ class Door:
         """Call `listener` after every committed change of this process; it must be quick and not raise."""
         self._heard.append(listener)
 
-    def change(self, caller: Caller, deed: Deed, act: Callable[[Transaction], T]) -> T:
-        """Let `act` change the ledger, and record the deed in the same transaction."""
+    def change(self, caller: Caller, deed: Deed | Sequence[Deed], act: Callable[[Transaction], T]) -> T:
+        """Let `act` change the ledger, and record the deed, or several in their order, in the same transaction."""
+        deeds = [deed] if isinstance(deed, Deed) else deed
         try:
             with self.ledger.change() as tx:
                 result = act(tx)
-                tx.events.append(self._event(caller, deed, tx, Outcome.ALLOWED))
+                tx.events.extend(self._event(caller, each, tx, Outcome.ALLOWED) for each in deeds)
         except KeywrightError as refusal:
-            self.refuse(caller, deed, refusal)
+            self.refuse(caller, deeds[0], refusal)
             raise
         self.changed()
         return result

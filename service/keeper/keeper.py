@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.keeper.briefs import Briefs
 from service.keeper.connections import Connections
 from service.keeper.credentials import Credentials
 from service.keeper.door import Door
@@ -30,6 +31,7 @@ class Keeper:
     connections: Connections
     credentials: Credentials
     rotations: Rotations
+    briefs: Briefs
     steps: Steps
     tokens: Tokens
     events: Events

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from service.core import names
 from service.core.access import Caller, Level
-from service.core.connection import Accepted, Access, Account, Database, Engine, Examination, Pairing
+from service.core.connection import Accepted, Access, Account, Engine
+from service.core.database import Database, Examination, Pairing
 from service.core.errors import ChangeError, Conflict
 from service.core.rotation import RotationPolicy, Strategy, resting_login
 from service.core.schedule import duration_text
+from service.keeper.briefs import Briefs, Standpoint
 from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
-from service.keeper.steps import Standpoint, Steps
 from service.keeper.walls import Walls
 from service.ledger.ledger import Transaction
 
@@ -31,10 +32,10 @@ class Rehearsal:
 class Rehearsals:
     """Looks ahead."""
 
-    def __init__(self, door: Door, walls: Walls, steps: Steps, databases: Mapping[Engine, Database]) -> None:
+    def __init__(self, door: Door, walls: Walls, briefs: Briefs, databases: Mapping[Engine, Database]) -> None:
         self._door = door
         self._walls = walls
-        self._steps = steps
+        self._briefs = briefs
         self._databases = databases
 
     def rehearse(self, caller: Caller, environment: str, name: str) -> Rehearsal:
@@ -46,7 +47,7 @@ class Rehearsals:
             stored = connection_found(tx, wall, caller, name, Level.EDIT)
             if stored.policy is None:
                 raise Conflict(f"connection {name} has no rotation policy; put one under `rotation` first")
-            return self._steps.standpoint(tx, stored)
+            return self._briefs.standpoint(tx, stored)
 
         at = self._door.fetch(caller, Deed("rotation.rehearse", environment, name), evaluate)
         problems = self._problems(at)

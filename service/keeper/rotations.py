@@ -1,5 +1,6 @@
 """Rotations as people and the clock see them: asked for, watched, retried, abandoned, reverted, planned."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -260,8 +261,18 @@ class Rotations:
 
     def renew(self, held: Claim, lease: timedelta) -> bool:
         """Hold on to it. False: it is another's by now."""
+        return bool(self.renew_all([held], lease))
+
+    def renew_all(self, all_held: Sequence[Claim], lease: timedelta) -> set[Claim]:
+        """Hold on to these; those that still are this worker's."""
         with self._door.ledger.work() as tx:
-            return rotations.renew(tx, held, lease)
+            return {held for held in all_held if rotations.renew(tx, held, lease)}
+
+    def take_over(self) -> None:
+        """On an embedded ledger only one process works: whoever held a lease before this one started is dead."""
+        if self._door.ledger.embedded:
+            with self._door.ledger.work() as tx:
+                rotations.take_over(tx)
 
 
 def _about(deed: Deed, rotation: Rotation) -> None:

@@ -11,7 +11,6 @@ from service.core.connection import (
     Accepted,
     Access,
     Account,
-    Database,
     Endpoint,
     Engine,
     NotPermitted,
@@ -20,6 +19,7 @@ from service.core.connection import (
     TlsMode,
     Unreachable,
 )
+from service.core.database import Database
 from service.core.errors import ChangeUnreachable, Invalid
 from service.core.password import profile
 from service.core.reference import Reference, select

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, Select, delete, func, insert, select, update
 
 from service.core.rotation import Credential, CredentialState
 from service.ledger.ledger import Transaction
@@ -13,13 +13,18 @@ from service.ledger.tables import connections, credentials, environments, logins
 
 @dataclass(frozen=True)
 class StoredConnection:
-    """A connection's row. `definition` and `policy` are the JSON that `service.keeper.definitions` reads."""
+    """A connection's row. `definition` and `policy` are the JSON that `service.keeper.definitions` reads.
+
+    What workers keep there (fence, check_at, known) is not among it, and not written by `replace`.
+    """
 
     id: str
     environment_id: str
     name: str
     definition: dict[str, Any]
     administered_by: str | None
+    server: str
+    siblings: str | None
     policy: dict[str, Any] | None
     health: dict[str, Any]
     generation: int
@@ -30,9 +35,10 @@ class StoredConnection:
     environment: str = field(default="", compare=False)
 
 
-_QUERY = select(connections, environments.c.name.label("environment")).join(
-    environments, environments.c.id == connections.c.environment_id
-)
+_KEPT_APART = {"fence", "check_at", "known"}
+_QUERY: Select[Any] = select(
+    *(column for column in connections.c if column.name not in _KEPT_APART), environments.c.name.label("environment")
+).join(environments, environments.c.id == connections.c.environment_id)
 
 
 def _connection(row: Row[Any]) -> StoredConnection:
@@ -76,14 +82,9 @@ def due(tx: Transaction, limit: int, within: frozenset[str] | None) -> list[Stor
     return [_connection(row) for row in tx.sql.execute(query)]
 
 
-def on_server(tx: Transaction, engine: str, host: str, port: int) -> list[StoredConnection]:
+def on_server(tx: Transaction, server: str) -> list[StoredConnection]:
     """All connections, of every environment, whose primary endpoint is this one."""
-
-    def there(definition: dict[str, Any]) -> bool:
-        primary: dict[str, Any] = next((e for e in definition["endpoints"] if e["part"] == "primary"), {})
-        return (definition["engine"], primary.get("host"), primary.get("port")) == (engine, host, port)
-
-    return [c for c in map(_connection, tx.sql.execute(_QUERY)) if there(c.definition)]
+    return [_connection(row) for row in tx.sql.execute(_QUERY.where(connections.c.server == server))]
 
 
 def administered(tx: Transaction, connection_id: str) -> list[str]:
@@ -94,7 +95,7 @@ def administered(tx: Transaction, connection_id: str) -> list[str]:
 
 def add(tx: Transaction, connection: StoredConnection) -> None:
     """A new one."""
-    tx.sql.execute(insert(connections).values(_row(connection)))
+    tx.sql.execute(insert(connections).values(_row(connection) | {"fence": 0, "known": {}}))
 
 
 def replace(tx: Transaction, connection: StoredConnection) -> None:

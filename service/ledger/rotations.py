@@ -5,7 +5,7 @@ whose lease was taken over changes nothing when it wakes up.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, func, insert, or_, select, update
@@ -14,6 +14,9 @@ from service.core.errors import Conflict
 from service.core.rotation import ENDED, Rotation, Stage, Strategy
 from service.ledger.ledger import Transaction
 from service.ledger.tables import connections, environments, rotation_steps, rotations
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class LeaseLost(Conflict):
@@ -73,6 +76,7 @@ def _rotation(row: Row[Any]) -> Rotation:
         undo=row.undo,
         retiring=row.retiring,
         lease_until=row.lease_until,
+        in_doubt=row.in_doubt,
         stuck_in=Stage(row.stuck_in) if row.stuck_in else None,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -119,6 +123,8 @@ def add(tx: Transaction, rotation_id: str, connection_id: str, **values: Any) ->
         "attempts": 0,
         "undo": False,
         "retiring": False,
+        "in_doubt": False,
+        "seen": {},
         "fence": 0,
         "wake_at": tx.now,
         "created_at": tx.now,
@@ -150,19 +156,35 @@ def _claimable(tx: Transaction, within: frozenset[str] | None) -> tuple[Any, ...
 def claim(
     tx: Transaction, holder: str, lease: timedelta, limit: int, within: frozenset[str] | None = None
 ) -> list[Claim]:
-    """Take what is due and not held, each with the next fencing number; in the environments named, if any are."""
+    """Take what is due and not held, each with the next fencing number; in the environments named, if any are.
+
+    Numbers grow over all rotations of a connection. They begin at the clock's microseconds, so that they go on
+    growing where a connection was deleted and put again, or the ledger came back from a copy.
+    """
     query = (
-        select(rotations.c.id, rotations.c.fence)
+        select(rotations.c.id, rotations.c.fence, rotations.c.holder, rotations.c.in_doubt, rotations.c.connection_id)
+        .add_columns(connections.c.fence.label("highest"))
+        .join(connections, connections.c.id == rotations.c.connection_id)
         .where(*_claimable(tx, within))
         .order_by(rotations.c.wake_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=rotations)
     )
-    claims = [Claim(row.id, row.fence + 1) for row in tx.sql.execute(query)]
-    for taken in claims:
-        values = {"holder": holder, "fence": taken.fence, "lease_until": tx.now + lease}
+    claims = []
+    for row in tx.sql.execute(query).all():
+        taken = Claim(row.id, max(row.fence, row.highest, (tx.now - _EPOCH) // _MICROSECOND) + 1)
+        # Whoever held it and did not let go may yet wake up, or be at work in the target this very moment.
+        in_doubt = row.in_doubt or row.holder is not None
+        values = {"holder": holder, "fence": taken.fence, "lease_until": tx.now + lease, "in_doubt": in_doubt}
         tx.sql.execute(update(rotations).where(rotations.c.id == taken.rotation_id).values(values))
+        tx.sql.execute(update(connections).where(connections.c.id == row.connection_id).values(fence=taken.fence))
+        claims.append(taken)
     return claims
+
+
+def take_over(tx: Transaction) -> None:
+    """Every lease is over: for a process that knows that no other one lives."""
+    tx.sql.execute(update(rotations).where(rotations.c.lease_until.is_not(None)).values(lease_until=None))
 
 
 def renew(tx: Transaction, held: Claim, lease: timedelta) -> bool:
@@ -194,7 +216,8 @@ def seize(tx: Transaction, rotation: Rotation, **values: Any) -> Claim:
     """
     held = Claim(rotation.id, rotation.fence + 1)
     wake_at = max(tx.now, rotation.lease_until or tx.now)
-    common = {"fence": held.fence, "holder": None, "lease_until": None, "updated_at": tx.now, "wake_at": wake_at}
+    # `holder` stays: a worker that did not let go is what the next one's doubt comes from.
+    common = {"fence": held.fence, "lease_until": None, "updated_at": tx.now, "wake_at": wake_at}
     tx.sql.execute(update(rotations).where(rotations.c.id == rotation.id).values(common | values))
     return held
 

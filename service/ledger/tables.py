@@ -175,15 +175,23 @@ connections = Table(
     Column("name", NAME, nullable=False),
     Column("definition", JSON, nullable=False),  # engine, endpoints, database, tls, options, kept_in
     Column("administered_by", String(64), ForeignKey("connections.id")),
+    Column("server", String(300), nullable=False),  # engine and primary endpoint, as `definitions.server` writes them
+    Column("siblings", String(200)),
     Column("policy", JSON),
     Column("health", JSON, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("next_due_at", Moment),
+    Column("fence", BigInteger, nullable=False),  # the highest number that a worker was given
+    Column("check_at", Moment),  # when the sentinel looks next
+    Column("known", JSON, nullable=False),  # what the sentinel saw last
     Column("promised_until", Moment),  # the end of promises given under a longer drain minimum than the present one
     Column("updated_at", Moment, nullable=False),
     UniqueConstraint("environment_id", "name"),
     Index(None, "next_due_at"),
+    Index(None, "check_at"),
+    Index(None, "server"),
+    Index(None, "siblings"),
 )
 
 logins = Table(
@@ -223,6 +231,8 @@ rotations = Table(
     Column("emergency", Boolean, nullable=False),
     Column("undo", Boolean, nullable=False),
     Column("retiring", Boolean, nullable=False),
+    Column("in_doubt", Boolean, nullable=False),
+    Column("seen", JSON, nullable=False),  # who was still on the former credential, when it was last looked
     Column("candidate_id", String(64)),
     Column("former_id", String(64)),
     Column("parking_id", String(64)),

@@ -9,20 +9,12 @@ from psycopg.sql import SQL, Identifier
 
 from providers.databases.mariadb import MariaDB
 from providers.databases.postgresql import PostgreSQL
-from service.core.connection import (
-    Accepted,
-    Access,
-    Database,
-    DrainView,
-    Endpoint,
-    Examination,
-    NotPermitted,
-    Rejected,
-    Unreachable,
-)
+from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Rejected, Unreachable
+from service.core.database import Database, DrainView, Examination
 from service.core.errors import ChangeError, ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.secret import Secret
 from tests.rigs.fake_database import FakeDatabase
+from tests.rigs.fences import next_fence
 from tests.rigs.mariadb import MariaDBServer
 from tests.rigs.ports import free_port, silent_port
 from tests.rigs.postgresql import PostgresServer
@@ -183,7 +175,7 @@ def test_the_right_password_is_accepted(bench: Bench) -> None:
 def test_identity_holds_no_password_and_is_the_same_each_time(bench: Bench) -> None:
     username = bench.user("identical-password")
     first = bench.database.probe(bench.access(username, "identical-password"), bench.endpoint)
-    bench.database.set_password(bench.administration, username, Secret("another-password"))
+    bench.database.set_password(bench.administration, username, Secret("another-password"), next_fence())
     second = bench.database.probe(bench.access(username, "another-password"), bench.endpoint)
     assert isinstance(first, Accepted)
     assert first == second
@@ -215,7 +207,7 @@ def test_a_closed_port_is_unreachable(bench: Bench) -> None:
     away = elsewhere(bench.access("user", "pw"), port)
     assert isinstance(bench.database.probe(away, away.target.primary), Unreachable)
     with pytest.raises(ChangeUnreachable):
-        bench.database.set_password(elsewhere(bench.administration, port), "user", Secret("x"))
+        bench.database.set_password(elsewhere(bench.administration, port), "user", Secret("x"), next_fence())
 
 
 def test_a_port_that_never_answers_is_unreachable(bench: Bench) -> None:
@@ -223,7 +215,7 @@ def test_a_port_that_never_answers_is_unreachable(bench: Bench) -> None:
         away = elsewhere(bench.access("user", "pw"), port)
         assert isinstance(bench.quick.probe(away, away.target.primary), Unreachable)
         with pytest.raises(ChangeUnreachable):
-            bench.quick.set_password(elsewhere(bench.administration, port), "user", Secret("x"))
+            bench.quick.set_password(elsewhere(bench.administration, port), "user", Secret("x"), next_fence())
 
 
 def test_a_name_that_does_not_resolve_is_unreachable(bench: Bench) -> None:
@@ -243,7 +235,7 @@ def test_who_may_not_use_the_database_is_not_permitted(bench: Bench) -> None:
 
 def test_a_change_makes_the_new_password_the_only_one(bench: Bench) -> None:
     username = bench.user("old-password")
-    bench.database.set_password(bench.administration, username, Secret("new-password"))
+    bench.database.set_password(bench.administration, username, Secret("new-password"), next_fence())
     assert bench.works(username, "new-password")
     assert not bench.works(username, "old-password")
 
@@ -251,14 +243,14 @@ def test_a_change_makes_the_new_password_the_only_one(bench: Bench) -> None:
 def test_a_repeated_change_changes_nothing_more(bench: Bench) -> None:
     username = bench.user("old-password")
     for _ in range(2):
-        bench.database.set_password(bench.administration, username, Secret("new-password"))
+        bench.database.set_password(bench.administration, username, Secret("new-password"), next_fence())
         assert bench.works(username, "new-password")
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_every_character_of_a_password_counts_and_none_is_logged(bench: Bench, password: str) -> None:
     username = bench.user("old-password")
-    bench.database.set_password(bench.administration, username, Secret(password))
+    bench.database.set_password(bench.administration, username, Secret(password), next_fence())
     assert bench.works(username, password)
     assert not bench.works(username, password[:-1])
     assert password not in bench.log()
@@ -268,7 +260,7 @@ def test_every_character_of_a_password_counts_and_none_is_logged(bench: Bench, p
 def test_every_character_of_a_username_counts(bench: Bench, name: str) -> None:
     username = bench.user("old-password", name)
     neighbour = bench.user("old-password", name)
-    bench.database.set_password(bench.administration, username, Secret("new-password"))
+    bench.database.set_password(bench.administration, username, Secret("new-password"), next_fence())
     outcome = bench.database.probe(bench.access(username, "new-password"), bench.endpoint)
     assert isinstance(outcome, Accepted)
     assert outcome.identity["current_user"] == username
@@ -279,28 +271,28 @@ def test_every_character_of_a_username_counts(bench: Bench, name: str) -> None:
 def test_a_password_that_no_client_could_send_is_refused(bench: Bench, password: str) -> None:
     username = bench.user("old-password")
     with pytest.raises(ChangeRefused):
-        bench.database.set_password(bench.administration, username, Secret(password))
+        bench.database.set_password(bench.administration, username, Secret(password), next_fence())
     assert bench.works(username, "old-password")
 
 
 def test_without_the_privilege_nothing_changes(bench: Bench) -> None:
     username = bench.user("old-password")
     with pytest.raises(ChangeNotPermitted, match=r"GRANT|run:"):
-        bench.database.set_password(bench.powerless, username, Secret("new-password"))
+        bench.database.set_password(bench.powerless, username, Secret("new-password"), next_fence())
     assert bench.works(username, "old-password")
     assert not bench.works(username, "new-password")
 
 
 def test_a_login_that_does_not_exist_cannot_be_changed(bench: Bench) -> None:
     with pytest.raises(ChangeNotPermitted, match="nobody-knows"):
-        bench.database.set_password(bench.administration, "nobody-knows", Secret("new-password"))
+        bench.database.set_password(bench.administration, "nobody-knows", Secret("new-password"), next_fence())
 
 
 def test_a_wrong_administration_password_is_named(bench: Bench) -> None:
     username = bench.user("old-password")
     wrong = bench.access(bench.administration.account.username, "not-it")
     with pytest.raises(ChangeNotPermitted, match=r"administration login .* rejected"):
-        bench.database.set_password(wrong, username, Secret("new-password"))
+        bench.database.set_password(wrong, username, Secret("new-password"), next_fence())
     assert bench.works(username, "old-password")
 
 
@@ -314,7 +306,7 @@ def test_no_error_shows_a_password(bench: Bench) -> None:
     ]
     for administration, name in ways:
         with pytest.raises(ChangeError) as caught:
-            bench.database.set_password(administration, name, Secret("sesame-open-up"))
+            bench.database.set_password(administration, name, Secret("sesame-open-up"), next_fence())
         shown = f"{caught.value!r}{caught.value.__cause__!r}"
         assert "sesame" not in shown
         assert administration.account.password.reveal() not in shown.replace(administration.account.username, "")
@@ -355,19 +347,19 @@ def test_the_fake_misbehaves_as_it_is_told() -> None:
     fake.hanging = True
     assert outcome() is Unreachable
     with pytest.raises(ChangeLost):
-        fake.set_password(administration, "user", Secret("new"))
+        fake.set_password(administration, "user", Secret("new"), next_fence())
     fake.hanging = False
     assert not fake.valid("user", "new")
 
     fake.losing = 1
     with pytest.raises(ChangeLost):
-        fake.add_password(administration, "user", Secret("old"), Secret("new"))
+        fake.add_password(administration, "user", Secret("old"), Secret("new"), next_fence())
     assert outcome("old") is outcome("new") is Accepted
 
     fake.policy = str.isdigit
     with pytest.raises(ChangeRefused):
-        fake.set_password(administration, "user", Secret("letters"))
-    fake.join(administration, "role", "user", Secret("123"))
+        fake.set_password(administration, "user", Secret("letters"), next_fence())
+    fake.join(administration, "role", "user", Secret("123"), next_fence())
     joined = fake.probe(fake.access("user", "123"), fake.endpoints[0])
     assert joined == Accepted({"current_user": "role"})
     assert outcome("old") is Rejected

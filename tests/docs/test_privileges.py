@@ -21,6 +21,7 @@ from service.core.reference import Reference
 from service.core.sealed import Context
 from service.core.secret import Secret
 from tests.docs.sessions import ROOT, blocks
+from tests.rigs.fences import next_fence
 from tests.rigs.mariadb import MariaDBServer
 from tests.rigs.moto import Aws
 from tests.rigs.openbao import OpenBao
@@ -99,7 +100,9 @@ def test_the_grants_for_mariadb(mariadb: MariaDBServer) -> None:
         database = MariaDB()
         assert database.lacks(administration, "readme_shop") == ()
         assert database.sessions(administration, "readme_shop") == ()
-        database.add_password(administration, "readme_shop", Secret("what-applications-use-now"), Secret("next"))
+        database.add_password(
+            administration, "readme_shop", Secret("what-applications-use-now"), Secret("next"), next_fence()
+        )
         for known in ("what-applications-use-now", "next"):
             assert isinstance(database.probe(mariadb.access("readme_shop", known), mariadb.endpoint), Accepted)
         mariadb.execute("REVOKE CREATE USER ON *.* FROM keywright_admin@'127.0.0.%'")

@@ -19,7 +19,8 @@ import pytest
 
 from providers.keys.file import create
 from service.core.access import Caller
-from service.core.connection import Database, Engine
+from service.core.connection import Engine
+from service.core.database import Database
 from service.core.reference import Store
 from service.core.secret import Secret
 from service.keeper.tokens import SYSTEM, WantedGrant

@@ -23,15 +23,16 @@ from service.core.connection import (
     NotPermitted,
     Probe,
     Rejected,
-    Session,
     Target,
     Tls,
     TlsMode,
 )
 from service.core.connection import Unreachable as Unreached
+from service.core.database import Session
 from service.core.errors import ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.secret import Secret
 from tests.rigs.cutting import cutting, recording
+from tests.rigs.fences import next_fence
 from tests.rigs.mariadb import GRANTS, MariaDBServer, running_mariadb
 
 _numbers = count(1)
@@ -79,10 +80,10 @@ def user(mariadb: MariaDBServer) -> Iterator[str]:
 def test_both_passwords_log_in_and_then_one(mariadb: MariaDBServer, keeper: Access, user: str) -> None:
     before = probe(mariadb, user, "old")
     for _ in range(2):
-        database.add_password(keeper, user, Secret("old"), Secret("new"))
+        database.add_password(keeper, user, Secret("old"), Secret("new"), next_fence())
         assert probe(mariadb, user, "old") == probe(mariadb, user, "new") == before
         assert isinstance(probe(mariadb, user, "other"), Rejected)
-    database.set_password(keeper, user, Secret("new"))
+    database.set_password(keeper, user, Secret("new"), next_fence())
     assert probe(mariadb, user, "new") == before
     assert isinstance(probe(mariadb, user, "old"), Rejected)
 
@@ -91,7 +92,7 @@ def test_a_role_of_the_same_name_is_no_account(mariadb: MariaDBServer, keeper: A
     role = name("role")
     mariadb.execute("CREATE ROLE %s", role)
     with pytest.raises(ChangeNotPermitted, match="no account"):
-        database.set_password(keeper, role, Secret("new"))
+        database.set_password(keeper, role, Secret("new"), next_fence())
     assert any("no account" in sentence for sentence in database.lacks(keeper, role))
 
 
@@ -100,11 +101,11 @@ def test_every_row_of_a_username_changes_and_no_other(mariadb: MariaDBServer, ke
     mariadb.login(user, "old", "LOCALHOST")
     mariadb.login(user + "x", "old")
     neighbour = stored(mariadb, user + "x")
-    database.add_password(keeper, user, Secret("old"), Secret("new"))
+    database.add_password(keeper, user, Secret("old"), Secret("new"), next_fence())
     both = [mariadb_accounts.password_hash(Secret(text)) for text in ("old", "new")]
     for host in ("%", "10.%", "localhost"):
         assert all(made in stored(mariadb, user, host) for made in both)
-    database.set_password(keeper, user, Secret("new"))
+    database.set_password(keeper, user, Secret("new"), next_fence())
     for host in ("%", "10.%", "localhost"):
         assert both[0] not in stored(mariadb, user, host)
         assert both[1] in stored(mariadb, user, host)
@@ -120,19 +121,19 @@ def test_an_account_keeps_what_is_not_its_password(mariadb: MariaDBServer, keepe
     before, seen = stored(mariadb, user), probe(mariadb, user, "old")
     assert isinstance(seen, Accepted)
     assert seen.identity["role"] == "reader"
-    database.add_password(keeper, user, Secret("old"), Secret("new"))
+    database.add_password(keeper, user, Secret("old"), Secret("new"), next_fence())
     assert probe(mariadb, user, "new") == seen
-    database.set_password(keeper, user, Secret("old"))
+    database.set_password(keeper, user, Secret("old"), next_fence())
     assert stored(mariadb, user) == before
     mariadb.execute("ALTER USER %s@'%%' ACCOUNT LOCK", user)
-    database.set_password(keeper, user, Secret("new"))
+    database.set_password(keeper, user, Secret("new"), next_fence())
     assert "ACCOUNT LOCK" in stored(mariadb, user)
 
 
 def test_identity_shows_grants_and_no_hash(mariadb: MariaDBServer, keeper: Access) -> None:
     username = "tick` IDENTIFIED BY PASSWORD 'x"
     mariadb.login(username, "old", more="REQUIRE SSL")
-    database.add_password(keeper, username, Secret("old"), Secret("new"))
+    database.add_password(keeper, username, Secret("old"), Secret("new"), next_fence())
     seen = probe(mariadb, username, "new")
     assert isinstance(seen, Accepted)
     assert seen.identity["current_user"] == username
@@ -149,7 +150,7 @@ def test_quoting_follows_the_session(mariadb: MariaDBServer, keeper: Access) -> 
     mariadb.login(username, "old")
     options = {"sql_mode": "NO_BACKSLASH_ESCAPES,ANSI_QUOTES"}
     administration = replace(keeper, target=replace(keeper.target, options=options))
-    database.set_password(administration, username, Secret("new\\'"))
+    database.set_password(administration, username, Secret("new\\'"), next_fence())
     assert isinstance(probe(mariadb, username, "new\\'"), Accepted)
 
 
@@ -160,12 +161,12 @@ def test_a_plugin_that_refuses_hashes_is_said_to(mariadb: MariaDBServer, keeper:
     mariadb.execute("INSTALL SONAME 'simple_password_check'")
     try:
         with pytest.raises(ChangeRefused, match="simple_password_check"):
-            database.set_password(keeper, user, Secret("Long-enough-1234"))
+            database.set_password(keeper, user, Secret("Long-enough-1234"), next_fence())
         assert "simple_password_check" in "".join(database.lacks(keeper, user))
         assert isinstance(probe(mariadb, user, "old"), Accepted)
         mariadb.execute("SET GLOBAL strict_password_validation = OFF")
         assert database.lacks(keeper, user) == ()
-        database.set_password(keeper, user, Secret("Long-enough-1234"))
+        database.set_password(keeper, user, Secret("Long-enough-1234"), next_fence())
     finally:
         mariadb.execute("SET GLOBAL strict_password_validation = ON")
         mariadb.execute("UNINSTALL SONAME 'simple_password_check'")
@@ -176,7 +177,7 @@ def test_a_read_only_server_is_no_place_for_changes(mariadb: MariaDBServer, keep
     mariadb.execute("SET GLOBAL read_only = ON")
     try:
         with pytest.raises(ChangeUnreachable, match="read-only"):
-            database.set_password(keeper, user, Secret("new"))
+            database.set_password(keeper, user, Secret("new"), next_fence())
     finally:
         mariadb.execute("SET GLOBAL read_only = OFF")
     assert isinstance(probe(mariadb, user, "old"), Accepted)
@@ -188,7 +189,7 @@ def test_a_row_with_another_way_to_prove_itself_is_left_alone(
     mariadb.execute("CREATE USER %s@localhost IDENTIFIED VIA unix_socket", user)
     before = stored(mariadb, user, "localhost")
     with pytest.raises(ChangeNotPermitted, match="unix_socket"):
-        database.set_password(keeper, user, Secret("new"))
+        database.set_password(keeper, user, Secret("new"), next_fence())
     assert any("unix_socket" in sentence for sentence in database.lacks(keeper, user))
     assert stored(mariadb, user, "localhost") == before
     assert isinstance(probe(mariadb, user, "old"), Accepted)
@@ -200,14 +201,14 @@ def test_each_grant_is_needed_and_its_absence_named(mariadb: MariaDBServer, user
     administration = mariadb.administration(name("less"), *rest)
     if "PROCESS" in GRANTS[missing]:
         assert isinstance(database.sessions(administration, user), NotPermitted)
-        database.set_password(administration, user, Secret("new"))
+        database.set_password(administration, user, Secret("new"), next_fence())
         return
     with pytest.raises(ChangeNotPermitted, match="GRANT"):
-        database.set_password(administration, user, Secret("new"))
+        database.set_password(administration, user, Secret("new"), next_fence())
     (sentence,) = database.lacks(administration, user)
     mariadb.execute(sentence.partition("run: ")[2])
     assert database.lacks(administration, user) == ()
-    database.set_password(administration, user, Secret("new"))
+    database.set_password(administration, user, Secret("new"), next_fence())
     assert isinstance(probe(mariadb, user, "new"), Accepted)
 
 
@@ -229,7 +230,7 @@ def test_too_many_connections_is_no_answer_about_the_password(mariadb: MariaDBSe
 
 def test_a_lost_reply_is_lost_and_the_change_holds(mariadb: MariaDBServer, keeper: Access, user: str) -> None:
     with cutting(mariadb.port, b"ALTER USER", delivered=True) as port, pytest.raises(ChangeLost):
-        database.set_password(plainly(keeper, port), user, Secret("new"))
+        database.set_password(plainly(keeper, port), user, Secret("new"), next_fence())
     assert isinstance(probe(mariadb, user, "new"), Accepted)
 
 
@@ -237,9 +238,9 @@ def test_a_change_that_never_arrived_is_lost_and_repeating_it_helps(
     mariadb: MariaDBServer, keeper: Access, user: str
 ) -> None:
     with cutting(mariadb.port, b"ALTER USER", delivered=False) as port, pytest.raises(ChangeLost):
-        database.set_password(plainly(keeper, port), user, Secret("new"))
+        database.set_password(plainly(keeper, port), user, Secret("new"), next_fence())
     assert isinstance(probe(mariadb, user, "old"), Accepted)
-    database.set_password(keeper, user, Secret("new"))
+    database.set_password(keeper, user, Secret("new"), next_fence())
     assert isinstance(probe(mariadb, user, "new"), Accepted)
 
 
@@ -247,7 +248,7 @@ def test_a_connection_that_breaks_before_any_change_changed_nothing(
     mariadb: MariaDBServer, keeper: Access, user: str
 ) -> None:
     with cutting(mariadb.port, b"mysql.user", delivered=True) as port, pytest.raises(ChangeUnreachable):
-        database.set_password(plainly(keeper, port), user, Secret("new"))
+        database.set_password(plainly(keeper, port), user, Secret("new"), next_fence())
     assert isinstance(probe(mariadb, user, "old"), Accepted)
 
 
@@ -258,11 +259,11 @@ def test_a_failure_between_two_rows_names_both_and_repeating_it_helps(
     # Rows are changed in the order of their hosts: first '%', then '10.%'.
     told = pytest.raises(ChangeLost, match=r"'%' changed, but .*'10\.%' did not")
     with cutting(mariadb.port, b"'10.%' IDENTIFIED", delivered=False) as port, told:
-        database.set_password(plainly(keeper, port), user, Secret("new"))
+        database.set_password(plainly(keeper, port), user, Secret("new"), next_fence())
     new = mariadb_accounts.password_hash(Secret("new"))
     assert new in stored(mariadb, user, "%")
     assert new not in stored(mariadb, user, "10.%")
-    database.set_password(keeper, user, Secret("new"))
+    database.set_password(keeper, user, Secret("new"), next_fence())
     assert new in stored(mariadb, user, "10.%")
 
 
@@ -270,7 +271,7 @@ def test_only_one_at_a_time_changes_a_username(mariadb: MariaDBServer, keeper: A
     with closing(connect(keeper, mariadb.endpoint, seconds=5)) as other:
         assert mariadb_accounts.lock(other, user, 1)
         with pytest.raises(ChangeUnreachable, match="busy"):
-            database.set_password(keeper, user, Secret("new"))
+            database.set_password(keeper, user, Secret("new"), next_fence())
     assert isinstance(probe(mariadb, user, "old"), Accepted)
 
 

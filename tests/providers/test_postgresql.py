@@ -13,11 +13,13 @@ from psycopg.sql import SQL, Identifier
 from providers.databases import postgresql_roles
 from providers.databases.postgresql import PostgreSQL
 from providers.databases.postgresql_login import Certificates, LoginFailed, connect
-from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Rejected, Session, Tls, TlsMode
+from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Rejected, Tls, TlsMode
 from service.core.connection import Unreachable as Unreached
+from service.core.database import Session
 from service.core.errors import ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.secret import Secret
 from tests.rigs.cutting import cutting
+from tests.rigs.fences import next_fence
 from tests.rigs.postgresql import PostgresServer
 
 _numbers = count(1)
@@ -54,7 +56,7 @@ def test_a_lost_reply_to_commit_is_lost_and_the_change_holds(new_postgresql: Pos
     new_postgresql.login(user, "old")
     administration = new_postgresql.administration(keeper, user)
     with cutting(new_postgresql.port, b"COMMIT", delivered=True) as port, pytest.raises(ChangeLost):
-        database.set_password(at(administration, port), user, Secret("new"))
+        database.set_password(at(administration, port), user, Secret("new"), next_fence())
     assert isinstance(probe(new_postgresql, user, "new"), Accepted)
     assert isinstance(probe(new_postgresql, user, "old"), Rejected)
 
@@ -64,7 +66,7 @@ def test_a_commit_that_never_arrived_is_lost_and_nothing_changed(new_postgresql:
     new_postgresql.login(user, "old")
     administration = new_postgresql.administration(keeper, user)
     with cutting(new_postgresql.port, b"COMMIT", delivered=False) as port, pytest.raises(ChangeLost):
-        database.set_password(at(administration, port), user, Secret("new"))
+        database.set_password(at(administration, port), user, Secret("new"), next_fence())
     assert isinstance(probe(new_postgresql, user, "old"), Accepted)
 
 
@@ -74,7 +76,7 @@ def test_a_connection_that_breaks_before_commit_is_rolled_back(new_postgresql: P
     new_postgresql.login(user, "old")
     administration = new_postgresql.administration(keeper, user)
     with cutting(new_postgresql.port, b"ALTER ROLE", delivered=delivered) as port, pytest.raises(ChangeUnreachable):
-        database.set_password(at(administration, port), user, Secret("new"))
+        database.set_password(at(administration, port), user, Secret("new"), next_fence())
     assert isinstance(probe(new_postgresql, user, "old"), Accepted)
     assert isinstance(probe(new_postgresql, user, "new"), Rejected)
 
@@ -86,7 +88,7 @@ def test_a_statement_that_waits_gives_up_and_says_busy(new_postgresql: PostgresS
     with server.connect() as other, other.transaction():
         other.execute(*postgresql_roles.lock(user))
         with pytest.raises(ChangeUnreachable, match="busy: somebody else"):
-            database.set_password(administration, user, Secret("new"))
+            database.set_password(administration, user, Secret("new"), next_fence())
     assert isinstance(probe(server, user, "old"), Accepted)
 
 
@@ -133,9 +135,9 @@ def test_a_password_that_a_policy_refuses_is_refused(old_postgresql: PostgresSer
     administration = old_postgresql.administration(keeper, user)
     old_postgresql.execute(f"ALTER ROLE {keeper} SET session_preload_libraries = 'passwordcheck'")
     with pytest.raises(ChangeRefused, match="22023"):
-        database.set_password(administration, user, Secret(user))
+        database.set_password(administration, user, Secret(user), next_fence())
     assert isinstance(probe(old_postgresql, user, "old"), Accepted)
-    database.set_password(administration, user, Secret("another"))
+    database.set_password(administration, user, Secret("another"), next_fence())
 
 
 # TLS
@@ -169,7 +171,7 @@ def test_a_server_without_tls_is_unreachable_where_tls_is_asked(new_postgresql: 
     access = with_tls(new_postgresql.superuser(), mode, trustme.CA().cert_pem.bytes().decode())
     assert isinstance(database.probe(access, new_postgresql.endpoint), Unreached)
     with pytest.raises(ChangeUnreachable):
-        database.set_password(access, "postgres", Secret("new"))
+        database.set_password(access, "postgres", Secret("new"), next_fence())
 
 
 def test_the_clear_text_is_not_given_to_an_unverified_server(old_postgresql: PostgresServer) -> None:
@@ -306,7 +308,7 @@ def test_both_logins_of_a_pair_are_as_the_role_itself(server: PostgresServer, sh
     assert before.identity["current_user"] == role
     assert 'search_path="$user", "We""ird, x", public' in before.identity["settings"]
     for suffix in ("_a", "_b"):
-        database.join(administration, role, role + suffix, Secret(f"password{suffix}"))
+        database.join(administration, role, role + suffix, Secret(f"password{suffix}"), next_fence())
         assert probe(server, role + suffix, f"password{suffix}") == before
         assert isinstance(probe(server, role + suffix, "used"), Rejected)
     assert probe(server, role, "used") == before
@@ -321,9 +323,9 @@ def test_both_logins_of_a_pair_are_as_the_role_itself(server: PostgresServer, sh
 def test_joining_again_changes_nothing_more(server: PostgresServer, shop: tuple[str, Access]) -> None:
     role, administration = shop
     login = role + "_a"
-    database.join(administration, role, login, Secret("first"))
+    database.join(administration, role, login, Secret("first"), next_fence())
     after_one = _catalog(server, role)
-    database.join(administration, role, login, Secret("first"))
+    database.join(administration, role, login, Secret("first"), next_fence())
     assert _catalog(server, role) == after_one
     assert isinstance(probe(server, login, "first"), Accepted)
     # By now the only statement is the one that sets the password.
@@ -333,12 +335,12 @@ def test_joining_again_changes_nothing_more(server: PostgresServer, shop: tuple[
 def test_a_setting_that_the_role_lost_is_taken_from_the_login(server: PostgresServer, shop: tuple[str, Access]) -> None:
     role, administration = shop
     login = role + "_a"
-    database.join(administration, role, login, Secret("first"))
+    database.join(administration, role, login, Secret("first"), next_fence())
     server.execute(f"ALTER ROLE {role} RESET ALL")
     server.execute(f"ALTER ROLE {role} IN DATABASE postgres RESET ALL")
     server.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1 VALID UNTIL 'infinity'")
     server.execute(f"ALTER ROLE {login} IN DATABASE postgres SET role = 'none'")
-    database.join(administration, role, login, Secret("second"))
+    database.join(administration, role, login, Secret("second"), next_fence())
     assert probe(server, login, "second") == probe(server, role, "used")
     stored = f"SELECT setconfig FROM pg_db_role_setting WHERE setrole = '{login}'::regrole"
     assert server.execute(stored) == [([f"role={role}"],)]
@@ -349,7 +351,7 @@ def test_a_setting_that_the_role_lost_is_taken_from_the_login(server: PostgresSe
 def test_a_lost_membership_shows_and_is_mended(server: PostgresServer, shop: tuple[str, Access]) -> None:
     role, administration = shop
     login = role + "_a"
-    database.join(administration, role, login, Secret("first"))
+    database.join(administration, role, login, Secret("first"), next_fence())
     whole = probe(server, login, "first")
     server.execute(f"REVOKE {role} FROM {login} CASCADE")
     server.execute(
@@ -359,22 +361,22 @@ def test_a_lost_membership_shows_and_is_mended(server: PostgresServer, shop: tup
     broken = probe(server, login, "first")
     assert isinstance(broken, Accepted)
     assert broken.identity["current_user"] == login
-    database.join(administration, role, login, Secret("first"))
+    database.join(administration, role, login, Secret("first"), next_fence())
     assert probe(server, login, "first") == whole
 
 
 def test_a_missing_role_is_created_without_login(server: PostgresServer) -> None:
     role, keeper = name("fresh"), name("keeper")
     administration = server.administration(keeper)
-    database.join(administration, role, role + "_a", Secret("first"))
-    database.join(administration, role, role + "_b", Secret("second"))
+    database.join(administration, role, role + "_a", Secret("first"), next_fence())
+    database.join(administration, role, role + "_b", Secret("second"), next_fence())
     assert server.execute(f"SELECT rolcanlogin FROM pg_roles WHERE rolname = '{role}'") == [(False,)]
     for login, password in ((role + "_a", "first"), (role + "_b", "second")):
         outcome = probe(server, login, password)
         assert isinstance(outcome, Accepted)
         assert outcome.identity["current_user"] == role
     # Whoever created the roles can change their passwords, on every version.
-    database.set_password(administration, role + "_a", Secret("third"))
+    database.set_password(administration, role + "_a", Secret("third"), next_fence())
     assert isinstance(probe(server, role + "_a", "third"), Accepted)
     assert database.lacks(administration, role + "_b") == ()
 
@@ -384,7 +386,7 @@ def test_the_administration_login_keeps_no_membership(server: PostgresServer, sh
     keeper = administration.account.username
     question = f"SELECT count(*) FROM pg_auth_members WHERE member = '{keeper}'::regrole AND roleid = '{role}'::regrole"
     before = server.execute(question)
-    database.join(administration, role, role + "_a", Secret("first"))
+    database.join(administration, role, role + "_a", Secret("first"), next_fence())
     assert server.execute(question) == before
 
 
@@ -412,19 +414,19 @@ def test_an_expired_role_is_not_copied(server: PostgresServer, shop: tuple[str, 
     role, administration = shop
     server.execute(f"ALTER ROLE {role} VALID UNTIL '2001-01-01'")
     with pytest.raises(ChangeNotPermitted, match="expired"):
-        database.join(administration, role, role + "_a", Secret("first"))
+        database.join(administration, role, role + "_a", Secret("first"), next_fence())
 
 
 def test_a_setting_that_only_a_superuser_may_copy_is_named(server: PostgresServer, shop: tuple[str, Access]) -> None:
     role, administration = shop
     server.execute(f"ALTER ROLE {role} SET shop.tenant = 'hidden-value'")
     with pytest.raises(ChangeNotPermitted, match="tenant") as caught:
-        database.join(administration, role, role + "_a", Secret("first"))
+        database.join(administration, role, role + "_a", Secret("first"), next_fence())
     assert "hidden-value" not in caught.value.message
     assert server.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}_a'") == []
-    database.join(server.superuser(), role, role + "_a", Secret("first"))
+    database.join(server.superuser(), role, role + "_a", Secret("first"), next_fence())
     server.administers(administration.account.username, role + "_a")
-    database.join(administration, role, role + "_a", Secret("second"))
+    database.join(administration, role, role + "_a", Secret("second"), next_fence())
     assert probe(server, role + "_a", "second") == probe(server, role, "used")
 
 
@@ -433,22 +435,22 @@ def test_who_may_not_pair_is_told_what_is_missing(server: PostgresServer, shop: 
     weak = name("weak")
     server.login(weak, "weak")
     with pytest.raises(ChangeNotPermitted, match="CREATEROLE"):
-        database.join(server.access(weak, "weak"), role, role + "_a", Secret("first"))
+        database.join(server.access(weak, "weak"), role, role + "_a", Secret("first"), next_fence())
     with pytest.raises(ChangeNotPermitted, match="itself"):
-        database.join(administration, role, role, Secret("first"))
+        database.join(administration, role, role, Secret("first"), next_fence())
     if server.major >= 16:
         other = server.administration(name("other"))
         with pytest.raises(ChangeNotPermitted, match=r"ADMIN OPTION.*GRANT"):
-            database.join(other, role, role + "_a", Secret("first"))
+            database.join(other, role, role + "_a", Secret("first"), next_fence())
         sentence = database.lacks(other, role)[0]
         server.execute(sentence.partition("run: ")[2])
         assert database.lacks(other, role) == ()
-        database.set_password(other, role, Secret("changed"))
+        database.set_password(other, role, Secret("changed"), next_fence())
 
 
 def test_no_password_of_a_pair_is_logged(server: PostgresServer, shop: tuple[str, Access]) -> None:
     role, administration = shop
-    database.join(administration, role, role + "_a", Secret("sesame-pair"))
+    database.join(administration, role, role + "_a", Secret("sesame-pair"), next_fence())
     assert "SCRAM-SHA-256$" in server.log_text()
     assert "sesame-pair" not in server.log_text()
 
@@ -457,7 +459,7 @@ def test_a_superuser_is_out_of_reach(server: PostgresServer) -> None:
     administration = server.administration(name("keeper"))
     assert "superuser" in database.lacks(administration, "postgres")[0]
     with pytest.raises(ChangeNotPermitted, match="superuser"):
-        database.set_password(administration, "postgres", Secret("new"))
+        database.set_password(administration, "postgres", Secret("new"), next_fence())
 
 
 # Sessions

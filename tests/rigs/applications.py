@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx2
 
-from service.core.connection import Accepted, Access, Account, Database, Target
+from service.core.connection import Accepted, Access, Account, Target
+from service.core.database import Database
 from service.core.secret import Secret
 
 PAUSE = 0.05

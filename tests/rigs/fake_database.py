@@ -22,13 +22,13 @@ from service.core.connection import (
     NotPermitted,
     Probe,
     Rejected,
-    Session,
     Target,
     Tls,
     TlsMode,
     Unreachable,
 )
-from service.core.errors import ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
+from service.core.database import Fence, Session
+from service.core.errors import ChangeFenced, ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.secret import Secret
 
 _UNSENDABLE = {"\0", *map(chr, range(0xD800, 0xE000))}
@@ -50,12 +50,15 @@ class FakeLogin:
 
 @dataclass
 class FakeDatabase:
-    """The ports Database, Overlap, Pairing, DrainView and Examination."""
+    """The ports Database, Fencing, Overlap, Pairing, OwnChange, DrainView, SessionEnd and Examination."""
 
     engine: Engine = Engine.POSTGRESQL
     endpoints: tuple[Endpoint, ...] = (Endpoint("db.test", 5432),)
     databases: tuple[str, ...] = ("shop",)
     logins: dict[str, FakeLogin] = field(default_factory=dict)
+    fences: dict[str, int] = field(default_factory=dict)
+    unfenced: tuple[str, ...] = ()
+    """What of the fence its administration login may not do; it then keeps none."""
     connected: list[Session] = field(default_factory=list)
     unreachable: set[Endpoint] = field(default_factory=set)
     hanging: bool = False
@@ -101,18 +104,49 @@ class FakeDatabase:
             return NotPermitted("the database does not exist")
         return Accepted({"current_user": login.acts_as or username})
 
-    def set_password(self, administration: Access, username: str, password: Secret) -> None:
+    def set_password(self, administration: Access, username: str, password: Secret, fence: Fence) -> tuple[str, ...]:
         """`Database.set_password`."""
-        self._change("set_password", administration, username, self.logins.get(username), password)
+        return self._change("set_password", administration, username, self.logins.get(username), fence, password)
 
-    def add_password(self, administration: Access, username: str, kept: Secret, added: Secret) -> None:
+    def add_password(
+        self, administration: Access, username: str, kept: Secret, added: Secret, fence: Fence
+    ) -> tuple[str, ...]:
         """`Overlap.add_password`."""
-        self._change("add_password", administration, username, self.logins.get(username), kept, added)
+        return self._change("add_password", administration, username, self.logins.get(username), fence, kept, added)
 
-    def join(self, administration: Access, role: str, username: str, password: Secret) -> None:
+    def join(self, administration: Access, role: str, username: str, password: Secret, fence: Fence) -> tuple[str, ...]:
         """`Pairing.join`."""
         login = replace(self.logins.get(username, FakeLogin()), acts_as=role)
-        self._change("join", administration, username, login, password)
+        return self._change("join", administration, username, login, fence, password)
+
+    def change_own(self, access: Access, password: Secret, fence: Fence, works: Callable[[], bool]) -> tuple[str, ...]:
+        """`OwnChange.change_own`."""
+        username = access.account.username
+        former = self.logins.get(username)
+        left_out = self._change("change_own", access, username, former, fence, password)
+        if not works():
+            self.logins[username] = former or FakeLogin()
+            raise ChangeRefused("the new password does not log in; the former one is back")
+        return left_out
+
+    def raise_fence(self, administration: Access, username: str, fence: Fence) -> tuple[str, ...]:
+        """`Fencing.raise_fence`."""
+        self.before("raise_fence")
+        self._reach(administration)
+        return self._pass(fence)
+
+    def fence_number(self, administration: Access, key: str) -> int | None:
+        """`Fencing.fence_number`."""
+        self._reach(administration)
+        return self.fences.get(key)
+
+    def _pass(self, fence: Fence) -> tuple[str, ...]:
+        if self.unfenced:
+            return self.unfenced
+        if fence.number < self.fences.get(fence.key, 0):
+            raise ChangeFenced("a later worker was here")
+        self.fences[fence.key] = fence.number
+        return ()
 
     def explain(self, administration: Access, role: str, username: str) -> tuple[str, ...]:
         """`Pairing.explain`."""
@@ -128,6 +162,16 @@ class FakeDatabase:
             return NotPermitted("the administration login may not see sessions")
         return tuple(session for session in self.connected if session.username == username)
 
+    def end_sessions(self, administration: Access, sessions: tuple[Session, ...]) -> int:
+        """`SessionEnd.end_sessions`."""
+        self.before("end_sessions")
+        self._reach(administration)
+        if self.powerless:
+            raise ChangeNotPermitted("the administration login may not end sessions")
+        before = len(self.connected)
+        self.connected = [session for session in self.connected if session not in sessions]
+        return before - len(self.connected)
+
     def lacks(self, administration: Access, username: str) -> tuple[str, ...]:
         """`Examination.lacks`."""
         self._reach(administration)
@@ -136,8 +180,14 @@ class FakeDatabase:
         return ("The administration login may not change passwords.",) if self.powerless else ()
 
     def _change(
-        self, operation: str, administration: Access, username: str, login: FakeLogin | None, *passwords: Secret
-    ) -> None:
+        self,
+        operation: str,
+        administration: Access,
+        username: str,
+        login: FakeLogin | None,
+        fence: Fence,
+        *passwords: Secret,
+    ) -> tuple[str, ...]:
         self.before(operation)
         if self.hanging:
             raise ChangeLost("no reply came, and nothing was done")
@@ -149,12 +199,14 @@ class FakeDatabase:
         revealed = [password.reveal() for password in passwords]
         if not all(text and not set(text) & _UNSENDABLE and self.policy(text) for text in revealed):
             raise ChangeRefused("the password does not fit the policy")
+        left_out = self._pass(fence)
         verifiers = tuple(map(_verifier, revealed))
         self.log.append(f"{operation} {username} {' '.join(verifiers)}")
         self.logins[username] = replace(login, verifiers=verifiers)
         if self.losing:
             self.losing -= 1
             raise ChangeLost("no reply came, and it was done")
+        return left_out
 
     def _away(self, endpoint: Endpoint) -> bool:
         known = endpoint in self.endpoints

@@ -31,7 +31,8 @@ import pytest
 import uvicorn
 
 from service import settings as settings_
-from service.core.connection import Database, Engine
+from service.core.connection import Engine
+from service.core.database import Database
 from service.core.reference import Store
 from service.ledger.tables import metadata
 from service.serving import server_of

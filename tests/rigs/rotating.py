@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from scheduler.rotator import LEASE
 from service.core.connection import Engine
 from service.core.reference import Store
 from service.core.rotation import Stage, Strategy
@@ -27,6 +26,7 @@ from service.settings import read
 from service.wiring import Service, build
 from tests.rigs.fake_database import FakeDatabase
 
+LEASE = timedelta(seconds=30)
 BEGINNING = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 FAST = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 ENGINES = {

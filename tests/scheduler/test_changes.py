@@ -138,11 +138,11 @@ def test_abandoning_waits_for_the_worker_that_is_changing_the_target() -> None:
         here.now += timedelta(seconds=14)
         change = here.fake.set_password
 
-        def in_the_middle(administration, username, password):  # type: ignore[no-untyped-def]
+        def in_the_middle(administration, username, password, fence):  # type: ignore[no-untyped-def]
             here.fake.set_password = change  # type: ignore[method-assign]
             here.service.keeper.rotations.abandon(SYSTEM, here.latest().rotation.id)
             here.work()  # another worker, at once
-            change(administration, username, password)
+            return change(administration, username, password, fence)
 
         here.fake.set_password = in_the_middle  # type: ignore[method-assign]
         here.work()

@@ -45,7 +45,7 @@ def test_dying_anywhere_breaks_no_promise(strategy: Strategy) -> None:
             _offered_works(here)
             if not died:
                 break
-        assert point > 20
+        assert point > 15
         assert here.service.keeper.events.verify(SYSTEM).broken_at is None
 
 
@@ -85,10 +85,10 @@ def test_the_ledger_knows_a_password_before_the_database_does(strategy: Strategy
         def watch(name: str) -> None:
             change = getattr(here.fake, name)
 
-            def watched(*arguments: Any) -> None:
-                asked.append(arguments[-1])
-                assert arguments[-1] in _sealed(here)
-                change(*arguments)
+            def watched(*arguments: Any) -> Any:
+                asked.append(arguments[-2])
+                assert arguments[-2] in _sealed(here)
+                return change(*arguments)
 
             setattr(here.fake, name, watched)
 

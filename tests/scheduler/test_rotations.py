@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from service.core.connection import Endpoint, Part, Session, Standing
+from service.core.connection import Endpoint, Part, Standing
+from service.core.database import Session
 from service.core.errors import Conflict
 from service.core.rotation import Stage, Step, Strategy
 from service.keeper.tokens import SYSTEM
@@ -177,7 +178,7 @@ def test_a_login_that_acts_as_somebody_else_is_not_published() -> None:
     """Verification compares who the new login is: a lost membership would go unnoticed otherwise."""
     with stand(Strategy.ALTERNATING) as here:
         join = here.fake.join
-        here.fake.join = lambda admin, role, name, password: join(admin, name, name, password)  # type: ignore[method-assign]
+        here.fake.join = lambda admin, role, name, *rest: join(admin, name, name, *rest)  # type: ignore[method-assign]
         here.ask()
         story = here.run()
         assert story.rotation.stage is Stage.ABANDONED

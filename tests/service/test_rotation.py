@@ -39,7 +39,7 @@ PLANNED = Rotation(
     id="rotation", environment_id="e", environment="production", connection_id="connection", connection="shop/db",
     strategy=Strategy.SINGLE, stage=Stage.PLANNED, requested_by="anna", note="", reason="", candidate_id=None,
     former_id=None, parking_id=None, not_before=None, wake_at=NOW, attempts=0, fence=1, generation=None,
-    emergency=False, undo=False, retiring=False, lease_until=None, stuck_in=None,
+    emergency=False, undo=False, retiring=False, lease_until=None, in_doubt=False, stuck_in=None,
     created_at=NOW, updated_at=NOW, ended_at=None,
 )  # fmt: skip
 

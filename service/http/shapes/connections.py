@@ -87,6 +87,16 @@ class PutRotation(Request):
     grace: Duration | None = None
     drain_minimum: Duration | None = Field(None, description="How long a credential works after it was replaced.")
     drain_limit: Duration | None = None
+    after_limit: Literal["retire", "end", "alert", "wait"] | None = Field(
+        None, description="When the drain limit is over and somebody is still seen on the former credential."
+    )
+    siblings: NamePath | None = Field(None, description="Connections with the same word keep their `spacing`.")
+    spacing: Duration | None = Field(
+        None, description="Scheduled rotations of siblings, and on one host, begin at least this far apart."
+    )
+    check_every: Duration | Literal["never"] | None = Field(
+        None, description="How often the live credential is tried from outside of the rotation path."
+    )
     password: PutPassword | None = None
     role: Line | None = Field(None, description="`alternating`: the role that both logins act as.")
     logins: list[Line] | None = Field(None, min_length=2, max_length=2, description="`alternating`: the two logins.")

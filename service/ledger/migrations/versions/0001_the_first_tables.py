@@ -94,11 +94,16 @@ def upgrade() -> None:
         sa.Column("name", NAME, nullable=False),
         sa.Column("definition", sa.JSON(), nullable=False),
         sa.Column("administered_by", sa.String(length=64), nullable=True),
+        sa.Column("server", sa.String(length=300), nullable=False),
+        sa.Column("siblings", sa.String(length=200), nullable=True),
         sa.Column("policy", sa.JSON(), nullable=True),
         sa.Column("health", sa.JSON(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("next_due_at", Moment(), nullable=True),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("check_at", Moment(), nullable=True),
+        sa.Column("known", sa.JSON(), nullable=False),
         sa.Column("promised_until", Moment(), nullable=True),
         sa.Column("updated_at", Moment(), nullable=False),
         sa.ForeignKeyConstraint(["administered_by"], ["connections.id"], name="fk_connections_administered_by"),
@@ -109,7 +114,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("environment_id", "name", name="uq_connections_environment_id_name"),
     )
     with op.batch_alter_table("connections", schema=None) as batch_op:
+        batch_op.create_index("ix_connections_check_at", ["check_at"], unique=False)
         batch_op.create_index("ix_connections_next_due_at", ["next_due_at"], unique=False)
+        batch_op.create_index("ix_connections_server", ["server"], unique=False)
+        batch_op.create_index("ix_connections_siblings", ["siblings"], unique=False)
 
     op.create_table(
         "grants",
@@ -182,6 +190,8 @@ def upgrade() -> None:
         sa.Column("emergency", sa.Boolean(), nullable=False),
         sa.Column("undo", sa.Boolean(), nullable=False),
         sa.Column("retiring", sa.Boolean(), nullable=False),
+        sa.Column("in_doubt", sa.Boolean(), nullable=False),
+        sa.Column("seen", sa.JSON(), nullable=False),
         sa.Column("candidate_id", sa.String(length=64), nullable=True),
         sa.Column("former_id", sa.String(length=64), nullable=True),
         sa.Column("parking_id", sa.String(length=64), nullable=True),

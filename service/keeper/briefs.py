@@ -1,0 +1,131 @@
+"""Briefs: everything that a worker needs to know before a step, read in one snapshot, passwords opened."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.core.access import EVERYTHING, Caller, Level, require
+from service.core.connection import Access, Account, Target
+from service.core.errors import Absent
+from service.core.rotation import Credential, CredentialState, Rotation, RotationPolicy
+from service.core.sealed import credential_context
+from service.keeper import definitions
+from service.keeper.definitions import KeptIn
+from service.keeper.door import Door
+from service.keeper.keys import Keyrings
+from service.ledger import connections, rotations
+from service.ledger.connections import StoredConnection
+from service.ledger.ledger import Transaction
+from service.ledger.rotations import Claim, LeaseLost
+
+
+@dataclass(frozen=True)
+class Standpoint:
+    """What is to be known of a connection before it rotates. Passwords in it are Secrets."""
+
+    target: Target
+    policy: RotationPolicy
+    administration: Access | None
+    live: Account | None
+    live_username: str | None
+    """Also where the live password lives in a store."""
+    adopted: str | None
+    """The login that was imported: what `alternating` makes the shared role."""
+    kept_in: KeptIn | None
+
+
+@dataclass(frozen=True)
+class Brief(Standpoint):
+    """Everything a worker needs to know about a rotation it holds."""
+
+    rotation: Rotation
+    now: datetime
+    former: Account | None
+    """The live credential when the rotation began; None if the connection never had one."""
+    candidate: Account | None
+    parking: Account | None
+    promised_until: datetime | None
+    """Until when a credential of an earlier rotation is still promised; nothing may be staged before."""
+    unfenced: tuple[str, ...]
+    """What of the fence had to be left out the last time, as the connection's health has it."""
+
+
+class Briefs:
+    """Reads them. The caller is Keywright's own scheduler."""
+
+    def __init__(self, door: Door, keyrings: Keyrings) -> None:
+        self._door = door
+        self._keyrings = keyrings
+
+    def brief(self, caller: Caller, held: Claim) -> Brief:
+        """What is to be known now. Raises LeaseLost, SealBroken, key errors, Absent."""
+        require(caller, Level.OWN, EVERYTHING, "the rotation")
+
+        def look(tx: Transaction) -> Brief:
+            rotation = held_rotation(tx, held)
+            stored = stored_of(tx, rotation)
+            at = self.standpoint(tx, stored)
+            former = self._account_of(tx, stored, rotation.former_id) if rotation.former_id else at.live
+            standing = connections.standing(tx, stored.id)
+            ending = [c.good_until for c in standing if c.state is CredentialState.DRAINING and c.good_until]
+            return Brief(
+                **vars(at),
+                rotation=rotation,
+                now=tx.now,
+                former=former,
+                candidate=self._account_of(tx, stored, rotation.candidate_id),
+                parking=self._account_of(tx, stored, rotation.parking_id),
+                promised_until=max(ending, default=None),
+                unfenced=tuple(stored.health.get("fence", ())),
+            )
+
+        return self._door.look(look)
+
+    def standpoint(self, tx: Transaction, stored: StoredConnection) -> Standpoint:
+        """What is to be known of a connection. Raises Absent, SealBroken, key errors."""
+        target = definitions.target(stored.definition)
+        policy = definitions.policy(stored.policy, target.engine)
+        if policy is None:
+            raise Absent(f"connection {stored.name} has no rotation policy any more")
+        live = next((c for c in connections.standing(tx, stored.id) if c.state is CredentialState.LIVE), None)
+        return Standpoint(
+            target,
+            policy,
+            self._administration(tx, stored),
+            self._account(tx, stored, live),
+            live.username if live else None,
+            stored.definition.get("login") or (live.username if live else None),
+            definitions.kept_in(stored.definition.get("kept_in")),
+        )
+
+    def _administration(self, tx: Transaction, stored: StoredConnection) -> Access | None:
+        admin = connections.get(tx, stored.administered_by) if stored.administered_by else None
+        if admin is None:
+            return None
+        live = next((c for c in connections.standing(tx, admin.id) if c.state is CredentialState.LIVE), None)
+        account = self._account(tx, admin, live)
+        return Access(definitions.target(admin.definition), account) if account else None
+
+    def _account_of(self, tx: Transaction, stored: StoredConnection, credential_id: str | None) -> Account | None:
+        return self._account(tx, stored, connections.credential(tx, credential_id)) if credential_id else None
+
+    def _account(self, tx: Transaction, stored: StoredConnection, of: Credential | None) -> Account | None:
+        if of is None or of.sealed is None:
+            return None
+        ring = self._keyrings.opener(tx, stored.environment_id, of.sealed)
+        return Account(
+            of.username, ring.unseal(of.sealed, credential_context(stored.environment_id, of.login_id, of.id))
+        )
+
+
+def held_rotation(tx: Transaction, held: Claim) -> Rotation:
+    rotation = rotations.find(tx, held.rotation_id)
+    if rotation is None or rotation.fence != held.fence:
+        raise LeaseLost("the rotation was taken over by another worker")
+    return rotation
+
+
+def stored_of(tx: Transaction, rotation: Rotation) -> StoredConnection:
+    stored = connections.get(tx, rotation.connection_id)
+    if stored is None:
+        raise Absent(f"connection {rotation.connection} is gone")
+    return stored
