@@ -3,14 +3,13 @@
 APScheduler is only the metronome: one interval job. What is due, who holds it and what was missed is all
 in the ledger, so a tick that is late, lost or doubled changes nothing.
 
-Each database server has a lane of its own, with a few workers: one that hangs delays its own rotations and
-no others. A lane's threads end when it is empty.
+A claim is worked on at once, by a thread of its own: none waits here while its lease runs out. How many are
+claimed, on one database server and in all, is decided in the ledger (`service.ledger.rotations.claim`), so a
+server that hangs takes its own places and delays no others. Whoever has finished looks for the next one.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -29,60 +28,44 @@ STOPS_WITHIN = 20.0
 """Seconds that a step under way may take to end when the clock stops; what is cut off is finished by a look."""
 
 
-@dataclass
-class Lane:
-    """Work for one database server."""
+class Workers:
+    """At most `most` claims at work, each in a thread of its own; `finished` is called after each."""
 
-    waiting: deque[Claim] = field(default_factory=deque)
-    running: int = 0
-
-
-class Lanes:
-    """A few workers for each database server."""
-
-    def __init__(self, work: Callable[[Claim], None], per_lane: int) -> None:
+    def __init__(self, work: Callable[[Claim], None], most: int, finished: Callable[[], None] = lambda: None) -> None:
         self._work = work
-        self._per_lane = per_lane
-        self._lanes: dict[str, Lane] = {}
-        self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
+        self._most = most
+        self._finished = finished
+        self._running = 0
+        self._fewer = threading.Condition()
 
-    def put(self, name: str, claim: Claim) -> None:
-        """Have a claim worked on."""
-        with self._lock:
-            lane = self._lanes.setdefault(name, Lane())
-            lane.waiting.append(claim)
-            if lane.running < self._per_lane:
-                lane.running += 1
-                threading.Thread(target=self._run, args=(name, lane), name=f"lane {name}", daemon=True).start()
+    @property
+    def room(self) -> int:
+        """How many more may begin."""
+        with self._fewer:
+            return self._most - self._running
 
-    def room(self) -> bool:
-        """Is nothing waiting that could not be started at once? Claims that only wait would lose their leases."""
-        with self._lock:
-            return sum(len(lane.waiting) for lane in self._lanes.values()) < PLANNED_AT_ONCE
+    def begin(self, claim: Claim) -> None:
+        """Work on a claim, now. Daemons: a database that never answers must not keep the process from ending."""
+        with self._fewer:
+            self._running += 1
+        threading.Thread(target=self._run, args=(claim,), name=f"rotation {claim.rotation_id}", daemon=True).start()
 
-    def drain(self, seconds: float) -> bool:
-        """Drop what waits, and wait for what runs; False if something still runs after `seconds`."""
-        with self._lock:
-            for lane in self._lanes.values():
-                lane.waiting.clear()
-            return self._idle.wait_for(lambda: not self._lanes, seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait until nothing is at work; False if something still is after `seconds`."""
+        with self._fewer:
+            return self._fewer.wait_for(lambda: not self._running, seconds)
 
-    def _run(self, name: str, lane: Lane) -> None:
-        while True:
-            with self._lock:
-                if not lane.waiting:
-                    lane.running -= 1
-                    if not lane.running:
-                        del self._lanes[name]
-                        self._idle.notify_all()
-                    return
-                claim = lane.waiting.popleft()
-            try:
-                self._work(claim)
-            except Exception:
-                # A worker must outlive a defect in one rotation; the lease runs out and it is looked at again.
-                log.exception("a rotation failed unexpectedly", rotation=claim.rotation_id)
+    def _run(self, claim: Claim) -> None:
+        try:
+            self._work(claim)
+        except Exception:
+            # A defect in one rotation is no other's; its lease runs out and it is looked at again.
+            log.exception("a rotation failed unexpectedly", rotation=claim.rotation_id)
+        finally:
+            with self._fewer:
+                self._running -= 1
+                self._fewer.notify_all()
+        self._finished()
 
 
 class Clock:
@@ -96,18 +79,22 @@ class Clock:
         holder: str,
         lease: timedelta,
         interval: float = 1.0,
-        workers: int = 4,
+        parallel: int = 16,
     ) -> None:
         self._rotations = rotations
         self._holder = holder
         self._lease = lease
         self._interval = interval
-        self._lanes = Lanes(rotator.advance, workers)
+        self._workers = Workers(rotator.advance, parallel, self._hand_out)
         self._metronome = BackgroundScheduler(timezone="UTC")
         self._ticking = threading.Lock()
+        self._claiming = threading.Lock()
+        self._more = threading.Event()
+        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Begin to tick."""
+        self._stopped.clear()
         self._rotations.take_over()
         self._metronome.add_job(
             self.tick, "interval", seconds=self._interval, id="tick", max_instances=1, coalesce=True
@@ -115,10 +102,11 @@ class Clock:
         self._metronome.start()
 
     def stop(self) -> None:
-        """Tick no more, and let the steps that are under way end."""
+        """Tick no more, claim no more, and let the steps that are under way end."""
+        self._stopped.set()
         if self._metronome.running:
             self._metronome.shutdown(wait=False)
-        if not self._lanes.drain(STOPS_WITHIN):
+        if not self._workers.wait(STOPS_WITHIN):
             log.warning("a rotation was cut off; whoever starts next looks what is in force and goes on")
 
     @property
@@ -136,10 +124,22 @@ class Clock:
             return
         try:
             self._rotations.plan_due(SYSTEM, PLANNED_AT_ONCE)
-            if self._lanes.room():
-                for claim, lane in self._rotations.claim(self._holder, self._lease, PLANNED_AT_ONCE):
-                    self._lanes.put(lane, claim)
         except KeywrightError as error:
-            log.error("the clock could not look for work", error=error.message)
+            log.error("the clock could not plan what is due", error=error.message)
         finally:
             self._ticking.release()
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Claim as much as there is room for. Who finds somebody at it leaves word to look once more."""
+        self._more.set()
+        while self._more.is_set() and self._claiming.acquire(blocking=False):
+            try:
+                self._more.clear()
+                if not self._stopped.is_set() and (room := self._workers.room) > 0:
+                    for claim in self._rotations.claim(self._holder, self._lease, room):
+                        self._workers.begin(claim)
+            except KeywrightError as error:
+                log.error("the clock could not look for work", error=error.message)
+            finally:
+                self._claiming.release()

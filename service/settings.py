@@ -48,6 +48,9 @@ class Settings(BaseSettings):
         30.0, ge=1, le=600, description="Seconds after which the work of a worker that died or hangs is taken over."
     )
     workers: int = Field(4, ge=1, le=64, description="Rotations at once on one database server.")
+    parallel: int = Field(
+        16, ge=1, le=256, description="Rotations at once, over all servers and all processes on the ledger."
+    )
 
     env_allow: Words = Field(
         (), description="Comma-separated environment variables that `env:` references may read; `SHOP_*` for a prefix."

@@ -17,6 +17,7 @@ from service.core.database import Database
 from service.core.errors import Invalid, KeyMissing, Unavailable
 from service.core.keyring import KeyWrapper
 from service.core.reference import Store
+from service.core.rotation import Limits
 from service.core.secret import Secret
 from service.keeper.briefs import Briefs
 from service.keeper.calendar import CronCalendar
@@ -108,7 +109,7 @@ def build(
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
     credentials = Credentials(door, walls, keyrings, references)
-    rotations = Rotations(door, walls, calendar)
+    rotations = Rotations(door, walls, calendar, Limits(settings.workers, settings.parallel))
     briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
     keeper = Keeper(
         door,
@@ -130,7 +131,7 @@ def build(
     lease = timedelta(seconds=settings.lease)
     rotator = Rotator(briefs, steps, rotations, found_databases, WriteBack(found_stores, references), randomness, lease)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
-    clock = Clock(rotations, rotator, holder=holder, lease=lease, interval=settings.tick, workers=settings.workers)
+    clock = Clock(rotations, rotator, holder=holder, lease=lease, interval=settings.tick, parallel=settings.parallel)
     return Service(settings, ledger, keeper, clock, found_databases, rotator, new)
 
 

@@ -234,6 +234,14 @@ def resting_login(pair: tuple[str, str], live: str | None) -> str:
     return pair[1] if live == pair[0] else pair[0]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How many rotations are worked on at once, by all processes that share the ledger."""
+
+    per_server: int = 4
+    in_all: int = 16
+
+
 class CredentialState(StrEnum):
     """What has become of one password of a login."""
 

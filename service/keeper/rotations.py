@@ -7,7 +7,7 @@ from datetime import timedelta
 from service.core import names
 from service.core.access import Caller, Kind, Level, Thing, require
 from service.core.errors import Absent, Conflict, KeywrightError
-from service.core.rotation import GRACE, UNPUBLISHED, CredentialState, Rotation, Stage, Strategy, require_move
+from service.core.rotation import GRACE, UNPUBLISHED, CredentialState, Limits, Rotation, Stage, Strategy, require_move
 from service.core.schedule import Alert, Run, Wait
 from service.keeper import definitions
 from service.keeper.calendar import CronCalendar
@@ -31,10 +31,11 @@ class Story:
 class Rotations:
     """Operations on rotations; moving one on is `steps.py`, driven by the scheduler."""
 
-    def __init__(self, door: Door, walls: Walls, calendar: CronCalendar) -> None:
+    def __init__(self, door: Door, walls: Walls, calendar: CronCalendar, limits: Limits) -> None:
         self._door = door
         self._walls = walls
         self._calendar = calendar
+        self._limits = limits
 
     def ask(
         self, caller: Caller, environment: str, name: str, note: str, *, emergency: bool = False
@@ -239,20 +240,12 @@ class Rotations:
 
     # For the scheduler's workers.
 
-    def claim(self, holder: str, lease: timedelta, limit: int) -> list[tuple[Claim, str]]:
-        """Take rotations that have something to do now and are not held; each with the server that it is on."""
+    def claim(self, holder: str, lease: timedelta, limit: int) -> list[Claim]:
+        """Take rotations that have something to do now and are not held, within the limits."""
         if not self._door.look(lambda tx: rotations.anything_to_claim(tx, self._walls.pinned)):
             return []
         with self._door.ledger.work() as tx:
-            return [
-                (held, self._server(tx, held)) for held in rotations.claim(tx, holder, lease, limit, self._walls.pinned)
-            ]
-
-    @staticmethod
-    def _server(tx: Transaction, held: Claim) -> str:
-        rotation = rotations.find(tx, held.rotation_id)
-        stored = connections.get(tx, rotation.connection_id) if rotation else None
-        return str(definitions.target(stored.definition).primary) if stored else ""
+            return rotations.claim(tx, holder, lease, limit, self._limits, self._walls.pinned)
 
     def release(self, held: Claim) -> None:
         """Let go of a rotation."""

@@ -11,12 +11,14 @@ from typing import Any
 from sqlalchemy import Row, func, insert, or_, select, update
 
 from service.core.errors import Conflict
-from service.core.rotation import ENDED, Rotation, Stage, Strategy
+from service.core.rotation import ENDED, Limits, Rotation, Stage, Strategy
 from service.ledger.ledger import Transaction
 from service.ledger.tables import connections, environments, rotation_steps, rotations
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_CLAIMING = 7241964
+"""The advisory lock, in a ledger in PostgreSQL, of whoever claims (7241963 is the migrations')."""
 
 
 class LeaseLost(Conflict):
@@ -154,21 +156,30 @@ def _claimable(tx: Transaction, within: frozenset[str] | None) -> tuple[Any, ...
 
 
 def claim(
-    tx: Transaction, holder: str, lease: timedelta, limit: int, within: frozenset[str] | None = None
+    tx: Transaction,
+    holder: str,
+    lease: timedelta,
+    limit: int,
+    limits: Limits,
+    within: frozenset[str] | None = None,
 ) -> list[Claim]:
     """Take what is due and not held, each with the next fencing number; in the environments named, if any are.
 
+    Leases in force are counted, so `limits` hold for all processes together: one claims at a time.
     Numbers grow over all rotations of a connection. They begin at the clock's microseconds, so that they go on
     growing where a connection was deleted and put again, or the ledger came back from a copy.
     """
+    if tx.sql.dialect.name == "postgresql":
+        # Two that count at the same time would both take the last place. (SQLite has one writer anyway.)
+        tx.sql.execute(select(func.pg_advisory_xact_lock(_CLAIMING)))
+    # A window function and FOR UPDATE do not go together, hence two statements. The second looks again, and
+    # passes over rows that somebody is changing this moment: it waits for nobody, so nobody waits in a ring.
     query = (
         select(rotations.c.id, rotations.c.fence, rotations.c.holder, rotations.c.in_doubt, rotations.c.connection_id)
         .add_columns(connections.c.fence.label("highest"))
         .join(connections, connections.c.id == rotations.c.connection_id)
-        .where(*_claimable(tx, within))
-        .order_by(rotations.c.wake_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=rotations)
+        .where(rotations.c.id.in_(_first_in_line(tx, limit, within, limits)), *_claimable(tx, within))
+        .with_for_update(skip_locked=True, key_share=True, of=[rotations, connections])
     )
     claims = []
     for row in tx.sql.execute(query).all():
@@ -180,6 +191,38 @@ def claim(
         tx.sql.execute(update(connections).where(connections.c.id == row.connection_id).values(fence=taken.fence))
         claims.append(taken)
     return claims
+
+
+def _first_in_line(tx: Transaction, limit: int, within: frozenset[str] | None, limits: Limits) -> list[str]:
+    """Ids of what may be taken now: emergencies first, then whatever leaves its server the least busy.
+
+    So a server on which everything hangs takes its own places and no others, however much of it is due.
+    """
+    held = (
+        select(connections.c.server, func.count().label("number"))
+        .join(rotations, rotations.c.connection_id == connections.c.id)
+        .where(rotations.c.lease_until >= tx.now)
+        .group_by(connections.c.server)
+        .subquery()
+    )
+    taken = tx.sql.execute(select(func.coalesce(func.sum(held.c.number), 0))).scalar_one()
+    in_order = (rotations.c.emergency.desc(), rotations.c.wake_at, rotations.c.id)
+    nth = func.row_number().over(partition_by=connections.c.server, order_by=in_order)
+    line = (
+        select(rotations.c.id, rotations.c.emergency, rotations.c.wake_at)
+        .add_columns((nth + func.coalesce(held.c.number, 0)).label("place"))
+        .join(connections, connections.c.id == rotations.c.connection_id)
+        .outerjoin(held, held.c.server == connections.c.server)
+        .where(*_claimable(tx, within))
+        .subquery()
+    )
+    query = (
+        select(line.c.id)
+        .where(line.c.place <= limits.per_server)
+        .order_by(line.c.emergency.desc(), line.c.place, line.c.wake_at, line.c.id)
+        .limit(max(0, min(limit, limits.in_all - int(taken))))
+    )
+    return list(tx.sql.execute(query).scalars())
 
 
 def take_over(tx: Transaction) -> None:

@@ -250,6 +250,7 @@ rotations = Table(
     Column("open_key", String(64), nullable=False, unique=True),
     Index(None, "connection_id", "created_at"),
     Index(None, "ended_at", "wake_at"),
+    Index(None, "lease_until"),
 )
 
 rotation_steps = Table(

@@ -133,7 +133,7 @@ class Stand:
 
     def work(self) -> None:
         """Claim what is due and move it on, as one tick of the clock would."""
-        for held, _ in self.service.keeper.rotations.claim("worker", LEASE, 10):
+        for held in self.service.keeper.rotations.claim("worker", LEASE, 10):
             self.service.rotator.advance(held)
 
     def fetch(self) -> Credential:

@@ -1,50 +1,110 @@
-"""The clock: lanes of their own, missed runs, one planner at a time."""
+"""The clock: a server that hangs delays no other, missed runs, one planner at a time."""
 
+import tempfile
 import threading
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
-from scheduler.clock import Lanes
+from scheduler.clock import Workers
+from service.core.connection import Engine
+from service.core.database import Database
 from service.core.rotation import Stage, Strategy
+from service.core.secret import Secret
+from service.keeper.registration import registration
+from service.keeper.rotations import Story
 from service.keeper.tokens import SYSTEM
 from service.ledger.rotations import Claim
-from tests.rigs.rotating import stand
+from service.settings import read
+from service.wiring import Service, build
+from tests.rigs.fake_database import FakeDatabase
+from tests.rigs.keywright import wait_until
+from tests.rigs.rotating import BEGINNING, FAST, stand
 
 PATIENCE = 10.0
 
 
-def test_a_server_that_hangs_delays_no_other() -> None:
-    """Its lane is full; another server's work begins all the same."""
-    hang, done = threading.Event(), threading.Event()
+def test_a_defect_in_one_rotation_takes_no_place() -> None:
+    """The place is free again, and whoever finished looks for more."""
+    finished = threading.Semaphore(0)
 
     def work(claim: Claim) -> None:
-        if claim.rotation_id == "hangs":
-            hang.wait(PATIENCE)
-        else:
-            done.set()
+        raise ZeroDivisionError
 
-    lanes = Lanes(work, 2)
-    for _ in range(10):
-        lanes.put("hanging.test:5432", Claim("hangs", 1))
-    lanes.put("healthy.test:5432", Claim("works", 1))
-    assert done.wait(PATIENCE)
+    workers = Workers(work, 1, finished.release)
+    for _ in range(2):
+        assert workers.room == 1
+        workers.begin(Claim("broken", 1))
+        assert finished.acquire(timeout=PATIENCE)
+    assert workers.wait(PATIENCE)
+
+
+def test_waiting_for_what_is_at_work_has_an_end() -> None:
+    """Nothing is waited for longer than was said."""
+    hang = threading.Event()
+    workers = Workers(lambda _: bool(hang.wait(PATIENCE)) and None, 2)
+    workers.begin(Claim("hangs", 1))
+    assert workers.room == 1
+    assert not workers.wait(0.01)
     hang.set()
-    assert lanes.drain(PATIENCE)
+    assert workers.wait(PATIENCE)
 
 
-def test_a_defect_in_one_rotation_ends_no_lane() -> None:
-    """The worker outlives it."""
-    done = threading.Event()
+def test_a_database_that_hangs_delays_no_other() -> None:
+    """Ten rotations wait on a server that never answers; another one's rotates at the second it is due."""
+    now = BEGINNING
+    answers = threading.Event()
+    healthy, hanging = FakeDatabase(Engine.POSTGRESQL), FakeDatabase(Engine.MARIADB)
+    databases: dict[Engine, Database] = {Engine.POSTGRESQL: healthy, Engine.MARIADB: hanging}
+    with tempfile.TemporaryDirectory(dir=FAST) as folder:
+        service = build(read({}, data=Path(folder), parallel=8), now=lambda: now, with_databases=databases)
+        service.keeper.environments.add(SYSTEM, "production", {}, ())
+        for number in range(10):
+            connect(service, hanging, f"hanging/{number}", strategy="overlapping", every="3s")
+        connect(service, healthy, "healthy/db", strategy="single", every="10s")
+        hanging.before = lambda _: bool(answers.wait(60)) and None
+        for _ in range(30):
+            now += timedelta(seconds=1)
+            service.clock.tick()
+            wait_until(lambda: not at_work(service, "healthy/db"), "the healthy one was not worked on")
+        turned = [story.rotation for story in reversed(listed(service, "healthy/db"))]
+        at_once = [r for r in listed(service) if r.rotation.lease_until and r.rotation.connection.startswith("hanging")]
+        answers.set()
+        service.close()
+    assert len(at_once) == 4
+    assert [(r.created_at - BEGINNING).total_seconds() for r in turned] == [10, 20, 30]
+    assert [r.stage for r in turned[:2]] == [Stage.RETIRED, Stage.RETIRED]
 
-    def work(claim: Claim) -> None:
-        if claim.rotation_id == "broken":
-            raise ZeroDivisionError
-        done.set()
 
-    lanes = Lanes(work, 1)
-    lanes.put("db.test:5432", Claim("broken", 1))
-    lanes.put("db.test:5432", Claim("works", 1))
-    assert done.wait(PATIENCE)
-    assert lanes.drain(PATIENCE)
+def connect(service: Service, fake: FakeDatabase, name: str, **rotation: Any) -> None:
+    """A connection on a fake, with its administration connection."""
+    username, where = name.replace("/", "_"), fake.endpoints[0]
+    fake.administration()
+    fake.create(username, "first-password")
+    target = {
+        "engine": fake.engine.value,
+        "endpoints": [{"host": where.host, "port": where.port}],
+        "database": "shop",
+        "tls": {"mode": "disable"},
+    }
+    admin = registration(target | {"login": {"username": "admin"}}, Secret("admin-password"))
+    administered_by = f"admin/{fake.engine.value}"
+    service.keeper.connections.put(SYSTEM, "production", administered_by, admin, if_match=None)
+    policy = {"drain_minimum": "1s", "drain_limit": "2s"} | rotation
+    data = target | {"login": {"username": username}, "administered_by": administered_by, "rotation": policy}
+    wanted = registration(data, Secret("first-password"))
+    service.keeper.connections.put(SYSTEM, "production", name, wanted, if_match=None)
+
+
+def listed(service: Service, name: str | None = None) -> list[Story]:
+    """Rotations of a connection, the youngest first."""
+    return service.keeper.rotations.listed(SYSTEM, "production", name, None, "", 100)
+
+
+def at_work(service: Service, name: str) -> bool:
+    """Has a rotation of the connection something to do now?"""
+    now = service.keeper.door.look(lambda tx: tx.now)
+    return any(s.rotation.ended_at is None and s.rotation.wake_at <= now for s in listed(service, name))
 
 
 def test_the_next_due_time_is_kept_in_the_ledger() -> None:

@@ -246,7 +246,7 @@ def test_a_worker_that_wakes_up_late_changes_nothing_in_the_ledger() -> None:
     """Its fencing number is an old one by then."""
     with stand(Strategy.ALTERNATING) as here:
         here.ask()
-        (late, _), *_ = here.service.keeper.rotations.claim("late", timedelta(seconds=60), 1)
+        late, *_ = here.service.keeper.rotations.claim("late", timedelta(seconds=60), 1)
         here.now += timedelta(seconds=61)
         here.work()
         here.run()

@@ -215,6 +215,7 @@ def upgrade() -> None:
     with op.batch_alter_table("rotations", schema=None) as batch_op:
         batch_op.create_index("ix_rotations_connection_id_created_at", ["connection_id", "created_at"], unique=False)
         batch_op.create_index("ix_rotations_ended_at_wake_at", ["ended_at", "wake_at"], unique=False)
+        batch_op.create_index("ix_rotations_lease_until", ["lease_until"], unique=False)
 
     op.create_table(
         "versions",
@@ -276,6 +277,7 @@ def downgrade() -> None:
     op.drop_table("credentials")
     op.drop_table("versions")
     with op.batch_alter_table("rotations", schema=None) as batch_op:
+        batch_op.drop_index("ix_rotations_lease_until")
         batch_op.drop_index("ix_rotations_ended_at_wake_at")
         batch_op.drop_index("ix_rotations_connection_id_created_at")
 
