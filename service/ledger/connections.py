@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
 
 from service.core.rotation import Credential, CredentialState
 from service.ledger.ledger import Transaction
@@ -49,16 +49,21 @@ def _row(connection: StoredConnection) -> dict[str, Any]:
     return {name: value for name, value in vars(connection).items() if name != "environment"}
 
 
+# What every fetch and every step of a rotation asks is made once: building a statement costs as much as running it.
+_BY_ID = _QUERY.where(connections.c.id == bindparam("wanted"))
+_BY_NAME = _QUERY.where(connections.c.environment_id == bindparam("wall"), connections.c.name == bindparam("wanted"))
+_REPLACE = update(connections).where(connections.c.id == bindparam("wanted"))
+
+
 def find(tx: Transaction, environment_id: str, name: str) -> StoredConnection | None:
     """By name."""
-    query = _QUERY.where(connections.c.environment_id == environment_id, connections.c.name == name)
-    row = tx.sql.execute(query).one_or_none()
+    row = tx.sql.execute(_BY_NAME, {"wall": environment_id, "wanted": name}).one_or_none()
     return _connection(row) if row else None
 
 
 def get(tx: Transaction, connection_id: str) -> StoredConnection | None:
     """By id."""
-    row = tx.sql.execute(_QUERY.where(connections.c.id == connection_id)).one_or_none()
+    row = tx.sql.execute(_BY_ID, {"wanted": connection_id}).one_or_none()
     return _connection(row) if row else None
 
 
@@ -100,7 +105,7 @@ def add(tx: Transaction, connection: StoredConnection) -> None:
 
 def replace(tx: Transaction, connection: StoredConnection) -> None:
     """Everything but the id."""
-    tx.sql.execute(update(connections).where(connections.c.id == connection.id).values(_row(connection)))
+    tx.sql.execute(_REPLACE, _row(connection) | {"wanted": connection.id})
 
 
 def remove(tx: Transaction, connection_id: str) -> None:
@@ -127,6 +132,14 @@ def usernames(tx: Transaction, connection_id: str) -> list[str]:
 _CREDENTIALS = select(credentials, logins.c.username).join(logins, logins.c.id == credentials.c.login_id)
 
 
+_CREDENTIAL = _CREDENTIALS.where(credentials.c.id == bindparam("wanted"))
+_STANDING = _CREDENTIALS.where(
+    credentials.c.connection_id == bindparam("wanted"),
+    credentials.c.state.in_([CredentialState.CANDIDATE, CredentialState.LIVE, CredentialState.DRAINING]),
+).order_by(credentials.c.created_at.desc(), credentials.c.id)
+_MARK = update(credentials).where(credentials.c.id == bindparam("wanted"))
+
+
 def _credential(row: Row[Any]) -> Credential:
     return Credential(
         row.id,
@@ -143,17 +156,13 @@ def _credential(row: Row[Any]) -> Credential:
 
 def credential(tx: Transaction, credential_id: str) -> Credential | None:
     """By id."""
-    row = tx.sql.execute(_CREDENTIALS.where(credentials.c.id == credential_id)).one_or_none()
+    row = tx.sql.execute(_CREDENTIAL, {"wanted": credential_id}).one_or_none()
     return _credential(row) if row else None
 
 
 def standing(tx: Transaction, connection_id: str) -> list[Credential]:
     """Those of a connection that an answer can depend on: candidate, live, draining; the youngest first."""
-    states = [CredentialState.CANDIDATE, CredentialState.LIVE, CredentialState.DRAINING]
-    query = _CREDENTIALS.where(credentials.c.connection_id == connection_id, credentials.c.state.in_(states)).order_by(
-        credentials.c.created_at.desc(), credentials.c.id
-    )
-    return [_credential(row) for row in tx.sql.execute(query)]
+    return [_credential(row) for row in tx.sql.execute(_STANDING, {"wanted": connection_id})]
 
 
 def remembered(tx: Transaction, login_id: str) -> list[Credential]:
@@ -172,7 +181,7 @@ def add_credential(tx: Transaction, new: Credential) -> None:
 
 def mark(tx: Transaction, credential_id: str, state: CredentialState, **values: Any) -> None:
     """What has become of a credential; `values` are further columns (`good_until`, `valid_from`, `sealed`)."""
-    tx.sql.execute(update(credentials).where(credentials.c.id == credential_id).values({"state": state.value} | values))
+    tx.sql.execute(_MARK, {"state": state.value} | values | {"wanted": credential_id})
 
 
 def sealed_behind(tx: Transaction, environment_id: str, after: str, limit: int) -> list[Credential]:

@@ -32,6 +32,8 @@ from service.core.sealed import Randomness
 from service.ledger.tables import batches, head
 
 Now = Callable[[], datetime]
+_IMMEDIATE = text("BEGIN IMMEDIATE")
+_BATCH, _HEAD = insert(batches), update(head)
 WAITS = 10.0
 """Seconds that a transaction waits for its turn, or for a connection."""
 
@@ -56,6 +58,13 @@ class Ledger:
         self._chain_key: bytes | None = None
         self._writing = threading.Lock()
         self.engine = _embedded(url, pool_size) if self.embedded else _postgresql(url, pool_size)
+        # Asked in every transaction, so made once.
+        clock = literal_column("0") if self.embedded else func.clock_timestamp()
+        self._begin = text("BEGIN" if self.embedded else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._look = select(head.c.epoch, clock)
+        self._time = select(clock)
+        lock = select(head.c.epoch, head.c.seq, head.c.hash, clock)
+        self._lock = lock if self.embedded else lock.with_for_update()
 
     def use_chain_key(self, key: bytes) -> None:
         """Given once, when the installation's data key was unwrapped; nothing can be recorded before."""
@@ -69,10 +78,8 @@ class Ledger:
     def read(self) -> Iterator[Transaction]:
         """A consistent snapshot. Raises Unavailable if the ledger does not answer."""
         with self._connection(Unavailable) as sql:
-            begin = "BEGIN" if self.embedded else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-            sql.execute(text(begin))
-            clock = self._clock()
-            epoch, now = sql.execute(select(head.c.epoch, clock)).one()
+            sql.execute(self._begin)
+            epoch, now = sql.execute(self._look).one()
             yield Transaction(sql, epoch, self._moment(now))
             sql.rollback()
 
@@ -112,8 +119,8 @@ class Ledger:
         """Bookkeeping that no answer depends on: no event, no epoch, and `head` is not locked."""
         with self._turn(Unavailable), self._connection(Unavailable) as sql:
             if self.embedded:
-                sql.execute(text("BEGIN IMMEDIATE"))
-            now = self._moment(sql.execute(select(self._clock())).scalar_one())
+                sql.execute(_IMMEDIATE)
+            now = self._moment(sql.execute(self._time).scalar_one())
             yield Transaction(sql, -1, now)
             sql.commit()
 
@@ -147,20 +154,14 @@ class Ledger:
             made = batch(events, self._randomness)
             end = link(self._chain_key, former, seq + 1, made)
             row = {"first": seq + 1, "events": made.count, "body": made.body, "persons": made.persons, "hash": end}
-            sql.execute(insert(batches).values(row))
-        sql.execute(update(head).values(epoch=epoch, seq=seq + len(events), hash=end))
+            sql.execute(_BATCH, row)
+        sql.execute(_HEAD, {"epoch": epoch, "seq": seq + len(events), "hash": end})
 
     def _locked_head(self, sql: Connection) -> tuple[int, int, bytes, datetime]:
-        query = select(head.c.epoch, head.c.seq, head.c.hash, self._clock())
         if self.embedded:
-            sql.execute(text("BEGIN IMMEDIATE"))
-        else:
-            query = query.with_for_update()
-        row = sql.execute(query).one()
+            sql.execute(_IMMEDIATE)
+        row = sql.execute(self._lock).one()
         return row[0], row[1], row[2], self._moment(row[3])
-
-    def _clock(self) -> Any:
-        return literal_column("0") if self.embedded else func.clock_timestamp()
 
     def _moment(self, read: Any) -> datetime:
         return read if isinstance(read, datetime) else self._now()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, insert, or_, select, update
+from sqlalchemy import Row, bindparam, func, insert, or_, select, update
 
 from service.core.errors import Conflict
 from service.core.rotation import ENDED, Limits, Rotation, Stage, Strategy
@@ -86,15 +86,25 @@ def _rotation(row: Row[Any]) -> Rotation:
     )
 
 
+# What every step of a rotation asks is made once: building a statement costs as much as running it.
+_BY_ID = _QUERY.where(rotations.c.id == bindparam("wanted"))
+_OPEN = _QUERY.where(rotations.c.open_key == bindparam("wanted"))
+_CHANGE = update(rotations).where(rotations.c.id == bindparam("held"), rotations.c.fence == bindparam("number"))
+_LAST = select(func.coalesce(func.max(rotation_steps.c.number), 0) + 1)
+_TELL = insert(rotation_steps).values(
+    number=_LAST.where(rotation_steps.c.rotation_id == bindparam("of")).scalar_subquery()
+)
+
+
 def find(tx: Transaction, rotation_id: str) -> Rotation | None:
     """By id."""
-    row = tx.sql.execute(_QUERY.where(rotations.c.id == rotation_id)).one_or_none()
+    row = tx.sql.execute(_BY_ID, {"wanted": rotation_id}).one_or_none()
     return _rotation(row) if row else None
 
 
 def open_one(tx: Transaction, connection_id: str) -> Rotation | None:
     """The rotation of a connection that has not ended, if any."""
-    row = tx.sql.execute(_QUERY.where(rotations.c.open_key == connection_id)).one_or_none()
+    row = tx.sql.execute(_OPEN, {"wanted": connection_id}).one_or_none()
     return _rotation(row) if row else None
 
 
@@ -247,7 +257,8 @@ def _held(held: Claim) -> tuple[Any, ...]:
 
 def change(tx: Transaction, held: Claim, **values: Any) -> None:
     """Change a rotation that is held. Raises LeaseLost if it is another's by now."""
-    result = tx.sql.execute(update(rotations).where(*_held(held)).values({"updated_at": tx.now} | values))
+    given = {"updated_at": tx.now} | values | {"held": held.rotation_id, "number": held.fence}
+    result = tx.sql.execute(_CHANGE, given)
     if result.rowcount != 1:
         raise LeaseLost("the rotation was taken over by another worker")
 
@@ -267,13 +278,8 @@ def seize(tx: Transaction, rotation: Rotation, **values: Any) -> Claim:
 
 def tell(tx: Transaction, rotation_id: str, stage: Stage, sentence: str) -> None:
     """One more sentence of its story."""
-    query = select(rotation_steps.c.number).where(rotation_steps.c.rotation_id == rotation_id)
-    last = tx.sql.execute(query.order_by(rotation_steps.c.number.desc()).limit(1)).scalar_one_or_none() or 0
-    tx.sql.execute(
-        insert(rotation_steps).values(
-            rotation_id=rotation_id, number=last + 1, stage=stage.value, at=tx.now, sentence=sentence
-        )
-    )
+    row = {"of": rotation_id, "rotation_id": rotation_id, "stage": stage.value, "at": tx.now, "sentence": sentence}
+    tx.sql.execute(_TELL, row)
 
 
 def story(tx: Transaction, rotation_id: str) -> list[StoryLine]:
