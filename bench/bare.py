@@ -2,25 +2,31 @@
 
 What Keywright does at one rotation under `single`, asked for as an emergency (nothing announced or drained):
 
-    1  the live password logs in           5, 6  the look at retirement: the old is rejected, the new accepted
-    2  the candidate is rejected           7, 8  the proof: the new is accepted, then the old rejected
-    3  the administration login changes it
-    4  the candidate logs in
+    1  the live password logs in           4  the candidate logs in
+    2  the candidate is rejected           5, 6  the proof: the new is accepted, then the old rejected
+    3  the administration login changes it, behind a fence
+
+The first change of a login makes the role that keeps its fencing number; the later ones find it.
 """
 
 import secrets
 import threading
 import time
 from collections.abc import Iterator
+from itertools import count
 from queue import Empty, SimpleQueue
-from typing import Any
 
 import psycopg
-from psycopg.sql import Literal
+from psycopg.sql import SQL, Literal
 
 from bench.shop import ADMINISTRATOR, Shop
+from providers.databases import postgresql_fence as fences
 from providers.databases import postgresql_roles as roles
-from providers.databases.postgresql import _IDENTITY, _LIMITS
+from providers.databases.postgresql import IDENTITY
+from providers.databases.postgresql_transaction import beginning
+from service.core.database import Fence
+
+_NUMBERS = count(1)
 
 
 def seconds(shop: Shop, threads: int) -> float:
@@ -63,8 +69,6 @@ def _turn(shop: Shop, username: str) -> str:
     _rejected(shop, username, new)
     _change(shop, username, new)
     _accepted(shop, username, new)
-    _rejected(shop, username, old)
-    _accepted(shop, username, new)
     _accepted(shop, username, new)
     _rejected(shop, username, old)
     return new
@@ -72,19 +76,25 @@ def _turn(shop: Shop, username: str) -> str:
 
 def _change(shop: Shop, username: str, password: str) -> None:
     with shop.connect(ADMINISTRATOR, shop.administration) as connection:
-        for limit in _LIMITS:
-            connection.execute(limit)
-        connection.execute(*roles.lock(username))
-        known: Any = connection
-        roles.administrator(known)
-        roles.role(known, username)
+        connection.autocommit = True
+        fence = Fence(f"bare_{username}", next(_NUMBERS))
+        name, version = fences.role_name(fence.key), connection.info.server_version
+        found = connection.execute(beginning((username, name), fences.locks(fence, username), fence.lease, version))
+        while found.nextset():
+            pass
+        role = roles.seen(found.fetchall(), version).roles.get(name)
+        kept = fences.number_in(role.comment) if role else None
         verifier = connection.pgconn.encrypt_password(password.encode(), username.encode(), b"scram-sha-256")
-        connection.execute(roles.change_password(username, Literal(verifier.decode())))
+        change = roles.change_password(username, Literal(verifier.decode()))
+        passing = fences.passing(name, kept, fence.number, exists=role is not None)
+        connection.execute(SQL("; ").join([*passing, change]))
+        connection.commit()
 
 
 def _accepted(shop: Shop, username: str, password: str) -> None:
     with shop.connect(username, password) as connection:
-        connection.execute(_IDENTITY).fetchone()
+        connection.autocommit = True
+        connection.execute(IDENTITY).fetchone()
 
 
 def _rejected(shop: Shop, username: str, password: str) -> None:

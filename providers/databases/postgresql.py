@@ -1,52 +1,43 @@
-"""PostgreSQL 12 and later: logging in, changing passwords, pairing logins with a shared role.
+"""PostgreSQL 12 and later: logging in, changing passwords, pairing logins with a shared role, ending sessions.
 
-What a code means (PostgreSQL manual, appendix A):
+    postgresql_login         getting in: exactly where, how and as whom
+    postgresql_failures      what a code means
+    postgresql_transaction   one change: bounded, alone, its end known
+    postgresql_fence         what late workers fail at
+    postgresql_roles         roles as the catalog shows them, and the statements that change them
+    postgresql_sessions      who is connected
 
-    a login that failed                                a statement that failed
-    28P01              Rejected                        42501 42704        ChangeNotPermitted
-    28000 42501 3D000  NotPermitted                    25006 55P03 57014  ChangeUnreachable  (standby, busy)
-    55000 22021        NotPermitted                    08xxx 53xxx 57Pxx  ChangeUnreachable
-    any other, none    Unreachable                     40xxx 55006        ChangeUnreachable  (try again)
-                                                       58xxx XXxxx        ChangeUnreachable  (server trouble)
-                                                       any other          ChangeRefused
-                                                       no reply           ChangeUnreachable: rolled back
-                                                       no reply to COMMIT ChangeLost
-
-Every change is one transaction, short by `SET LOCAL` limits, with an advisory lock per username. The
-statement carries a SCRAM-SHA-256 verifier (RFC 5802, RFC 7677) that libpq makes here; the server is not asked.
+Statements carry a SCRAM-SHA-256 verifier (RFC 5802, RFC 7677) that libpq makes here; the server is not asked.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import psycopg
 from psycopg.sql import SQL, Composed, Literal
 
+from providers.databases import postgresql_fence as fences
 from providers.databases import postgresql_roles as roles
+from providers.databases import postgresql_sessions
+from providers.databases.postgresql_failures import failure, outcome
 from providers.databases.postgresql_login import Bounded, Certificates, LoginFailed, connect, sendable
-from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Rejected, Unreachable
+from providers.databases.postgresql_transaction import logged_in, transaction
+from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Unreachable
 from service.core.database import Fence, Session
-from service.core.errors import ChangeError, ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
+from service.core.errors import (
+    ChangeError,
+    ChangeFenced,
+    ChangeLost,
+    ChangeNotPermitted,
+    ChangeRefused,
+    ChangeUnreachable,
+)
 from service.core.secret import Secret
 
-_LOGIN_FORBIDDEN = {
-    "28000": "this login is not allowed here: the role may not log in, or pg_hba.conf has no rule for it",
-    "42501": "the role lacks a privilege that logging in needs, such as CONNECT on the database",
-    "3D000": "the database does not exist",
-    "55000": "the database takes no connections",
-    "22021": "no login can have such a name or password",
-}
-_BUSY = ("25006", "55P03", "57014", "55006")
-_BUSY_CLASSES = ("08", "40", "53", "57", "58", "XX")
-_LIMITS = (
-    "SET LOCAL lock_timeout = '3s'",
-    "SET LOCAL statement_timeout = '5s'",
-    "SET LOCAL idle_in_transaction_session_timeout = '10s'",
-)
 _PLACEHOLDER = SQL("'<verifier of the new password>'")
 
-_IDENTITY = """
+IDENTITY = """
 SELECT current_user::text,
   (SELECT coalesce(string_agg(DISTINCT g.rolname, ',' ORDER BY g.rolname), '')
      FROM pg_catalog.pg_auth_members m
@@ -59,7 +50,10 @@ SELECT current_user::text,
 
 
 class PostgreSQL:
-    """The ports Database, Pairing, DrainView and Examination. `seconds` bounds every login."""
+    """The ports Database, Fencing, Pairing, OwnChange, DrainView, SessionEnd and Examination.
+
+    `seconds` bounds every login.
+    """
 
     def __init__(self, *, seconds: float = 5.0) -> None:
         self._seconds = seconds
@@ -69,147 +63,159 @@ class PostgreSQL:
         """Log in at exactly that endpoint; `Database.probe`."""
         try:
             with closing(connect(access, endpoint, self._certificates, seconds=self._seconds)) as connection:
-                row = connection.execute(_IDENTITY).fetchone()
-        except LoginFailed as failure:
-            return _outcome(failure)
+                connection.autocommit = True
+                row = connection.execute(IDENTITY).fetchone()
+        except LoginFailed as failed:
+            return outcome(failed)
         except psycopg.Error as error:
             return Unreachable(f"{endpoint} let the login in, and then gave no answer ({error.sqlstate or 'silence'})")
         return Accepted(dict(zip(("current_user", "memberships", "settings"), row or (), strict=True)))
 
-    def set_password(self, administration: Access, username: str, password: Secret, fence: Fence) -> tuple[str, ...]:  # noqa: ARG002
+    def set_password(self, administration: Access, username: str, password: Secret, fence: Fence) -> tuple[str, ...]:
         """Make `password` the only one of `username`; `Database.set_password`."""
-        with self._changing(administration, username) as connection:
-            _permitted(roles.administrator(connection), roles.role(connection, username), username)
-            connection.execute(roles.change_password(username, _verifier(connection, username, password)))
-        return ()
+        with self._changing(administration, fence, username) as (connection, look):
+            _permitted(look, username)
+            change = roles.change_password(username, _verifier(connection, username, password))
+            return fences.show(connection, look, fence, change)
 
-    def join(self, administration: Access, role: str, username: str, password: Secret, fence: Fence) -> tuple[str, ...]:  # noqa: ARG002
+    def raise_fence(self, administration: Access, username: str, fence: Fence) -> tuple[str, ...]:
+        """Shut out everybody with a lower number; `Fencing.raise_fence`."""
+        with self._changing(administration, fence, username) as (connection, look):
+            return fences.show(connection, look, fence)
+
+    def fence_number(self, administration: Access, key: str) -> int | None:
+        """The number that the fence's role keeps; `Fencing.fence_number`."""
+        with self._asking(administration) as connection:
+            row = connection.execute(fences.reading(fences.role_name(key))).fetchone()
+        return fences.number_in(row[0]) if row else None
+
+    def join(self, administration: Access, role: str, username: str, password: Secret, fence: Fence) -> tuple[str, ...]:
         """Make `username` a login that acts as `role`; `Pairing.join`."""
-        with self._changing(administration, username) as connection:
-            verifier = _verifier(connection, username, password)
-            for statement in _plan(connection, role, username, verifier)[0]:
+        with self._changing(administration, fence, username, role) as (connection, look):
+            statements = _plan(look, role, username, _verifier(connection, username, password))
+            left_out = fences.show(connection, look, fence)
+            for statement in statements:
                 try:
                     connection.execute(statement)
                 except psycopg.errors.InsufficientPrivilege:
                     # Neither the verifier nor a setting's value belongs into a message.
                     text = statement.as_string(connection).partition(" TO ")[0].partition(" CONNECTION LIMIT ")[0]
                     raise ChangeNotPermitted(
-                        f"{administration.account.username} may not run {text} …; a superuser can, once, by hand"
+                        f"{look.who.name} may not run {text} …; a superuser can, once, by hand"
                     ) from None
-        return ()
+        return left_out
 
     def explain(self, administration: Access, role: str, username: str) -> tuple[str, ...]:
         """What `join` would send now; `Pairing.explain`."""
-        with self._changing(administration, username) as connection:
-            statements, direct = _plan(connection, role, username, _PLACEHOLDER)
+        with self._asking(administration) as connection:
+            with transaction(connection, administration, username, role, locks=()) as look:
+                statements = _plan(look, role, username, _PLACEHOLDER)
             lines = [f"{statement.as_string(connection)};" for statement in statements]
-            if direct:
+            shared = look.roles.get(role)
+            if shared and shared.login:
                 lines.append(
                     f"-- once nobody logs in as {role} itself any more:\n-- {roles.retire(role).as_string(connection)};"
                 )
         return tuple(lines)
 
-    def sessions(self, administration: Access, username: str) -> tuple[Session, ...] | NotPermitted | Unreachable:
-        """Who is connected as `username`; `DrainView.sessions`.
+    def change_own(self, access: Access, password: Secret, fence: Fence, works: Callable[[], bool]) -> tuple[str, ...]:
+        """Turn the password of the login itself, with a way back; `OwnChange.change_own`.
 
-        Every login may see that somebody is connected, and as whom; addresses come as "" without pg_monitor.
+        Any role may change its own password; keeping a fencing number takes more.
         """
-        endpoint = administration.target.primary
+        username = access.account.username
+        with self._asking(access) as connection:
+            if connection.info.server_version >= 140000:
+                # A setting of the role's must not end the session before the answer; after the lease there is none.
+                connection.execute(SQL("SET idle_session_timeout = {}").format(Literal(f"{fence.lease}s")))
+            left_out = self._change_own(connection, access, password, fence)
+            seen = False
+            try:
+                seen = works()
+            finally:
+                if not seen:
+                    self._put_back(connection, access, fence)
+        if not seen:
+            raise ChangeRefused(f"the new password of {username} was not seen to work; the former one is back")
+        return left_out
+
+    def sessions(self, administration: Access, username: str) -> tuple[Session, ...] | NotPermitted | Unreachable:
+        """Who is connected as `username`; `DrainView.sessions`."""
         try:
-            with closing(connect(administration, endpoint, self._certificates, seconds=self._seconds)) as connection:
-                rows = connection.execute(
-                    "SELECT usename::text, coalesce(host(client_addr), ''), coalesce(application_name, '')"
-                    " FROM pg_catalog.pg_stat_activity WHERE usename = %s AND pid <> pg_backend_pid() ORDER BY pid",
-                    (username,),
-                ).fetchall()
-        except LoginFailed as failure:
-            outcome = _outcome(failure)
-            return outcome if isinstance(outcome, Unreachable | NotPermitted) else NotPermitted(outcome.reason)
-        except psycopg.errors.InsufficientPrivilege:
-            return NotPermitted(f"{administration.account.username} may not read pg_stat_activity")
-        except psycopg.Error as error:
-            return Unreachable(f"{endpoint}: no list of sessions (SQLSTATE {error.sqlstate})")
-        return tuple(Session(*row) for row in rows)
+            with self._asking(administration) as connection:
+                return postgresql_sessions.seen(connection, username)
+        except ChangeNotPermitted as error:
+            return NotPermitted(error.message)
+        except ChangeError as error:
+            return Unreachable(error.message)
+
+    def end_sessions(self, administration: Access, sessions: tuple[Session, ...]) -> int:
+        """End these, each only if it still is who it was; `SessionEnd.end_sessions`."""
+        with self._asking(administration) as connection:
+            return postgresql_sessions.end(connection, sessions, administration.account.username)
 
     def lacks(self, administration: Access, username: str) -> tuple[str, ...]:
         """What the administration login could not do for `username`; `Examination.lacks`.
 
         Proved by doing it, with a verifier of noise, in a transaction that is rolled back.
         """
-        with self._changing(administration, username) as connection:
-            who, role = roles.administrator(connection), roles.role(connection, username)
-            sentences = roles.missing(who, role, username)
+        with (
+            logged_in(administration, self._certificates, seconds=self._seconds) as connection,
+            transaction(connection, administration, username, locks=(username,)) as look,
+        ):
+            sentences = roles.missing(look.who, look.roles.get(username), username)
             if not sentences:
                 try:
                     noise = _verifier(connection, username, Secret(secrets.token_hex(32)))
                     connection.execute(roles.change_password(username, noise))
                 except psycopg.Error as error:
-                    failure = _failure(error, administration)
-                    if isinstance(failure, ChangeUnreachable):
-                        raise failure from None
-                    sentences = (failure.message,)
+                    found = failure(error, administration)
+                    if isinstance(found, ChangeUnreachable):
+                        raise found from None
+                    sentences = (found.message,)
             connection.rollback()
         return sentences
 
     @contextmanager
-    def _changing(self, administration: Access, username: str) -> Iterator[Bounded]:
-        """One bounded transaction, alone with `username`, committed at the end. Raises ChangeError."""
-        endpoint = administration.target.primary
-        try:
-            connection = connect(administration, endpoint, self._certificates, seconds=self._seconds)
-        except LoginFailed as failure:
-            raise _not_let_in(failure, administration) from None
-        with closing(connection):
+    def _changing(
+        self, administration: Access, fence: Fence, username: str, *others: str
+    ) -> Iterator[tuple[Bounded, roles.Look]]:
+        """A transaction alone with `username` and the fence, and a look at them. Raises ChangeError."""
+        names, locks = (username, *others, fences.role_name(fence.key)), fences.locks(fence, username)
+        with (
+            logged_in(administration, self._certificates, seconds=self._seconds) as connection,
+            transaction(connection, administration, *names, locks=locks, lease=fence.lease) as look,
+        ):
+            yield connection, look
+
+    @contextmanager
+    def _asking(self, administration: Access) -> Iterator[Bounded]:
+        """A session for questions. Raises ChangeError."""
+        with logged_in(administration, self._certificates, seconds=self._seconds) as connection:
             try:
-                for limit in _LIMITS:
-                    connection.execute(limit)
-                connection.execute(*roles.lock(username))
                 yield connection
             except psycopg.Error as error:
-                raise _failure(error, administration) from None
-            try:
-                connection.commit()
-            except psycopg.Error as error:
-                if connection.broken or connection.closed or error.sqlstate is None:
-                    raise ChangeLost(f"{endpoint} did not confirm the change; whether it holds is unknown") from None
-                raise _failure(error, administration) from None
+                raise failure(error, administration) from None
 
+    def _change_own(self, connection: Bounded, access: Access, password: Secret, fence: Fence) -> tuple[str, ...]:
+        username = access.account.username
+        names, locks = (username, fences.role_name(fence.key)), fences.locks(fence, username)
+        with transaction(connection, access, *names, locks=locks, lease=fence.lease) as look:
+            verifier = _verifier(connection, username, password)
+            # The fence is passed as whoever the login acts as; only as itself may it change its own password.
+            return fences.show(connection, look, fence, roles.ACT_AS_ITSELF, roles.change_password(username, verifier))
 
-def _outcome(failure: LoginFailed) -> Rejected | NotPermitted | Unreachable:
-    if failure.sqlstate == "28P01":
-        return Rejected(f"{failure.reason}: username and password do not go together")
-    if failure.sqlstate in _LOGIN_FORBIDDEN:
-        return NotPermitted(f"{failure.reason}: {_LOGIN_FORBIDDEN[failure.sqlstate]}")
-    return Unreachable(failure.reason)
-
-
-def _not_let_in(failure: LoginFailed, administration: Access) -> ChangeError:
-    outcome = _outcome(failure)
-    who = f"the administration login {administration.account.username} at {administration.target.primary}"
-    match outcome:
-        case Rejected():
-            return ChangeNotPermitted(f"{who} was rejected: its password is not right. {outcome.reason}")
-        case NotPermitted():
-            return ChangeNotPermitted(f"{who} was not let in. {outcome.reason}")
-        case Unreachable():
-            return ChangeUnreachable(f"{who} got no connection: {outcome.reason}")
-
-
-def _failure(error: psycopg.Error, administration: Access) -> ChangeError:
-    """What a statement's failure means. Until COMMIT is sent, a lost connection is a rollback."""
-    endpoint, code = administration.target.primary, error.sqlstate
-    if code is None or code in _BUSY or code[:2] in _BUSY_CLASSES:
-        reason = {
-            None: "the connection broke before the change was committed, so it was rolled back",
-            "25006": "this server is read-only, a standby perhaps",
-            "55P03": "busy: somebody else holds the role",
-            "57014": "busy: the statement took too long",
-        }.get(code, "the server could not do it now")
-        return ChangeUnreachable(f"{endpoint}: {reason} (SQLSTATE {code})")
-    said = f"{endpoint} refused: {error.diag.message_primary} (SQLSTATE {code})"
-    if code in ("42501", "42704"):
-        return ChangeNotPermitted(f"{said}; the administration login is {administration.account.username}")
-    return ChangeRefused(said)
+    def _put_back(self, connection: Bounded, access: Access, fence: Fence) -> None:
+        """The former password, which the access holds, in the session that was opened with it."""
+        try:
+            self._change_own(connection, access, access.account.password, fence)
+        except ChangeFenced:
+            raise
+        except ChangeError as error:
+            raise ChangeLost(
+                f"the new password of {access.account.username} was not seen to work, and the former one could not"
+                f" be put back: {error.message}"
+            ) from None
 
 
 def _verifier(connection: Bounded, username: str, password: Secret) -> Literal:
@@ -221,28 +227,21 @@ def _verifier(connection: Bounded, username: str, password: Secret) -> Literal:
     return Literal(made.decode())
 
 
-def _permitted(who: roles.Administrator, role: roles.Role | None, username: str) -> None:
-    if sentences := roles.missing(who, role, username):
+def _permitted(look: roles.Look, username: str) -> None:
+    if sentences := roles.missing(look.who, look.roles.get(username), username):
         raise ChangeNotPermitted(" ".join(sentences))
 
 
-def _plan(connection: Bounded, shared: str, username: str, verifier: roles.Verifier) -> tuple[list[Composed], bool]:
-    """The statements of `join`, and whether the shared role can itself log in."""
+def _plan(look: roles.Look, shared: str, username: str, verifier: roles.Verifier) -> list[Composed]:
+    """The statements of `join`."""
     if shared == username:
         raise ChangeNotPermitted(f"{username} cannot be a member of itself; the login needs a name of its own")
-    connection.execute("SET LOCAL TimeZone = 'UTC'")
-    who, role, login = (
-        roles.administrator(connection),
-        roles.role(connection, shared),
-        roles.role(connection, username),
-    )
+    who, role, login = look.who, look.roles.get(shared), look.roles.get(username)
     if role is not None and role.expired:
         raise ChangeNotPermitted(f"the role {shared} expired at {role.until}; extend it with ALTER ROLE … VALID UNTIL")
     for name, existing in ((shared, role), (username, login)):
         if existing is not None:
-            _permitted(who, existing, name)
-    if not who.creates_roles and not who.superuser:
+            _permitted(look, name)
+    if not who.may_create:
         raise ChangeNotPermitted(roles.needs_createrole(who))
-    is_joined = roles.joined(connection, shared, username)
-    statements = roles.join(who, role or shared, login or username, verifier, is_joined=is_joined)
-    return statements, bool(role and role.login)
+    return roles.join(who, role or shared, login or username, verifier)

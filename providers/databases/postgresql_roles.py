@@ -6,11 +6,10 @@ are sent by `join` and printed by `explain`.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 Verifier = Literal | SQL
@@ -42,6 +41,11 @@ class Administrator:
     """As `server_version_num`: 150004, 180001."""
 
     @property
+    def may_create(self) -> bool:
+        """May it create roles?"""
+        return self.creates_roles or self.superuser
+
+    @property
     def needs_admin_option(self) -> bool:
         """From version 16 on, CREATEROLE reaches only roles that one has ADMIN OPTION on."""
         return self.version >= 160000 and not self.superuser
@@ -59,41 +63,56 @@ class Role:
     expired: bool = False
     administered: bool = True
     """Has the administration login ADMIN OPTION on it?"""
+    comment: str | None = None
+    acts_as: frozenset[str] = frozenset()
+    """Roles that it is a direct member of, in a way that lets it act as them."""
     settings: Mapping[SettingKey, str] = field(default_factory=dict)
 
 
-def administrator(connection: Connection[Any]) -> Administrator:
-    """Who is connected."""
-    row = connection.execute(
-        "SELECT rolname, rolsuper, rolcreaterole, current_setting('server_version_num')::int"
-        " FROM pg_catalog.pg_roles WHERE rolname = current_user"
-    ).fetchone()
-    assert row is not None  # noqa: S101  # the catalog holds whoever is asking
-    return Administrator(*row)
+@dataclass(frozen=True)
+class Look:
+    """What one look at the catalog showed: who is connected, and the roles asked for, as far as they exist."""
+
+    who: Administrator
+    roles: Mapping[str, Role]
 
 
-def role(connection: Connection[Any], name: str) -> Role | None:
-    """The role of that name, if there is one."""
-    row = connection.execute(
-        "SELECT oid, rolcanlogin, rolsuper, rolconnlimit, rolvaliduntil::text, coalesce(rolvaliduntil <= now(), false),"
-        " pg_catalog.pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')"
-        " FROM pg_catalog.pg_roles WHERE rolname = %s",
-        (name,),
-    ).fetchone()
-    if row is None:
-        return None
-    oid, login, superuser, limit, until, expired, administered = row
-    stored = connection.execute(
-        "SELECT d.datname, c.entry FROM pg_catalog.pg_db_role_setting s"
-        " LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase CROSS JOIN unnest(s.setconfig) c(entry)"
-        " WHERE s.setrole = %s ORDER BY d.datname NULLS FIRST, c.entry",
-        (oid,),
-    )
-    settings: dict[SettingKey, str] = {}
-    for database, entry in stored:
-        setting, _, value = entry.partition("=")
-        settings[database, setting] = value
-    return Role(name, login, superuser, limit, until, expired, administered, settings)
+# Before version 16 memberships have no options: every one of them inherits and may SET ROLE.
+_LOOK = SQL("""
+SELECT r.rolname = current_user, r.rolname::text, r.rolcreaterole, r.rolsuper, r.rolcanlogin, r.rolconnlimit,
+  r.rolvaliduntil::text, coalesce(r.rolvaliduntil <= now(), false), pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION'),
+  shobj_description(r.oid, 'pg_authid'),
+  ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+         WHERE m.member = r.oid AND coalesce((to_jsonb(m)->>'inherit_option')::boolean, true)
+           AND coalesce((to_jsonb(m)->>'set_option')::boolean, true)),
+  (SELECT coalesce(jsonb_agg(jsonb_build_array(d.datname, c.entry) ORDER BY d.datname NULLS FIRST, c.entry), '[]')
+     FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase CROSS JOIN unnest(s.setconfig) c(entry)
+    WHERE s.setrole = r.oid)
+FROM pg_roles r WHERE r.rolname = current_user OR r.rolname IN ({})
+""")
+
+
+def looking(names: Iterable[str]) -> Composed:
+    """The query for a Look at these roles. It relies on a search_path of pg_catalog alone."""
+    return _LOOK.format(SQL(", ").join(map(Literal, ["", *names])))
+
+
+def seen(rows: Iterable[tuple[Any, ...]], version: int) -> Look:
+    """What the rows of `looking` tell."""
+    who, roles = None, {}
+    for is_me, name, creates_roles, superuser, login, limit, until, expired, administered, *more in rows:
+        comment, acts_as, entries = more
+        if is_me:
+            who = Administrator(name, superuser, creates_roles, version)
+        settings: dict[SettingKey, str] = {}
+        for database, entry in entries:
+            setting, _, value = entry.partition("=")
+            settings[database, setting] = value
+        roles[name] = Role(
+            name, login, superuser, limit, until, expired, administered, comment, frozenset(acts_as), settings
+        )
+    assert who is not None  # noqa: S101  # the catalog holds whoever is asking
+    return Look(who, roles)
 
 
 def missing(who: Administrator, found: Role | None, name: str) -> tuple[str, ...]:
@@ -102,7 +121,7 @@ def missing(who: Administrator, found: Role | None, name: str) -> tuple[str, ...
         return (f"The role {name} does not exist.",)
     if found.superuser and not who.superuser:
         return (f"{name} is a superuser, and only a superuser may change it; {who.name} is none.",)
-    sentences = [] if who.creates_roles or who.superuser else [needs_createrole(who)]
+    sentences = [] if who.may_create else [needs_createrole(who)]
     if who.needs_admin_option and not found.administered:
         grant = SQL("GRANT {} TO {} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
         statement = grant.format(Identifier(name), Identifier(who.name)).as_string()
@@ -117,21 +136,18 @@ def needs_createrole(who: Administrator) -> str:
     )
 
 
-def joined(connection: Connection[Any], shared: str, username: str) -> bool:
-    """Is `username` a direct member of `shared`, in a way that lets it act as that role?"""
-    options = connection.execute(
-        "SELECT to_jsonb(m) FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.roleid"
-        " JOIN pg_catalog.pg_roles u ON u.oid = m.member WHERE r.rolname = %s AND u.rolname = %s",
-        (shared, username),
-    )
-    # Before 16 there are no such columns, and every membership inherits and may SET ROLE.
-    return any(entry.get("inherit_option", True) and entry.get("set_option", True) for (entry,) in options)
+def lock(what: str) -> Composed:
+    """The statement that lets only one transaction at a time, in one database, change `what`: a username, or a fence.
+
+    Other databases of the server have advisory locks of their own (PostgreSQL manual, 13.3.5).
+    """
+    digest = hashlib.sha256(f"keywright:{what}".encode()).digest()
+    number = int.from_bytes(digest[:8], "big", signed=True)
+    return SQL("SELECT pg_catalog.pg_advisory_xact_lock({})").format(Literal(number))
 
 
-def lock(username: str) -> tuple[str, tuple[int]]:
-    """The statement, and its parameter, that lets only one transaction at a time change `username`."""
-    digest = hashlib.sha256(f"keywright:{username}".encode()).digest()
-    return "SELECT pg_catalog.pg_advisory_xact_lock(%s)", (int.from_bytes(digest[:8], "big", signed=True),)
+ACT_AS_ITSELF = SQL("SET LOCAL ROLE NONE").format()
+"""Whatever `role` setting it has: a login is itself until the end of the transaction."""
 
 
 def change_password(username: str, verifier: Verifier) -> Composed:
@@ -139,9 +155,7 @@ def change_password(username: str, verifier: Verifier) -> Composed:
     return SQL("ALTER ROLE {} PASSWORD {}").format(Identifier(username), verifier)
 
 
-def join(
-    who: Administrator, shared: Role | str, login: Role | str, verifier: Verifier, *, is_joined: bool
-) -> list[Composed]:
+def join(who: Administrator, shared: Role | str, login: Role | str, verifier: Verifier) -> list[Composed]:
     """What makes `login` act as `shared`; a string instead of a Role names one that has yet to be created."""
     statements: list[Composed] = []
     if isinstance(shared, str):
@@ -158,7 +172,7 @@ def join(
         present: Mapping[SettingKey, str] = {}
     else:
         statements.append(SQL("ALTER ROLE {login} LOGIN INHERIT {shape}").format(**names))
-        if not is_joined:
+        if shared.name not in login.acts_as:
             options = SQL(" WITH INHERIT TRUE, SET TRUE") if who.version >= 160000 else SQL("")
             statements.append(SQL("GRANT {role} TO {login}{options}").format(**names, options=options))
         present = login.settings

@@ -1,9 +1,12 @@
 """PostgreSQL: lost replies, TLS without fallback, nothing ambient, pairing, sessions."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,6 +26,8 @@ from tests.rigs.fences import next_fence
 from tests.rigs.postgresql import PostgresServer
 
 _numbers = count(1)
+COMMIT = b"COMMIT\0"
+"""The message that is this statement alone; READ COMMITTED is another one."""
 database = PostgreSQL()
 
 
@@ -55,7 +60,7 @@ def test_a_lost_reply_to_commit_is_lost_and_the_change_holds(new_postgresql: Pos
     user, keeper = name("user"), name("keeper")
     new_postgresql.login(user, "old")
     administration = new_postgresql.administration(keeper, user)
-    with cutting(new_postgresql.port, b"COMMIT", delivered=True) as port, pytest.raises(ChangeLost):
+    with cutting(new_postgresql.port, COMMIT, delivered=True) as port, pytest.raises(ChangeLost):
         database.set_password(at(administration, port), user, Secret("new"), next_fence())
     assert isinstance(probe(new_postgresql, user, "new"), Accepted)
     assert isinstance(probe(new_postgresql, user, "old"), Rejected)
@@ -65,7 +70,7 @@ def test_a_commit_that_never_arrived_is_lost_and_nothing_changed(new_postgresql:
     user, keeper = name("user"), name("keeper")
     new_postgresql.login(user, "old")
     administration = new_postgresql.administration(keeper, user)
-    with cutting(new_postgresql.port, b"COMMIT", delivered=False) as port, pytest.raises(ChangeLost):
+    with cutting(new_postgresql.port, COMMIT, delivered=False) as port, pytest.raises(ChangeLost):
         database.set_password(at(administration, port), user, Secret("new"), next_fence())
     assert isinstance(probe(new_postgresql, user, "old"), Accepted)
 
@@ -86,7 +91,7 @@ def test_a_statement_that_waits_gives_up_and_says_busy(new_postgresql: PostgresS
     server.login(user, "old")
     administration = server.administration(keeper, user)
     with server.connect() as other, other.transaction():
-        other.execute(*postgresql_roles.lock(user))
+        other.execute(postgresql_roles.lock(user))
         with pytest.raises(ChangeUnreachable, match="busy: somebody else"):
             database.set_password(administration, user, Secret("new"), next_fence())
     assert isinstance(probe(server, user, "old"), Accepted)
@@ -465,16 +470,85 @@ def test_a_superuser_is_out_of_reach(server: PostgresServer) -> None:
 # Sessions
 
 
-def test_sessions_are_seen_with_addresses_where_that_is_allowed(server: PostgresServer) -> None:
+def test_sessions_are_seen_with_addresses_and_ages_where_that_is_allowed(server: PostgresServer) -> None:
     user, keeper = name("user"), name("keeper")
     server.login(user, "right")
     administration = server.administration(keeper, user)
-    with closing(connect(server.access(user, "right"), server.endpoint, Certificates(), seconds=5)):
-        assert database.sessions(administration, user) == (Session(user, "", "keywright"),)
+    server.execute(f"ALTER ROLE {keeper} SET DateStyle = 'German'")
+    server.execute(f"ALTER ROLE {keeper} SET TimeZone = 'Asia/Tokyo'")
+    with logged_in(server, user) as first, logged_in(server, user) as second:
+        pids = [connection.info.backend_pid for connection in (first, second)]
+        assert database.sessions(administration, user) == tuple(
+            Session(user, "", "keywright", pid) for pid in sorted(pids)
+        )
         server.execute(f"GRANT pg_monitor TO {keeper}")
-        assert database.sessions(administration, user) == (Session(user, "127.0.0.1", "keywright"),)
+        found = database.sessions(administration, user)
+        assert not isinstance(found, NotPermitted | Unreached)
+        assert [(it.address, it.id) for it in found] == [("127.0.0.1", pid) for pid in pids]  # the longest first
+        begun = [
+            server.execute(f"SELECT extract(epoch FROM backend_start)::text FROM pg_stat_activity WHERE pid = {pid}")
+            for pid in pids
+        ]
+        since = [it.since for it in found]
+        assert [f"{it.timestamp():.6f}" for it in since if it] == [rows[0][0] for rows in begun]
+        assert {it.tzinfo for it in since if it} == {UTC}
     wrong = server.access(keeper, "not-it")
     assert isinstance(database.sessions(wrong, user), NotPermitted)
+
+
+@pytest.fixture
+def ending(server: PostgresServer) -> tuple[str, Access]:
+    """A login to be connected as, and an administration login that sees when sessions began."""
+    user, keeper = name("user"), name("keeper")
+    server.login(user, "right")
+    administration = server.administration(keeper, user)
+    server.execute(f"GRANT pg_monitor TO {keeper}")
+    return user, administration
+
+
+def test_sessions_are_ended_by_who_may_end_them(server: PostgresServer, ending: tuple[str, Access]) -> None:
+    user, administration = ending
+    with logged_in(server, user) as mine, logged_in(server, user):
+        found = database.sessions(administration, user)
+        assert isinstance(found, tuple)
+        with pytest.raises(ChangeNotPermitted, match="run: GRANT") as caught:
+            database.end_sessions(administration, found)
+        assert database.sessions(administration, user) == found
+        server.execute(caught.value.message.partition("run: ")[2])
+        assert database.end_sessions(administration, found[:1]) == 1
+        with pytest.raises(psycopg.OperationalError):
+            mine.execute("SELECT 1")
+        left = database.sessions(administration, user)
+        assert left == found[1:]
+        # Who is gone already is not counted.
+        assert database.end_sessions(administration, found) == 1
+    assert database.end_sessions(administration, ()) == 0
+
+
+def test_nobody_is_ended_in_place_of_another(server: PostgresServer, ending: tuple[str, Access]) -> None:
+    user, administration = ending
+    keeper = administration.account.username
+    server.execute(f"GRANT pg_signal_backend TO {keeper}")
+    with logged_in(server, user) as connection:
+        found = database.sessions(administration, user)
+        assert isinstance(found, tuple)
+        (one,) = found
+        assert one.since
+        others = (replace(one, since=one.since + timedelta(microseconds=1)), replace(one, username="postgres"))
+        assert database.end_sessions(administration, others) == 0
+        with pytest.raises(ChangeNotPermitted, match=r"GRANT .*pg_monitor"):
+            database.end_sessions(administration, (replace(one, since=None),))
+        server.execute(f"REVOKE pg_monitor FROM {keeper}")
+        with pytest.raises(ChangeNotPermitted, match=r"GRANT .*pg_monitor"):
+            database.end_sessions(administration, found)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@contextmanager
+def logged_in(server: PostgresServer, user: str) -> Iterator[psycopg.Connection[Any]]:
+    """A session of an application."""
+    with closing(connect(server.access(user, "right"), server.endpoint, Certificates(), seconds=5)) as connection:
+        yield connection
 
 
 def _catalog(server: PostgresServer, role: str) -> list[tuple[object, ...]]:
