@@ -5,10 +5,13 @@ Statements are built here once. Values are quoted by PyMySQL, which follows the 
 
 import hashlib
 import re
+import secrets
 from dataclasses import dataclass
 
+from pymysql.err import MySQLError
+
+from providers.databases.mariadb_answers import not_permitted
 from providers.databases.mariadb_login import Link
-from service.core.database import Session
 from service.core.secret import Secret
 
 NATIVE = "mysql_native_password"
@@ -17,8 +20,7 @@ _METHOD = rf"`?\w+`?(?: (?:USING|AS) {_STRING})?"
 _IDENTIFIED = re.compile(rf" IDENTIFIED (?:BY PASSWORD {_STRING}|(?:VIA|WITH) {_METHOD}(?: OR {_METHOD})*)")
 _HASH = re.compile(r"\*[0-9A-Fa-f]{40}")
 
-READ_ROWS = "GRANT SELECT (User, Host, plugin, is_role) ON mysql.user TO {};"
-CHANGE_USERS = "GRANT CREATE USER ON *.* TO {};"
+READ_ROWS = "GRANT SELECT (User, Host, plugin, is_role, max_questions, max_updates) ON mysql.user TO {};"
 
 
 @dataclass(frozen=True)
@@ -53,29 +55,53 @@ def password_hash(password: Secret) -> str:
     return "*" + hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
 
 
-def change(link: Link, row: Row, *passwords: Secret, if_exists: bool = False) -> None:
+@dataclass(frozen=True)
+class Change:
+    """A statement that changes how one row proves itself, and its arguments: hashes, never a password."""
+
+    row: Row
+    statement: str
+    arguments: tuple[object, ...]
+
+
+def change(row: Row, *passwords: Secret, if_exists: bool = False) -> Change:
     """Make these the row's only passwords; what else the account has (TLS, limits, lock, grants) stays."""
     methods = " OR ".join([f"{NATIVE} USING %s"] * len(passwords))
     there = "IF EXISTS " if if_exists else ""
+    statement = f"ALTER USER {there}%s@%s IDENTIFIED VIA {methods}"
+    return Change(row, statement, (row.username, row.host, *map(password_hash, passwords)))
+
+
+def change_mine(row: Row, password: Secret) -> Change:
+    """Replace the password of the row that the session logged in as, which takes no privilege.
+
+    Of an account with several passwords it replaces the first and leaves the others in force. The statement
+    that seems made for this, `ALTER USER CURRENT_USER() IDENTIFIED VIA …`, does nothing and reports success.
+    """
+    return Change(row, "SET PASSWORD = %s", (password_hash(password),))
+
+
+def mine(link: Link) -> Row:
+    """The row that the session logged in as; its plugin is "" unless it has exactly one password of NATIVE."""
     with link.cursor() as cursor:
-        cursor.execute(
-            f"ALTER USER {there}%s@%s IDENTIFIED VIA {methods}",
-            (row.username, row.host, *map(password_hash, passwords)),
-        )
+        cursor.execute("SELECT CURRENT_USER()")
+        username, _, host = cursor.fetchone()[0].rpartition("@")
+        cursor.execute("SHOW CREATE USER CURRENT_USER()")
+        made = str(cursor.fetchone()[0]).partition(_ticked(username, host))[2]
+    return Row(username, host, NATIVE if made.startswith(" IDENTIFIED BY PASSWORD '") else "")
 
 
-def lock(link: Link, username: str, seconds: int) -> bool:
-    """Be the only one who changes this username, until the connection ends; False if somebody else is."""
-    name = "keywright:" + hashlib.sha256(username.encode()).hexdigest()[:32]
-    with link.cursor() as cursor:
-        cursor.execute("SELECT GET_LOCK(%s, %s)", (name, seconds))
-        return bool(cursor.fetchone() == (1,))
-
-
-def limit(link: Link) -> None:
-    """Bound what this session can hold up; the server ends it when it falls silent."""
-    with link.cursor() as cursor:
-        cursor.execute("SET SESSION wait_timeout = 20, lock_wait_timeout = 3, max_statement_time = 5")
+def may_change(link: Link) -> bool:
+    """May the session change accounts? Proved by changing one that does not exist, `IF EXISTS`."""
+    nobody = change(Row(f"keywright-{secrets.token_hex(8)}", "%", ""), Secret(secrets.token_hex(32)), if_exists=True)
+    try:
+        with link.cursor() as cursor:
+            cursor.execute(nobody.statement, nobody.arguments)
+    except MySQLError as error:
+        if not not_permitted(error):
+            raise
+        return False
+    return True
 
 
 def current_user(link: Link) -> str:
@@ -93,7 +119,7 @@ def identity(link: Link) -> dict[str, str]:
         account, role = cursor.fetchone()
         username, _, host = account.rpartition("@")
         cursor.execute("SHOW GRANTS")
-        me = "`{}`@`{}`".format(*(part.replace("`", "``") for part in (username, host)))
+        me = _ticked(username, host)
         grants = sorted(_without_proof(line, me) for (line,) in cursor.fetchall())
     return {"current_user": username, "role": role, "grants": "\n".join(grants)}
 
@@ -105,19 +131,9 @@ def _without_proof(grant: str, me: str) -> str:
     return _HASH.sub("…", clean)  # in case a later version writes it in another way
 
 
-def sessions(link: Link, username: str) -> tuple[Session, ...]:
-    """Who is connected. Raises OperationalError 1227 without the privilege PROCESS.
-
-    The process list would silently show one's own sessions only; the list of transactions says so instead.
-    """
-    with link.cursor() as cursor:
-        cursor.execute("SELECT trx_id FROM information_schema.INNODB_TRX LIMIT 1")
-        cursor.execute(
-            "SELECT user, host FROM information_schema.PROCESSLIST WHERE BINARY user = %s AND id <> CONNECTION_ID()"
-            " ORDER BY id",
-            (username,),
-        )
-        return tuple(Session(user, host.rpartition(":")[0] or host, "") for user, host in cursor.fetchall())
+def _ticked(username: str, host: str) -> str:
+    """An account as the server writes it in answers."""
+    return "`{}`@`{}`".format(*(part.replace("`", "``") for part in (username, host)))
 
 
 def validating(link: Link) -> tuple[str, ...]:
@@ -128,3 +144,11 @@ def validating(link: Link) -> tuple[str, ...]:
             " AND plugin_type = 'PASSWORD VALIDATION' AND plugin_status = 'ACTIVE'"
         )
         return tuple(name for (name,) in cursor.fetchall())
+
+
+def refuses_hashes(plugin: str) -> str:
+    """What a password-validation plugin keeps Keywright from."""
+    return (
+        f"The password-validation plugin {plugin} refuses hashes, and Keywright sends no clear text; "
+        "uninstall it, or set strict_password_validation to OFF."
+    )

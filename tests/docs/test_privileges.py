@@ -16,6 +16,7 @@ from providers.stores.aws import AwsSecretsStore
 from providers.stores.vault import VaultStore
 from providers.vault_login import TokenLogin, VaultSession
 from service.core.connection import Accepted
+from service.core.database import Session
 from service.core.errors import StoreRefused
 from service.core.reference import Reference
 from service.core.sealed import Context
@@ -89,7 +90,7 @@ def test_the_policy_for_aws(aws: Aws, aws_user: tuple[AwsKeys, str]) -> None:
 def test_the_grants_for_mariadb(mariadb: MariaDBServer) -> None:
     statements = [line.partition(" --")[0].strip() for line in block("sql").splitlines()]
     statements = [s.replace("10.0.0.%", "127.0.0.%") for s in statements if s and not s.startswith("--")]
-    assert len(statements) == 4
+    assert len(statements) == 6
     mariadb.login("readme_shop", "what-applications-use-now")
     try:
         for statement in statements:
@@ -100,9 +101,9 @@ def test_the_grants_for_mariadb(mariadb: MariaDBServer) -> None:
         database = MariaDB()
         assert database.lacks(administration, "readme_shop") == ()
         assert database.sessions(administration, "readme_shop") == ()
-        database.add_password(
-            administration, "readme_shop", Secret("what-applications-use-now"), Secret("next"), next_fence()
-        )
+        former, added = Secret("what-applications-use-now"), Secret("next")
+        assert database.add_password(administration, "readme_shop", former, added, next_fence()) == ()
+        assert database.end_sessions(administration, (Session("readme_shop", "10.0.0.1", "", 1 << 31),)) == 0
         for known in ("what-applications-use-now", "next"):
             assert isinstance(database.probe(mariadb.access("readme_shop", known), mariadb.endpoint), Accepted)
         mariadb.execute("REVOKE CREATE USER ON *.* FROM keywright_admin@'127.0.0.%'")

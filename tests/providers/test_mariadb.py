@@ -28,7 +28,7 @@ from service.core.connection import (
     TlsMode,
 )
 from service.core.connection import Unreachable as Unreached
-from service.core.database import Session
+from service.core.database import Fence, Session
 from service.core.errors import ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.secret import Secret
 from tests.rigs.cutting import cutting, recording
@@ -199,17 +199,34 @@ def test_a_row_with_another_way_to_prove_itself_is_left_alone(
 def test_each_grant_is_needed_and_its_absence_named(mariadb: MariaDBServer, user: str, missing: int) -> None:
     rest = [grant for number, grant in enumerate(GRANTS) if number != missing]
     administration = mariadb.administration(name("less"), *rest)
-    if "PROCESS" in GRANTS[missing]:
-        assert isinstance(database.sessions(administration, user), NotPermitted)
-        database.set_password(administration, user, Secret("new"), next_fence())
-        return
-    with pytest.raises(ChangeNotPermitted, match="GRANT"):
-        database.set_password(administration, user, Secret("new"), next_fence())
-    (sentence,) = database.lacks(administration, user)
-    mariadb.execute(sentence.partition("run: ")[2])
-    assert database.lacks(administration, user) == ()
-    database.set_password(administration, user, Secret("new"), next_fence())
+    fence = next_fence(name("key"))
+    with closing(connect(mariadb.access(user, "old"), mariadb.endpoint, seconds=5)) as session:
+        seen = Session(user, "127.0.0.1", "", session.thread_id())
+        told = _needed_by(administration, user, fence, seen)
+        for statement in told.partition("run: ")[2].rstrip(";").split("; "):
+            mariadb.execute(statement)
+        assert database.sessions(administration, user) == (seen,)
+        assert database.lacks(administration, user) == ()
+        assert database.end_sessions(administration, (seen,)) == 1
+    assert database.set_password(administration, user, Secret("new"), fence) == ()
+    assert database.fence_number(administration, fence.key) == fence.number
     assert isinstance(probe(mariadb, user, "new"), Accepted)
+
+
+def _needed_by(administration: Access, user: str, fence: Fence, seen: Session) -> str:
+    """What the first operation that misses a privilege says."""
+    listed = database.sessions(administration, user)
+    if isinstance(listed, NotPermitted):
+        return listed.reason
+    if lacking := database.lacks(administration, user):
+        with pytest.raises(ChangeNotPermitted, match="GRANT"):
+            database.set_password(administration, user, Secret("new"), fence)
+        return "".join(lacking)
+    if left_out := database.set_password(administration, user, Secret("old"), fence):
+        return "".join(left_out)
+    with pytest.raises(ChangeNotPermitted) as caught:
+        database.end_sessions(administration, (seen,))
+    return caught.value.message
 
 
 def test_locked_and_expired_accounts_are_not_accepted(mariadb: MariaDBServer, user: str) -> None:
@@ -265,14 +282,6 @@ def test_a_failure_between_two_rows_names_both_and_repeating_it_helps(
     assert new not in stored(mariadb, user, "10.%")
     database.set_password(keeper, user, Secret("new"), next_fence())
     assert new in stored(mariadb, user, "10.%")
-
-
-def test_only_one_at_a_time_changes_a_username(mariadb: MariaDBServer, keeper: Access, user: str) -> None:
-    with closing(connect(keeper, mariadb.endpoint, seconds=5)) as other:
-        assert mariadb_accounts.lock(other, user, 1)
-        with pytest.raises(ChangeUnreachable, match="busy"):
-            database.set_password(keeper, user, Secret("new"), next_fence())
-    assert isinstance(probe(mariadb, user, "old"), Accepted)
 
 
 # TLS
@@ -334,17 +343,6 @@ def test_the_clear_text_is_not_given_to_an_unverified_server(method: bytes) -> N
         impostor.join(10)
     assert received
     assert b"sesame-open" not in b"".join(received)
-
-
-# Sessions
-
-
-def test_sessions_are_seen(mariadb: MariaDBServer, keeper: Access, user: str) -> None:
-    assert database.sessions(keeper, user) == ()
-    with closing(connect(mariadb.access(user, "old"), mariadb.endpoint, seconds=5)):
-        assert database.sessions(keeper, user) == (Session(user, "127.0.0.1", ""),)
-    wrong = mariadb.access(keeper.account.username, "not-it")
-    assert isinstance(database.sessions(wrong, user), NotPermitted)
 
 
 def _ask_for_clear_text(listener: socket.socket, method: bytes, received: list[bytes]) -> None:

@@ -4,7 +4,9 @@ The administration login is neither root nor SUPER. It has what Keywright needs 
 
     GRANT CREATE USER ON *.*                                     to change passwords
     GRANT SELECT (User, Host, plugin, is_role) ON mysql.user     to find the host rows of a login
+    GRANT SELECT (max_questions, max_updates) ON mysql.user      to read the number that stops a late worker
     GRANT PROCESS ON *.*                                         to see who is connected
+    GRANT CONNECTION ADMIN ON *.*                                to end their sessions
 """
 
 import hashlib
@@ -28,7 +30,9 @@ DATABASE = "shop"
 GRANTS = (
     "GRANT CREATE USER ON *.* TO %s@'%%'",
     "GRANT SELECT (User, Host, plugin, is_role) ON mysql.user TO %s@'%%'",
+    "GRANT SELECT (max_questions, max_updates) ON mysql.user TO %s@'%%'",
     "GRANT PROCESS ON *.* TO %s@'%%'",
+    "GRANT CONNECTION ADMIN ON *.* TO %s@'%%'",
 )
 
 
