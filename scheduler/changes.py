@@ -1,11 +1,17 @@
-"""Changes in the target: each by a worker whose lease lasts, and behind the connection's fence."""
+"""Changes in the target: each by a worker whose lease lasts, and behind the connection's fence.
+
+A login that administers itself under `single` is turned by the session that it opened with its present
+password, which stays until a second one has logged in with the new one, and else takes the change back.
+"""
 
 from collections.abc import Callable
 
+from scheduler.administration import Administration
 from scheduler.heartbeat import Heartbeat
 from scheduler.looks import Looks, role
-from service.core.connection import Access, Account
-from service.core.database import Fence, Fencing, Overlap, Pairing
+from service.core.connection import Accepted, Access, Account, Unreachable
+from service.core.database import Fence, Fencing, Overlap, OwnChange, Pairing
+from service.core.errors import ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.rotation import Strategy
 from service.keeper.briefs import Brief
 from service.keeper.steps import Steps
@@ -16,10 +22,11 @@ from service.ledger.rotations import Claim
 class Changes:
     """Makes them. Every method raises the ChangeErrors, and LeaseLost before anything is sent."""
 
-    def __init__(self, steps: Steps, looks: Looks, heartbeat: Heartbeat) -> None:
+    def __init__(self, steps: Steps, looks: Looks, heartbeat: Heartbeat, administration: Administration) -> None:
         self._steps = steps
         self._looks = looks
         self._heartbeat = heartbeat
+        self._administration = administration
 
     def bring_in(self, held: Claim, brief: Brief, administration: Access, candidate: Account) -> None:
         """The candidate becomes valid, in the way of the rotation's strategy."""
@@ -42,6 +49,9 @@ class Changes:
     def set_password(self, held: Claim, brief: Brief, administration: Access, account: Account) -> None:
         """The account's password becomes the only one of its login."""
         database = self._looks.database(brief)
+        if brief.administers_itself and brief.rotation.strategy is Strategy.SINGLE:
+            self._make(held, brief, lambda fence: self._change_own(brief, administration, account, fence))
+            return
         self._make(
             held,
             brief,
@@ -53,14 +63,37 @@ class Changes:
         database = self._looks.database(brief)
         if not isinstance(database, Fencing):
             return (f"{brief.target.engine.value} keeps no fence",)
-        self._heartbeat.require(held)
-        return database.raise_fence(administration, username, self._fence(held, brief))
+        fencing = database
+        return self._asked(held, brief, lambda fence: fencing.raise_fence(administration, username, fence))
+
+    def _change_own(self, brief: Brief, administration: Access, account: Account, fence: Fence) -> tuple[str, ...]:
+        database = self._looks.database(brief)
+        if not isinstance(database, OwnChange):
+            raise ChangeNotPermitted(f"no login of {brief.target.engine.value} can be turned by itself")
+        looks = []
+
+        def works() -> bool:
+            looks.append(self._looks.probe(brief, account))
+            return isinstance(looks[-1], Accepted)
+
+        try:
+            return database.change_own(administration, account.password, fence, works)
+        except ChangeRefused as error:
+            if looks and isinstance(looks[-1], Unreachable):
+                # Nothing is wrong with the password: nobody got through to see whether it works.
+                raise ChangeLost(f"{error.message}: {looks[-1].reason}") from None
+            raise
 
     def _make(self, held: Claim, brief: Brief, change: Callable[[Fence], tuple[str, ...]]) -> None:
-        self._heartbeat.require(held)
-        left_out = change(self._fence(held, brief))
+        left_out = self._asked(held, brief, change)
         if left_out != brief.unfenced:
             self._steps.unfenced(SYSTEM, held, left_out)
 
-    def _fence(self, held: Claim, brief: Brief) -> Fence:
-        return Fence(brief.rotation.connection_id, held.fence, self._heartbeat.lease.total_seconds())
+    def _asked(self, held: Claim, brief: Brief, change: Callable[[Fence], tuple[str, ...]]) -> tuple[str, ...]:
+        self._heartbeat.require(held)
+        try:
+            return change(Fence(brief.rotation.connection_id, held.fence, self._heartbeat.lease.total_seconds()))
+        except ChangeNotPermitted as error:
+            if self._administration.turned_since(held, brief):
+                raise ChangeUnreachable(f"the administration login was turned meanwhile: {error.message}") from None
+            raise

@@ -16,6 +16,7 @@ from datetime import timedelta
 
 import structlog
 
+from scheduler.administration import Administration
 from scheduler.changes import Changes
 from scheduler.endings import Endings
 from scheduler.heartbeat import Heartbeat
@@ -31,7 +32,6 @@ from service.core.sealed import Randomness
 from service.keeper.briefs import Brief, Briefs
 from service.keeper.rotations import Rotations
 from service.keeper.steps import Steps
-from service.keeper.tokens import SYSTEM
 from service.ledger.rotations import Claim, LeaseLost
 
 log = structlog.get_logger("rotator")
@@ -50,11 +50,11 @@ class Rotator:
         randomness: Randomness,
         lease: timedelta,
     ) -> None:
-        self._briefs = briefs
         self._rotations = rotations
         self._heartbeat = Heartbeat(rotations, lease)
         looks, endings = Looks(databases), Endings(steps, randomness)
-        changes = Changes(steps, looks, self._heartbeat)
+        self._administration = Administration(briefs, looks)
+        changes = Changes(steps, looks, self._heartbeat, self._administration)
         turning = Turning(steps, looks, changes, endings, write_back, randomness)
         retirement = Retirement(steps, looks, changes, endings, randomness)
         self._take: dict[Step, Callable[[Claim, Brief], bool]] = {
@@ -75,7 +75,7 @@ class Rotator:
         try:
             with self._heartbeat.holding(held):
                 while True:
-                    brief = self._briefs.brief(SYSTEM, held)
+                    brief = self._administration.brief(held)
                     step = next_step(brief.rotation, brief.now)
                     if step in (Step.WAIT, Step.NOTHING) or not self._take[step](held, brief):
                         self._rotations.release(held)

@@ -101,7 +101,7 @@ class Turning:
         username = next_username(brief, former)
         if username is None:
             return self._endings.give_up(held, "no login is known: put the connection again with login.username")
-        if username == brief.administration.account.username:
+        if username == brief.administration.account.username and not brief.administers_itself:
             return self._endings.give_up(held, f"{username} is the administration login itself")
         candidate = (brief.policy.password or profile()).generate(self._randomness)
         self._steps.stage(SYSTEM, held, username, candidate, former, f"a candidate for {username} is sealed")
@@ -140,12 +140,28 @@ class Turning:
         except ChangeRefused as error:
             return self._undo(held, brief, error.message) if in_force else self._stricter(held, brief, error)
         except ChangeNotPermitted as error:
-            return self._undo(held, brief, error.message) if in_force else self._endings.give_up(held, error.message)
+            return self._undo(held, brief, error.message) if in_force else self._refrain(held, brief, error.message)
         except ChangeError as error:
             # Done or not done: the next look tells.
             return self._endings.unchanged(held, brief, error)
         self._steps.applied(SYSTEM, held, f"{primary} took the candidate for {candidate.username}")
         return True
+
+    def _refrain(self, held: Claim, brief: Brief, reason: str) -> bool:
+        """Abandon what may not be done; but not while nobody can be shown to get in as the administration login."""
+        if brief.administers_itself and brief.former:
+            match self._looks.probe(brief, brief.former):
+                case Unreachable(why):
+                    return self._endings.later(held, brief, f"{reason}; and {brief.target.primary}: {why}")
+                case Rejected(why) | NotPermitted(why):
+                    return self._endings.stick(
+                        held,
+                        f"{reason}; neither the live nor the next password of {brief.former.username} logs in ({why}); "
+                        "both are kept",
+                    )
+                case Accepted():
+                    pass
+        return self._endings.give_up(held, reason)
 
     def _stricter(self, held: Claim, brief: Brief, error: ChangeRefused) -> bool:
         if brief.policy.password or brief.rotation.attempts:

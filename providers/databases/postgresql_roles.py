@@ -122,7 +122,12 @@ def missing(who: Administrator, found: Role | None, name: str) -> tuple[str, ...
     if found.superuser and not who.superuser:
         return (f"{name} is a superuser, and only a superuser may change it; {who.name} is none.",)
     sentences = [] if who.may_create else [needs_createrole(who)]
-    if who.needs_admin_option and not found.administered:
+    if who.needs_admin_option and name == who.name:
+        sentences.append(
+            f"From PostgreSQL 16 on no login has ADMIN OPTION on itself, and {name} is no superuser: it cannot make "
+            "logins that act as itself. Use the strategy single for the connection that it administers itself with."
+        )
+    elif who.needs_admin_option and not found.administered:
         grant = SQL("GRANT {} TO {} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
         statement = grant.format(Identifier(name), Identifier(who.name)).as_string()
         sentences.append(f"{who.name} lacks ADMIN OPTION on {name}; run: {statement};")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.core.access import EVERYTHING, Caller, Level, require
+from service.core.administration import in_order
 from service.core.connection import Access, Account, Target
 from service.core.errors import Absent
 from service.core.rotation import Credential, CredentialState, Rotation, RotationPolicy
@@ -25,6 +26,10 @@ class Standpoint:
     target: Target
     policy: RotationPolicy
     administration: Access | None
+    """The way in of the administration login: the likeliest of `ways`, until a look has shown which one works."""
+    ways: tuple[Access, ...]
+    """Several while the administration connection is itself in a rotation; the likeliest first."""
+    administers_itself: bool
     live: Account | None
     live_username: str | None
     """Also where the live password lives in a store."""
@@ -87,23 +92,28 @@ class Briefs:
         if policy is None:
             raise Absent(f"connection {stored.name} has no rotation policy any more")
         live = next((c for c in connections.standing(tx, stored.id) if c.state is CredentialState.LIVE), None)
+        ways = self.ways(tx, stored)
         return Standpoint(
             target,
             policy,
-            self._administration(tx, stored),
+            ways[0] if ways else None,
+            ways,
+            stored.administered_by == stored.id,
             self._account(tx, stored, live),
             live.username if live else None,
             stored.definition.get("login") or (live.username if live else None),
             definitions.kept_in(stored.definition.get("kept_in")),
         )
 
-    def _administration(self, tx: Transaction, stored: StoredConnection) -> Access | None:
+    def ways(self, tx: Transaction, stored: StoredConnection) -> tuple[Access, ...]:
+        """How the administration login of a connection may get in now, the likeliest first. Raises SealBroken."""
         admin = connections.get(tx, stored.administered_by) if stored.administered_by else None
         if admin is None:
-            return None
-        live = next((c for c in connections.standing(tx, admin.id) if c.state is CredentialState.LIVE), None)
-        account = self._account(tx, admin, live)
-        return Access(definitions.target(admin.definition), account) if account else None
+            return ()
+        held = in_order(connections.standing(tx, admin.id), rotations.open_one(tx, admin.id))
+        accounts = [self._account(tx, admin, credential) for credential in held]
+        target = definitions.target(admin.definition)
+        return tuple(Access(target, account) for account in accounts if account)
 
     def _account_of(self, tx: Transaction, stored: StoredConnection, credential_id: str | None) -> Account | None:
         return self._account(tx, stored, connections.credential(tx, credential_id)) if credential_id else None

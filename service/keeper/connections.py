@@ -20,6 +20,7 @@ from service.core.rotation import GRACE, Credential, CredentialState, Rotation, 
 from service.core.schedule import Calendar
 from service.core.sealed import credential_context
 from service.keeper import definitions
+from service.keeper.administration import administrator_id, check_administration
 from service.keeper.continuity import logins_of, promised_until, refuse_meanwhile
 from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
@@ -155,7 +156,7 @@ class Connections:
             wall = self._walls.enter(tx, caller, environment)
             stored = connection_found(tx, wall, caller, name, Level.OWN)
             check_revision(if_match, stored.revision)
-            if others := connections.administered(tx, stored.id):
+            if others := [other for other in connections.administered(tx, stored.id) if other != name]:
                 raise Conflict(f"connection {name} administers {', '.join(others[:5])}; change or delete those first")
             if rotation := rotations.open_one(tx, stored.id):
                 raise Conflict(
@@ -174,7 +175,7 @@ class Connections:
         stored = connections.find(tx, wall.id, name)
         check_revision(if_match, stored.revision if stored else 0)
         if wanted.administered_by is not None:
-            self._administration(tx, wall, caller, name, wanted)
+            check_administration(tx, wall, caller, name, wanted)
         elif wanted.policy:
             raise Invalid(
                 "administered_by is needed for a rotation: who is to change the password?", field="administered_by"
@@ -193,6 +194,8 @@ class Connections:
         if stored:
             refuse_meanwhile(stored, wanted, open_one)
         held = self._held(tx, stored, open_one) if stored else None
+        if held is None and wanted.administered_by == name and not (wanted.login and wanted.login.password):
+            raise Invalid("login.password is needed: nobody else could give this login one", field="login.password")
         if held is None and not wanted.login and wanted.policy is None and wanted.kept_in is None:
             raise Invalid("login is needed: the user name and password that applications use now", field="login")
         live = self._opened(tx, wall, held) if held else None
@@ -234,31 +237,11 @@ class Connections:
                     "the two rotates: give each a login of its own, or use that connection"
                 )
 
-    def _administration(
-        self, tx: Transaction, wall: Environment, caller: Caller, name: str, wanted: Registration
-    ) -> StoredConnection:
-        assert wanted.administered_by is not None  # noqa: S101 - the caller looked
-        stored = connections.find(tx, wall.id, wanted.administered_by)
-        # Who names it lets Keywright act with its password: so it must be one that the caller could fetch.
-        if stored is None or caller.level(of_connection(wall, wanted.administered_by)) is None:
-            raise Invalid(
-                f"administered_by: connection {wanted.administered_by} does not exist", field="administered_by"
-            )
-        if wanted.administered_by == name:
-            raise Invalid("administered_by: a connection cannot administer itself", field="administered_by")
-        if stored.definition["engine"] != wanted.target.engine.value:
-            raise Invalid(
-                f"administered_by: {wanted.administered_by} is {stored.definition['engine']}", field="administered_by"
-            )
-        if wanted.login and wanted.login.username in connections.usernames(tx, stored.id):
-            raise Invalid("login.username is the administration login itself", field="login.username")
-        return stored
-
     def _recorded(
         self, tx: Transaction, now: "_Before", name: str, wanted: Registration, verified: Verified
     ) -> tuple[Shown, bool]:
         former, wall = now.stored, now.wall
-        admin = connections.find(tx, wall.id, wanted.administered_by) if wanted.administered_by else None
+        own_id = former.id if former else self._door.new_id()
         definition = wanted.definition()
         known = {former.definition.get("login"), *connections.usernames(tx, former.id)} if former else set()
         given = verified.given
@@ -270,11 +253,11 @@ class Connections:
         if former and (definition["login"] is None or not imports):
             definition["login"] = former.definition.get("login") or definition["login"]
         stored = StoredConnection(
-            former.id if former else self._door.new_id(),
+            own_id,
             wall.id,
             name,
             definition,
-            admin.id if admin else None,
+            administrator_id(tx, wall, wanted, name, own_id),
             definitions.server(wanted.target),
             wanted.policy.siblings if wanted.policy else None,
             definitions.policy_data(wanted.policy),

@@ -4,10 +4,11 @@ Nothing is changed: the target is only logged in to and looked at.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.core import names
 from service.core.access import Caller, Level
+from service.core.administration import admitted
 from service.core.connection import Accepted, Access, Account, Engine
 from service.core.database import Database, Examination, Pairing
 from service.core.errors import ChangeError, Conflict
@@ -50,13 +51,16 @@ class Rehearsals:
             return self._briefs.standpoint(tx, stored)
 
         at = self._door.fetch(caller, Deed("rotation.rehearse", environment, name), evaluate)
+        at = replace(at, administration=admitted(self._databases[at.target.engine], at.ways))
         problems = self._problems(at)
         role, username = self._chosen(at)
         statements: tuple[str, ...] = ()
         database = self._databases[at.target.engine]
         if at.administration and username:
             try:
-                if isinstance(database, Examination):
+                # Under `single` a login that administers itself changes its own password, which every login may.
+                own = at.administers_itself and at.policy.strategy is Strategy.SINGLE
+                if isinstance(database, Examination) and not own:
                     # A login of the pair may be yet to be made: what must be permitted is on the role.
                     problems += database.lacks(at.administration, role or username)
                 if at.policy.strategy is Strategy.ALTERNATING and isinstance(database, Pairing):

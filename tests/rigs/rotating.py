@@ -60,6 +60,8 @@ class Stand:
     now: datetime = BEGINNING
     points: int = 0
     fatal: int = 0
+    turned: str = "shop/db"
+    """The connection whose rotations are asked for, and whose credential is fetched."""
     held: list[Held] = field(default_factory=list)
     service: Service = field(init=False)
 
@@ -97,23 +99,32 @@ class Stand:
         """Die at that point, counted from now."""
         self.points, self.fatal = 0, point
 
-    def register(self, **policy: Any) -> None:
-        """The environment, the administration connection and `shop/db`."""
+    def register(self, *, itself: bool = False, **policy: Any) -> None:
+        """The environment, the administration connection and `shop/db`.
+
+        `itself`: the administration connection administers itself too, and is the one that is turned.
+        """
         keeper, target = self.service.keeper, self._target()
         self.fake.administration()
         self.fake.create("shop", "first-password")
         keeper.environments.add(SYSTEM, "production", {"vault": ["*"]}, ())
-        admin = registration(target | {"login": {"username": "admin"}}, Secret("admin-password"))
+        target |= {"login": {"username": "admin"}}
+        if itself:
+            target |= {"administered_by": "admin", "rotation": self._rotation(policy)}
+            self.turned = "admin"
+        admin = registration(target, Secret("admin-password"))
         keeper.connections.put(SYSTEM, "production", "admin", admin, if_match=None)
         self.put(**policy)
 
     def put(self, password: str | None = "first-password", *, login: bool = True, **policy: Any) -> None:
         """Put `shop/db` with this policy; with its login and password, its login alone, or neither."""
-        rotation = {"strategy": self.strategy.value, "drain_minimum": "10s", "drain_limit": "60s"} | policy
-        data = self._target() | {"administered_by": "admin", "rotation": rotation}
+        data = self._target() | {"administered_by": "admin", "rotation": self._rotation(policy)}
         data |= {"login": {"username": "shop"}} if login else {}
         secret = None if password is None else Secret(password)
         self.service.keeper.connections.put(SYSTEM, "production", "shop/db", registration(data, secret), if_match=None)
+
+    def _rotation(self, policy: dict[str, Any]) -> dict[str, Any]:
+        return {"strategy": self.strategy.value, "drain_minimum": "10s", "drain_limit": "60s"} | policy
 
     def _target(self) -> dict[str, Any]:
         return {
@@ -129,7 +140,7 @@ class Stand:
     def ask(self) -> Story:
         """Ask for a rotation, a moment after whatever was before."""
         self.now += timedelta(milliseconds=1)
-        return self.service.keeper.rotations.ask(SYSTEM, "production", "shop/db", "")[0]
+        return self.service.keeper.rotations.ask(SYSTEM, "production", self.turned, "")[0]
 
     def work(self) -> None:
         """Claim what is due and move it on, as one tick of the clock would."""
@@ -138,14 +149,14 @@ class Stand:
 
     def fetch(self) -> Credential:
         """What an application gets; it never forgets it."""
-        answer = self.service.keeper.credentials.one(SYSTEM, "production", "shop/db")
+        answer = self.service.keeper.credentials.one(SYSTEM, "production", self.turned)
         self.held.append(Held(answer, self.now))
         return answer
 
     def latest(self) -> Story:
         """The youngest rotation, with its story."""
         keeper = self.service.keeper
-        found = keeper.rotations.listed(SYSTEM, "production", "shop/db", None, "", 1)[0]
+        found = keeper.rotations.listed(SYSTEM, "production", self.turned, None, "", 1)[0]
         return keeper.rotations.get(SYSTEM, found.rotation.id)
 
     def run(self, *, seconds: float = 200, step: float = 1.0) -> Story:
@@ -189,7 +200,12 @@ class Stand:
 
 @contextmanager
 def stand(
-    strategy: Strategy, *, stores: Mapping[str, Store] | None = None, registered: bool = True, **policy: Any
+    strategy: Strategy,
+    *,
+    stores: Mapping[str, Store] | None = None,
+    registered: bool = True,
+    itself: bool = False,
+    **policy: Any,
 ) -> Iterator[Stand]:
     """A stand of its own."""
     folder = Path(tempfile.mkdtemp(dir=FAST))
@@ -197,7 +213,7 @@ def stand(
     try:
         made.open()
         if registered:
-            made.register(**policy)
+            made.register(itself=itself, **policy)
         yield made
     finally:
         made.close()

@@ -1,0 +1,37 @@
+"""The administration login as workers meet it: it may be turned itself, at any moment, by another worker or by them.
+
+A change opens a session of its own, and a session outlives the password that it logged in with: it is enough
+that a way in which was seen to work is used at once. If it was turned in between after all, the brief read
+anew has other ways, and the change, which was never asked for, is tried again with those.
+"""
+
+from dataclasses import replace
+
+from scheduler.looks import Looks
+from service.core.administration import admitted
+from service.core.rotation import Step, next_step
+from service.keeper.briefs import Brief, Briefs
+from service.keeper.tokens import SYSTEM
+from service.ledger.rotations import Claim
+
+_WITHOUT = {Step.STAGE, Step.ANNOUNCE, Step.COUNT, Step.DRAIN, Step.WAIT, Step.NOTHING}
+"""Steps that ask nothing of the administration login: it is not tried for them."""
+
+
+class Administration:
+    """Finds the way in that works."""
+
+    def __init__(self, briefs: Briefs, looks: Looks) -> None:
+        self._briefs = briefs
+        self._looks = looks
+
+    def brief(self, held: Claim) -> Brief:
+        """What is to be known now, with the way in that the target accepts where there are several."""
+        brief = self._briefs.brief(SYSTEM, held)
+        if len(brief.ways) < 2 or next_step(brief.rotation, brief.now) in _WITHOUT:
+            return brief
+        return replace(brief, administration=admitted(self._looks.database(brief), brief.ways))
+
+    def turned_since(self, held: Claim, brief: Brief) -> bool:
+        """Are there other ways in than when the brief was read?"""
+        return self._briefs.brief(SYSTEM, held).ways != brief.ways
