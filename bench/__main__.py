@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import fetches, idle, report, rotations
+from bench import fetches, idle, openbao, report, rotations
 from bench.process import Process, initialised
 from bench.rounds import Rounds
 from bench.shop import Shop
@@ -63,7 +63,9 @@ def measured(folder: Path) -> dict[str, Any]:
         server.start()
         shop = Shop(server)
         tell("rotating them")
-        results["rotations"] = rotations.measure(data, log, owner, shop, rounds)
+        results["rotations"] = rotations.measure(data, log, owner, shop, Rounds())
+        tell("the same logins in an OpenBao")
+        results["openbao"] = openbao.measure(shop, Rounds())
     finally:
         server.close()
     return results

@@ -55,6 +55,16 @@ def seconds(shop: Shop, threads: int) -> float:
     return took
 
 
+def put_back(shop: Shop) -> None:
+    """The passwords that others know: the loop's own change them, so they are set again, by the administrator."""
+    with shop.connect(ADMINISTRATOR, shop.administration) as connection:
+        for username, password in shop.known.items():
+            verifier = connection.pgconn.encrypt_password(password.encode(), username.encode(), b"scram-sha-256")
+            known: Any = connection
+            known.execute(roles.change_password(username, Literal(verifier.decode())))
+    shop.passwords.update(shop.known)
+
+
 def _drained(waiting: "SimpleQueue[str]") -> Iterator[str]:
     while True:
         try:

@@ -23,14 +23,14 @@ class Process:
     `seconds` is how long it took to be ready, `start_cpu_seconds` how much of a core that was.
     """
 
-    def __init__(self, data: Path, log: Path, *, clock: bool = True) -> None:
+    def __init__(self, data: Path, log: Path, *, clock: bool = True, workers: int = 4) -> None:
         self.port = _free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         command = [*_COMMAND, "serve", "--data", str(data), "--listen", f"127.0.0.1:{self.port}"]
         began = time.perf_counter()
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
-                command, env=_environment(clock), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command, env=_environment(clock, workers), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         try:
             while not self._ready():
@@ -82,9 +82,10 @@ def initialised(data: Path) -> Secret:
     return Secret(json.loads(done.stdout.splitlines()[-1])["token"])
 
 
-def _environment(clock: bool) -> dict[str, str]:
-    # Nothing of what the person who measures has set; only the clock is switched.
-    return {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path), "KEYWRIGHT_CLOCK": str(clock).lower()}
+def _environment(clock: bool, workers: int = 4) -> dict[str, str]:
+    # Nothing of what the person who measures has set; only the clock is switched, and the workers are counted.
+    own = {"KEYWRIGHT_CLOCK": str(clock).lower(), "KEYWRIGHT_WORKERS": str(workers)}
+    return {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path)} | own
 
 
 def _free_port() -> int:

@@ -18,47 +18,54 @@ from bench.shop import ADMINISTRATOR, DATABASE, LOGINS, Shop
 from service.core.secret import Secret
 from service.demo.server import HOST
 from service.demo.wire import Wire
-from service.settings import Settings
 
-WORKERS: int = Settings.model_fields["workers"].default
-"""Rotations at once on one database server by default; as many threads for the bare limit."""
+WORKERS = (1, 8)
+"""Rotations at once on the server; as many threads for the bare limit beside it."""
 ENDS_WITHIN = 90.0
 _ENVIRONMENT = "turning"
 
 
-def measure(data: Path, log: Path, owner: Secret, shop: Shop, rounds: Rounds) -> dict[str, Any]:
-    """Medians over the rounds, of Keywright and of the bare limit, one before and the others after it."""
+def measure(data: Path, log: Path, owner: Secret, shop: Shop, rounds: Rounds) -> list[dict[str, Any]]:
+    """For each number of workers: medians over the rounds, of Keywright and, by turns, of the bare limit."""
+    process = Process(data, log, clock=False)
+    wire = Wire(process.address, owner)
+    try:
+        _register(wire, shop)
+    finally:
+        wire.close()
+        process.stop()
+    return [_measured(data, log, owner, shop, rounds, workers) for workers in WORKERS]
+
+
+def _measured(data: Path, log: Path, owner: Secret, shop: Shop, rounds: Rounds, workers: int) -> dict[str, Any]:
     limits, rates, retired, others = [], [], 0, 0
-    for number in rounds:
-        first = number == 0
-        if first:
-            limits.append(LOGINS / bare.seconds(shop, WORKERS))
-        _ask(data, log, owner, shop, register=first)
-        rate, ended_well, ended_otherwise = _turned(data, log, owner)
+    for _ in rounds:
+        # The bare loop has copies of the passwords and gives them back: what it turned, it turns back.
+        limits.append(LOGINS / bare.seconds(shop, workers))
+        bare.put_back(shop)
+        _ask(data, log, owner, shop)
+        rate, ended_well, ended_otherwise = _turned(data, log, owner, workers)
         rates.append(rate)
         retired += ended_well
         others += ended_otherwise
-    _passwords_now(data, log, owner, shop)
-    limits += [LOGINS / bare.seconds(shop, WORKERS) for _ in rates[1:]]
+        _passwords_now(data, log, owner, shop)
     rate, limit = statistics.median(rates), statistics.median(limits)
     return {
         "logins": LOGINS,
         "rotations_per_second": rate,
         "bare_per_second": limit,
         "ratio": rate / limit,
-        "workers": WORKERS,
+        "workers": workers,
         "retired": retired,
         "not_retired": others,
         "rounds": len(rates),
     }
 
 
-def _ask(data: Path, log: Path, owner: Secret, shop: Shop, *, register: bool) -> None:
+def _ask(data: Path, log: Path, owner: Secret, shop: Shop) -> None:
     process = Process(data, log, clock=False)
     wire = Wire(process.address, owner)
     try:
-        if register:
-            _register(wire, shop)
         for username in shop.passwords:
             body = {"connection": f"bench/{username}", "emergency": True, "reason": "to measure"}
             wire.post(f"/environments/{_ENVIRONMENT}/rotations", body)
@@ -84,9 +91,9 @@ def _register(wire: Wire, shop: Shop) -> None:
         wire.put(f"{path}/bench/{username}", target | more)
 
 
-def _turned(data: Path, log: Path, owner: Secret) -> tuple[float, int, int]:
+def _turned(data: Path, log: Path, owner: Secret, workers: int) -> tuple[float, int, int]:
     """Rotations a second, how many were retired, how many ended otherwise or not at all."""
-    process = Process(data, log)
+    process = Process(data, log, workers=workers)
     wire = Wire(process.address, owner)
     try:
         deadline = time.monotonic() + ENDS_WITHIN
@@ -112,7 +119,7 @@ def _passwords_now(data: Path, log: Path, owner: Secret, shop: Shop) -> None:
     try:
         for username in shop.passwords:
             found = wire.get(f"/environments/{_ENVIRONMENT}/credentials/bench/{username}")
-            shop.passwords[username] = found["password"]
+            shop.passwords[username] = shop.known[username] = found["password"]
     finally:
         wire.close()
         process.stop()

@@ -23,6 +23,8 @@ class Shop:
         server.execute(
             "CREATE ROLE {} LOGIN CREATEROLE PASSWORD {password}", ADMINISTRATOR, password=Secret(self.administration)
         )
+        self.known = dict(self.passwords)
+        """What Keywright knows them by."""
         grants = server.major >= 16  # before, CREATEROLE was enough
         for username, password in self.passwords.items():
             server.execute("CREATE ROLE {} LOGIN PASSWORD {password}", username, password=Secret(password))
