@@ -20,13 +20,19 @@ from service.ledger.rotations import Claim, LeaseLost
 log = structlog.get_logger("heartbeat")
 
 
-class Heartbeat:
-    """Keeps leases of `lease`."""
+LONGEST = 900.0
+"""Seconds for which a claim is renewed at most: every wait in a provider is bounded, so nothing honest takes longer."""
 
-    def __init__(self, rotations: Rotations, lease: timedelta) -> None:
+
+class Heartbeat:
+    """Keeps leases of `lease`, none for more than `longest` seconds."""
+
+    def __init__(self, rotations: Rotations, lease: timedelta, longest: float = LONGEST) -> None:
         self._rotations = rotations
         self.lease = lease
+        self._longest = longest
         self._until: dict[Claim, float] = {}
+        self._began: dict[Claim, float] = {}
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
@@ -39,7 +45,7 @@ class Heartbeat:
         if not self._rotations.renew(held, self.lease):
             raise LeaseLost("the rotation was taken over by another worker")
         with self._lock:
-            self._until[held] = until
+            self._until[held], self._began[held] = until, time.monotonic()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
                 self._thread.start()
@@ -48,6 +54,7 @@ class Heartbeat:
         finally:
             with self._lock:
                 self._until.pop(held, None)
+                self._began.pop(held, None)
                 self._wake.notify_all()
 
     def require(self, held: Claim) -> None:
@@ -64,8 +71,8 @@ class Heartbeat:
                 if not self._until:
                     self._thread = None
                     return
-                all_held = list(self._until)
-            began = time.monotonic()
+                began = time.monotonic()
+                all_held = [held for held in self._until if began - self._began[held] < self._longest]
             try:
                 renewed = self._rotations.renew_all(all_held, self.lease)
             except KeywrightError as error:

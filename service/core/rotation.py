@@ -253,6 +253,10 @@ class CredentialState(StrEnum):
     ABANDONED = "abandoned"  # never published; kept sealed, since nobody knows what the target remembers
 
 
+STANDING = (CredentialState.CANDIDATE, CredentialState.LIVE, CredentialState.DRAINING)
+"""What an answer can depend on."""
+
+
 @dataclass(frozen=True)
 class Credential:
     """One password of a login, as it is stored. `sealed` is gone once retired, or while it lives in a store."""

@@ -7,7 +7,7 @@ from service.core.access import EVERYTHING, Caller, Level, require
 from service.core.administration import in_order
 from service.core.connection import Access, Account, Target
 from service.core.errors import Absent
-from service.core.rotation import Credential, CredentialState, Rotation, RotationPolicy
+from service.core.rotation import STANDING, Credential, CredentialState, Rotation, RotationPolicy
 from service.core.sealed import credential_context
 from service.keeper import definitions
 from service.keeper.definitions import KeptIn
@@ -68,17 +68,18 @@ class Briefs:
         def look(tx: Transaction) -> Brief:
             rotation = held_rotation(tx, held)
             stored = stored_of(tx, rotation)
-            at = self.standpoint(tx, stored)
-            former = self._account_of(tx, stored, rotation.former_id) if rotation.former_id else at.live
-            standing = connections.standing(tx, stored.id)
+            by_id = connections.concerned(tx, rotation)
+            standing = [c for c in by_id.values() if c.state in STANDING]
+            at = self._standpoint(tx, stored, standing)
+            former = self._account(tx, stored, by_id.get(rotation.former_id)) if rotation.former_id else at.live
             ending = [c.good_until for c in standing if c.state is CredentialState.DRAINING and c.good_until]
             return Brief(
                 **vars(at),
                 rotation=rotation,
                 now=tx.now,
                 former=former,
-                candidate=self._account_of(tx, stored, rotation.candidate_id),
-                parking=self._account_of(tx, stored, rotation.parking_id),
+                candidate=self._account(tx, stored, by_id.get(rotation.candidate_id or "")),
+                parking=self._account(tx, stored, by_id.get(rotation.parking_id or "")),
                 promised_until=max(ending, default=None),
                 unfenced=tuple(stored.health.get("fence", ())),
             )
@@ -87,11 +88,14 @@ class Briefs:
 
     def standpoint(self, tx: Transaction, stored: StoredConnection) -> Standpoint:
         """What is to be known of a connection. Raises Absent, SealBroken, key errors."""
+        return self._standpoint(tx, stored, connections.standing(tx, stored.id))
+
+    def _standpoint(self, tx: Transaction, stored: StoredConnection, standing: list[Credential]) -> Standpoint:
         target = definitions.target(stored.definition)
         policy = definitions.policy(stored.policy, target.engine)
         if policy is None:
             raise Absent(f"connection {stored.name} has no rotation policy any more")
-        live = next((c for c in connections.standing(tx, stored.id) if c.state is CredentialState.LIVE), None)
+        live = next((c for c in standing if c.state is CredentialState.LIVE), None)
         ways = self.ways(tx, stored)
         return Standpoint(
             target,
@@ -114,9 +118,6 @@ class Briefs:
         accounts = [self._account(tx, admin, credential) for credential in held]
         target = definitions.target(admin.definition)
         return tuple(Access(target, account) for account in accounts if account)
-
-    def _account_of(self, tx: Transaction, stored: StoredConnection, credential_id: str | None) -> Account | None:
-        return self._account(tx, stored, connections.credential(tx, credential_id)) if credential_id else None
 
     def _account(self, tx: Transaction, stored: StoredConnection, of: Credential | None) -> Account | None:
         if of is None or of.sealed is None:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, or_, select, update
 
-from service.core.rotation import Credential, CredentialState
+from service.core.rotation import STANDING, Credential, CredentialState, Rotation
 from service.ledger.ledger import Transaction
 from service.ledger.tables import connections, credentials, environments, logins
 
@@ -133,10 +133,13 @@ _CREDENTIALS = select(credentials, logins.c.username).join(logins, logins.c.id =
 
 
 _CREDENTIAL = _CREDENTIALS.where(credentials.c.id == bindparam("wanted"))
-_STANDING = _CREDENTIALS.where(
-    credentials.c.connection_id == bindparam("wanted"),
-    credentials.c.state.in_([CredentialState.CANDIDATE, CredentialState.LIVE, CredentialState.DRAINING]),
-).order_by(credentials.c.created_at.desc(), credentials.c.id)
+_STANDS = credentials.c.state.in_(STANDING)
+_OF_CONNECTION = _CREDENTIALS.where(credentials.c.connection_id == bindparam("wanted")).order_by(
+    credentials.c.created_at.desc(), credentials.c.id
+)
+_STANDING = _OF_CONNECTION.where(_STANDS)
+_WORKED_WITH = credentials.c.id.in_([bindparam("former"), bindparam("candidate"), bindparam("parking")])
+_CONCERNED = _OF_CONNECTION.where(or_(_STANDS, _WORKED_WITH))
 _MARK = update(credentials).where(credentials.c.id == bindparam("wanted"))
 
 
@@ -163,6 +166,13 @@ def credential(tx: Transaction, credential_id: str) -> Credential | None:
 def standing(tx: Transaction, connection_id: str) -> list[Credential]:
     """Those of a connection that an answer can depend on: candidate, live, draining; the youngest first."""
     return [_credential(row) for row in tx.sql.execute(_STANDING, {"wanted": connection_id})]
+
+
+def concerned(tx: Transaction, rotation: Rotation) -> dict[str, Credential]:
+    """Those of a rotation's connection that stand, and those that it works with, by id; the youngest first."""
+    named = {"former": rotation.former_id, "candidate": rotation.candidate_id, "parking": rotation.parking_id}
+    rows = tx.sql.execute(_CONCERNED, {"wanted": rotation.connection_id} | named)
+    return {row.id: _credential(row) for row in rows}
 
 
 def remembered(tx: Transaction, login_id: str) -> list[Credential]:

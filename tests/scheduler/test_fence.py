@@ -188,3 +188,13 @@ def test_a_worker_whose_ledger_is_away_stops_in_time() -> None:
     heartbeat = _heartbeat(leases)
     with heartbeat.holding(HELD), pytest.raises(LeaseLost):
         wait_until(lambda: heartbeat.require(HELD) is not None, "it goes on")
+
+
+def test_a_worker_that_never_comes_back_loses_its_lease() -> None:
+    """A step that hangs for good must not hold the rotation for good."""
+    leases = _Leases()
+    leases.answers = set
+    rotations: Any = leases
+    heartbeat = Heartbeat(rotations, timedelta(seconds=0.3), longest=0.5)
+    with heartbeat.holding(HELD), pytest.raises(LeaseLost):
+        wait_until(lambda: heartbeat.require(HELD) is not None, "it is held for good")
