@@ -60,8 +60,7 @@ def put_back(shop: Shop) -> None:
     with shop.connect(ADMINISTRATOR, shop.administration) as connection:
         for username, password in shop.known.items():
             verifier = connection.pgconn.encrypt_password(password.encode(), username.encode(), b"scram-sha-256")
-            known: Any = connection
-            known.execute(roles.change_password(username, Literal(verifier.decode())))
+            connection.execute(roles.change_password(username, Literal(verifier.decode())))
     shop.passwords.update(shop.known)
 
 
