@@ -29,6 +29,7 @@ from service.keeper.events import Events
 from service.keeper.figures import Figures
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
+from service.keeper.planning import Planning
 from service.keeper.references import References
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
@@ -109,7 +110,9 @@ def build(
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
     credentials = Credentials(door, walls, keyrings, references)
-    rotations = Rotations(door, walls, calendar, Limits(settings.workers, settings.parallel))
+    limits = Limits(settings.workers, settings.parallel)
+    planning = Planning(calendar, door.new_id, randomness)
+    rotations = Rotations(door, walls, planning, limits)
     briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
     keeper = Keeper(
         door,

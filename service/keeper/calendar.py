@@ -70,6 +70,10 @@ class CronCalendar:
             return Alert(None)
         return Run() if moment == now else Wait(moment)
 
+    def opening(self, schedule: Schedule, moment: datetime) -> datetime | None:
+        """The first moment from `moment` on that windows and blackouts allow; None if none is within five years."""
+        return _opening(schedule, utc(moment))
+
     def check(self, schedule: Schedule, drain_minimum: timedelta, now: datetime) -> None:
         """Raises Invalid, naming the field, if the schedule never runs or its period is too short.
 

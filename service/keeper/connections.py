@@ -252,6 +252,7 @@ class Connections:
             imports = False
         if former and (definition["login"] is None or not imports):
             definition["login"] = former.definition.get("login") or definition["login"]
+        due = self._due(tx, former, wanted.policy)
         stored = StoredConnection(
             own_id,
             wall.id,
@@ -259,12 +260,15 @@ class Connections:
             definition,
             administrator_id(tx, wall, wanted, name, own_id),
             definitions.server(wanted.target),
+            wanted.target.primary.host.lower(),
             wanted.policy.siblings if wanted.policy else None,
+            int(wanted.policy.spacing.total_seconds()) if wanted.policy and wanted.policy.spacing else None,
             definitions.policy_data(wanted.policy),
             (former.health if former else {"rotation": None}) | {"registered": list(verified.findings)},
             former.generation if former else 0,
             (former.revision if former else 0) + 1,
-            self._due(tx, former, wanted.policy),
+            due,
+            former.waits_since if former and former.next_due_at == due else None,
             promised_until(former, wanted, tx.now),
             tx.now,
             wall.name,

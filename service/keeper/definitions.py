@@ -80,8 +80,8 @@ def target(data: Mapping[str, Any]) -> Target:
 
 
 def server(it: Target) -> str:
-    """Which server a target is on: what connections to it have in common."""
-    return f"{it.engine.value}://{it.primary}"
+    """Which server a target is on: what connections to it have in common. Hosts are the same in either case."""
+    return f"{it.engine.value}://{it.primary}".lower()
 
 
 def target_data(it: Target) -> dict[str, Any]:

@@ -6,16 +6,14 @@ from datetime import timedelta
 
 from service.core import names
 from service.core.access import Caller, Kind, Level, Thing, require
-from service.core.errors import Absent, Conflict, KeywrightError
+from service.core.errors import Absent, Conflict
 from service.core.rotation import GRACE, UNPUBLISHED, CredentialState, Limits, Rotation, Stage, Strategy, require_move
-from service.core.schedule import Alert, Run, Wait
 from service.keeper import definitions
-from service.keeper.calendar import CronCalendar
 from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
+from service.keeper.planning import Planning
 from service.keeper.walls import Walls
 from service.ledger import connections, rotations
-from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 from service.ledger.rotations import Claim, StoryLine
 
@@ -31,10 +29,10 @@ class Story:
 class Rotations:
     """Operations on rotations; moving one on is `steps.py`, driven by the scheduler."""
 
-    def __init__(self, door: Door, walls: Walls, calendar: CronCalendar, limits: Limits) -> None:
+    def __init__(self, door: Door, walls: Walls, planning: Planning, limits: Limits) -> None:
         self._door = door
         self._walls = walls
-        self._calendar = calendar
+        self._planning = planning
         self._limits = limits
 
     def ask(
@@ -50,18 +48,9 @@ class Rotations:
             wall = self._walls.enter(tx, caller, environment)
             level = Level.OWN if emergency else Level.EDIT
             stored = connection_found(tx, wall, caller, name, level)
-            if stored.policy is None:
-                raise Conflict(f"connection {name} has no rotation policy; put one under `rotation` first")
-            if open_one := rotations.open_one(tx, stored.id):
-                deed.detail["joined"] = open_one.id
-                if emergency and not open_one.emergency:
-                    rotations.seize(tx, open_one, emergency=True)
-                    rotations.tell(tx, open_one.id, open_one.stage, f"{caller.name} made it an emergency: {note}")
-                    open_one = rotations.open_one(tx, stored.id) or open_one
-                return _story(tx, open_one), False
-            rotation = self._planned(tx, stored, caller.name, note, emergency=emergency)
-            deed.detail["rotation"] = rotation.id
-            return _story(tx, rotation), True
+            rotation, new = self._planning.begin(tx, stored, caller.name, note, emergency=emergency)
+            deed.detail["rotation" if new else "joined"] = rotation.id
+            return _story(tx, rotation), new
 
         deed = Deed("rotation.ask", environment, name)
         return self._door.change(caller, deed, act)
@@ -174,60 +163,10 @@ class Rotations:
         for stored in due:
             deed = Deed("rotation.plan", stored.environment, stored.name)
             try:
-                self._door.change(caller, deed, lambda tx, it=stored, deed=deed: self._plan(tx, it, deed))  # type: ignore[misc]
+                self._door.change(caller, deed, lambda tx, it=stored, deed=deed: self._planning.plan(tx, it.id, deed))  # type: ignore[misc]
             except Conflict as gone:
                 deed.detail["left"] = str(gone)
         return len(due)
-
-    def _plan(self, tx: Transaction, seen: StoredConnection, deed: Deed) -> None:
-        stored = connections.get(tx, seen.id)
-        if stored is None or stored.next_due_at is None or stored.next_due_at > tx.now:
-            raise Conflict("another worker planned it")
-        policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
-        if policy is None or policy.schedule is None:
-            connections.replace(tx, replace(stored, next_due_at=None))
-            return
-        draw = self._door.randomness
-        decision = self._calendar.missed(policy.schedule, stored.next_due_at, tx.now, draw)
-        match decision:
-            case Wait(moment):
-                connections.replace(tx, replace(stored, next_due_at=moment))
-                deed.detail["waits_until"] = moment.isoformat()
-            case Alert(moment):
-                finding = f"the rotation due at {stored.next_due_at.isoformat()} was missed"
-                health = stored.health | {"rotation": finding}
-                connections.replace(tx, replace(stored, next_due_at=moment, health=health))
-                deed.detail["missed"] = stored.next_due_at.isoformat()
-            case Run():
-                after = self._calendar.next_due(policy.schedule, tx.now, draw)
-                stored = replace(stored, next_due_at=after)
-                connections.replace(tx, stored)
-                if open_one := rotations.open_one(tx, stored.id):
-                    deed.detail["joined"] = open_one.id
-                else:
-                    deed.detail["rotation"] = self._planned(tx, stored, "schedule", "", emergency=False).id
-
-    def _planned(
-        self, tx: Transaction, stored: StoredConnection, requested_by: str, note: str, *, emergency: bool
-    ) -> Rotation:
-        policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
-        assert policy is not None  # both callers looked  # noqa: S101
-        rotation_id = self._door.new_id()
-        rotations.add(
-            tx,
-            rotation_id,
-            stored.id,
-            strategy=policy.strategy.value,
-            requested_by=requested_by,
-            note=note,
-            emergency=emergency,
-        )
-        by = "it is due by its schedule" if requested_by == "schedule" else f"{requested_by} asked for it"
-        rotations.tell(tx, rotation_id, Stage.PLANNED, by + (f": {note}" if note else ""))
-        rotation = rotations.find(tx, rotation_id)
-        if rotation is None:
-            raise KeywrightError("the rotation that was just planned is not there")
-        return rotation
 
     def _found(self, tx: Transaction, caller: Caller, rotation_id: str, level: Level) -> Rotation:
         rotation = rotations.find(tx, rotation_id)

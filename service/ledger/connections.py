@@ -24,12 +24,15 @@ class StoredConnection:
     definition: dict[str, Any]
     administered_by: str | None
     server: str
+    host: str
     siblings: str | None
+    spacing: int | None
     policy: dict[str, Any] | None
     health: dict[str, Any]
     generation: int
     revision: int
     next_due_at: datetime | None
+    waits_since: datetime | None
     promised_until: datetime | None
     updated_at: datetime
     environment: str = field(default="", compare=False)

@@ -4,8 +4,9 @@
     batches ─ the event log            entries, touched ─ its query index, built behind the log
     environments ─┬─ data_keys         (wrapped; `system` has keys of its own)
                   ├─ variables ── versions
-                  └─ connections ─┬─ logins ── credentials
-                                  └─ rotations ── rotation_steps
+                  ├─ connections ─┬─ logins ── credentials
+                  │               └─ rotations ── rotation_steps
+                  └─ incidents ── incident_items
     tokens ── grants                   replies ─ answers kept for repeated Idempotency-Keys
 
 Ids are random and immutable: sealed values are bound to them. Times are microseconds since 1970 in UTC,
@@ -176,12 +177,15 @@ connections = Table(
     Column("definition", JSON, nullable=False),  # engine, endpoints, database, tls, options, kept_in
     Column("administered_by", String(64), ForeignKey("connections.id")),
     Column("server", String(300), nullable=False),  # engine and primary endpoint, as `definitions.server` writes them
+    Column("host", String(300), nullable=False),  # of the primary endpoint
     Column("siblings", String(200)),
+    Column("spacing", Integer),  # the policy's, in seconds
     Column("policy", JSON),
     Column("health", JSON, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("next_due_at", Moment),
+    Column("waits_since", Moment),  # when it was due, if it waits because another one of its group began too lately
     Column("fence", BigInteger, nullable=False),  # the highest number that a worker was given
     Column("check_at", Moment),  # when the sentinel looks next
     Column("known", JSON, nullable=False),  # what the sentinel saw last
@@ -191,7 +195,9 @@ connections = Table(
     Index(None, "next_due_at"),
     Index(None, "check_at"),
     Index(None, "server"),
-    Index(None, "siblings"),
+    Index(None, "host", "spacing"),
+    Index(None, "siblings", "spacing"),
+    Index(None, "waits_since"),
 )
 
 logins = Table(
@@ -251,6 +257,7 @@ rotations = Table(
     Index(None, "connection_id", "created_at"),
     Index(None, "ended_at", "wake_at"),
     Index(None, "lease_until"),
+    Index(None, "created_at"),
 )
 
 rotation_steps = Table(
@@ -261,6 +268,37 @@ rotation_steps = Table(
     Column("stage", String(16), nullable=False),
     Column("at", Moment, nullable=False),
     Column("sentence", Text, nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    _id(),
+    _belongs("environment_id", "environments.id"),
+    Column("folder", NAME, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("emergency", Boolean, nullable=False),
+    Column("per_minute", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("next_at", Moment, nullable=False),  # when the rate lets the next one begin
+    Column("created_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Index(None, "environment_id", "created_at"),
+    Index(None, "state"),
+)
+
+# Which connections, in which order. What has a `skipped` never begins; what has a `rotation_id` has begun.
+incident_items = Table(
+    "incident_items",
+    metadata,
+    Column("incident_id", String(64), ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    _belongs("connection_id", "connections.id"),
+    Column("skipped", Text),
+    Column("rotation_id", String(64)),
+    Column("again", Boolean, nullable=False),  # it joined one that had its password already: another one follows it
+    Index(None, "connection_id"),
 )
 
 tokens = Table(

@@ -14,22 +14,29 @@ from service.ledger.tables import connections, environments
 def furnish(ledger: Ledger, servers: Sequence[str], each: int) -> None:
     """An environment `production` with connections `server/number`, each with a planned rotation of that id."""
     with ledger.change() as tx:
-        row = {"id": "production", "name": "production", "stores": {}, "allowlist": [], "revision": 1}
-        tx.sql.execute(insert(environments).values(row | {"created_at": tx.now, "updated_at": tx.now}))
+        environment(tx)
         for server in servers:
             for number in range(each):
                 name = f"{server}/{number:03}"
-                connection(tx, name, server=f"postgresql://{server}:5432")
+                connection(tx, name, server)
                 plan(tx, name, number)
 
 
-def connection(tx: Transaction, name: str, **values: Any) -> None:
+def environment(tx: Transaction) -> None:
+    """`production`, with that id."""
+    row = {"id": "production", "name": "production", "stores": {}, "allowlist": [], "revision": 1}
+    tx.sql.execute(insert(environments).values(row | {"created_at": tx.now, "updated_at": tx.now}))
+
+
+def connection(tx: Transaction, name: str, host: str, **values: Any) -> None:
     """One, with the id `name`."""
     row = {
         "id": name,
         "environment_id": "production",
         "name": name,
-        "definition": {},
+        "definition": {"engine": "postgresql", "endpoints": [{"host": host}], "database": "shop"},
+        "server": f"postgresql://{host}:5432",
+        "host": host,
         "policy": None,
         "health": {},
         "generation": 1,

@@ -39,7 +39,7 @@ def test_a_server_takes_its_own_places_and_no_others(home: Home) -> None:
     furnish(ledger, ["hangs"], 300)
     with ledger.change() as tx:
         for name in ("well/000", "fine/000"):
-            connection(tx, name, server=f"postgresql://{name[:4]}:5432")
+            connection(tx, name, name[:4])
             plan(tx, name, 599)  # due since a second ago; the others for minutes
     limits = Limits(4, 16)
     first = claim(ledger, limits)
@@ -63,7 +63,7 @@ def test_emergencies_go_first(home: Home) -> None:
     ledger = home.ledger()
     furnish(ledger, ["a"], 5)
     with ledger.change() as tx:
-        connection(tx, "a/late", server="postgresql://a:5432")
+        connection(tx, "a/late", "a")
         plan(tx, "a/late", 599, emergency=True)
     assert [held.rotation_id for held in claim(ledger, Limits(1, 1))] == ["a/late"]
 

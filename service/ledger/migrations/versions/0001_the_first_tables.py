@@ -95,12 +95,15 @@ def upgrade() -> None:
         sa.Column("definition", sa.JSON(), nullable=False),
         sa.Column("administered_by", sa.String(length=64), nullable=True),
         sa.Column("server", sa.String(length=300), nullable=False),
+        sa.Column("host", sa.String(length=300), nullable=False),
         sa.Column("siblings", sa.String(length=200), nullable=True),
+        sa.Column("spacing", sa.Integer(), nullable=True),
         sa.Column("policy", sa.JSON(), nullable=True),
         sa.Column("health", sa.JSON(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("next_due_at", Moment(), nullable=True),
+        sa.Column("waits_since", Moment(), nullable=True),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("check_at", Moment(), nullable=True),
         sa.Column("known", sa.JSON(), nullable=False),
@@ -117,7 +120,9 @@ def upgrade() -> None:
         batch_op.create_index("ix_connections_check_at", ["check_at"], unique=False)
         batch_op.create_index("ix_connections_next_due_at", ["next_due_at"], unique=False)
         batch_op.create_index("ix_connections_server", ["server"], unique=False)
-        batch_op.create_index("ix_connections_siblings", ["siblings"], unique=False)
+        batch_op.create_index("ix_connections_host_spacing", ["host", "spacing"], unique=False)
+        batch_op.create_index("ix_connections_siblings_spacing", ["siblings", "spacing"], unique=False)
+        batch_op.create_index("ix_connections_waits_since", ["waits_since"], unique=False)
 
     op.create_table(
         "grants",
@@ -216,6 +221,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_rotations_connection_id_created_at", ["connection_id", "created_at"], unique=False)
         batch_op.create_index("ix_rotations_ended_at_wake_at", ["ended_at", "wake_at"], unique=False)
         batch_op.create_index("ix_rotations_lease_until", ["lease_until"], unique=False)
+        batch_op.create_index("ix_rotations_created_at", ["created_at"], unique=False)
 
     op.create_table(
         "versions",
@@ -249,6 +255,47 @@ def upgrade() -> None:
         batch_op.create_index("ix_credentials_connection_id_state", ["connection_id", "state"], unique=False)
 
     op.create_table(
+        "incidents",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("environment_id", sa.String(length=64), nullable=False),
+        sa.Column("folder", NAME, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("emergency", sa.Boolean(), nullable=False),
+        sa.Column("per_minute", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("next_at", Moment(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("ended_at", Moment(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["environment_id"], ["environments.id"], name="fk_incidents_environment_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_incidents"),
+    )
+    with op.batch_alter_table("incidents", schema=None) as batch_op:
+        batch_op.create_index("ix_incidents_environment_id_created_at", ["environment_id", "created_at"], unique=False)
+        batch_op.create_index("ix_incidents_state", ["state"], unique=False)
+
+    op.create_table(
+        "incident_items",
+        sa.Column("incident_id", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("connection_id", sa.String(length=64), nullable=False),
+        sa.Column("skipped", sa.Text(), nullable=True),
+        sa.Column("rotation_id", sa.String(length=64), nullable=True),
+        sa.Column("again", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["incident_id"], ["incidents.id"], name="fk_incident_items_incident_id", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["connection_id"], ["connections.id"], name="fk_incident_items_connection_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("incident_id", "number", name="pk_incident_items"),
+    )
+    with op.batch_alter_table("incident_items", schema=None) as batch_op:
+        batch_op.create_index("ix_incident_items_connection_id", ["connection_id"], unique=False)
+
+    op.create_table(
         "rotation_steps",
         sa.Column("rotation_id", sa.String(length=64), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
@@ -270,6 +317,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Back to the one before."""
+    op.drop_table("incident_items")
+    op.drop_table("incidents")
     op.drop_table("rotation_steps")
     with op.batch_alter_table("credentials", schema=None) as batch_op:
         batch_op.drop_index("ix_credentials_connection_id_state")
@@ -277,6 +326,7 @@ def downgrade() -> None:
     op.drop_table("credentials")
     op.drop_table("versions")
     with op.batch_alter_table("rotations", schema=None) as batch_op:
+        batch_op.drop_index("ix_rotations_created_at")
         batch_op.drop_index("ix_rotations_lease_until")
         batch_op.drop_index("ix_rotations_ended_at_wake_at")
         batch_op.drop_index("ix_rotations_connection_id_created_at")
