@@ -27,6 +27,7 @@ from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.events import Events
 from service.keeper.figures import Figures
+from service.keeper.incidents import Incidents
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
 from service.keeper.planning import Planning
@@ -130,11 +131,20 @@ def build(
         Replies(door, keyrings),
         Rehearsals(door, walls, briefs, found_databases),
         Figures(door),
+        Incidents(door, walls, planning, limits),
     )
     lease = timedelta(seconds=settings.lease)
     rotator = Rotator(briefs, steps, rotations, found_databases, WriteBack(found_stores, references), randomness, lease)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
-    clock = Clock(rotations, rotator, holder=holder, lease=lease, interval=settings.tick, parallel=settings.parallel)
+    clock = Clock(
+        rotations,
+        keeper.incidents,
+        rotator,
+        holder=holder,
+        lease=lease,
+        interval=settings.tick,
+        parallel=settings.parallel,
+    )
     return Service(settings, ledger, keeper, clock, found_databases, rotator, new)
 
 

@@ -11,6 +11,7 @@ from service.http import (
     environments,
     events,
     health,
+    incidents,
     problems,
     rotations,
     shapes,
@@ -56,7 +57,7 @@ def application(keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callab
     problems.install(app)
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
-    for part in (environments, variables, values, connections, credentials, rotations, tokens, events):
+    for part in (environments, variables, values, connections, credentials, rotations, incidents, tokens, events):
         native.include_router(part.router)
     app.include_router(native)
     document = app.openapi

@@ -9,6 +9,7 @@ from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.events import Events
 from service.keeper.figures import Figures
+from service.keeper.incidents import Incidents
 from service.keeper.keys import Keyrings
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
@@ -38,3 +39,4 @@ class Keeper:
     replies: Replies
     rehearsals: Rehearsals
     figures: Figures
+    incidents: Incidents

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Row, Subquery, and_, bindparam, func, insert, or_, select, update
 
 from service.core.errors import Conflict
 from service.core.rotation import ENDED, Limits, Rotation, Stage, Strategy
@@ -233,6 +233,18 @@ def _first_in_line(tx: Transaction, limit: int, within: frozenset[str] | None, l
         .limit(max(0, min(limit, limits.in_all - int(taken))))
     )
     return list(tx.sql.execute(query).scalars())
+
+
+def at_work(tx: Transaction) -> Subquery:
+    """For each server the number of its rotations that are held, or that a worker could claim this moment."""
+    claimable = and_(rotations.c.wake_at <= tx.now, rotations.c.stage != Stage.STUCK.value)
+    return (
+        select(connections.c.server, func.count().label("number"))
+        .join(rotations, rotations.c.connection_id == connections.c.id)
+        .where(rotations.c.ended_at.is_(None), or_(claimable, rotations.c.lease_until >= tx.now))
+        .group_by(connections.c.server)
+        .subquery()
+    )
 
 
 def take_over(tx: Transaction) -> None:

@@ -61,5 +61,6 @@ def furnish(owner: httpx2.Client, environment: str) -> None:
             | {"login": {"username": LOGINS[environment], "password": PASSWORD}},
         ),
         owner.post(f"{place}/rotations", json={"connection": "shop/db"}),
+        owner.post(f"{place}/incidents", json={"folder": "shop", "reason": "a leak"}),
     ]
-    assert [answer.status_code for answer in made] == [201, 201, 201, 201, 201, 202], [a.text for a in made]
+    assert [answer.status_code for answer in made] == [201, 201, 201, 201, 201, 202, 202], [a.text for a in made]

@@ -1,7 +1,7 @@
 """Deny by default: nobody gets in, and who has no business with a thing cannot tell whether it is there."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,7 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "POST /environments/{environment}/rotations": {"connection": "NAME"},
     "POST /environments/{environment}/rehearsals": {"connection": "NAME"},
+    "POST /environments/{environment}/incidents": {"folder": "FOLDER", "reason": "a leak"},
     "POST /tokens": {"name": "another", "grants": [{"level": "use", "kind": "environment", "environment": "ENV"}]},
     "POST /grants": {"token": "owner", "level": "use", "kind": "environment", "environment": "ENV"},
 }
@@ -40,9 +41,14 @@ def operations(it: Keywright) -> list[tuple[str, str]]:
     return [(method.upper(), path) for path, item in paths.items() for method in item]
 
 
-def filled(path: str, environment: str, name: str, rotation: str) -> str:
+Ids = Mapping[str, str]
+"""By the name of the parameter."""
+NO_IDS = dict.fromkeys(("rotation_id", "incident_id", "token_id", "grant_id"), "0" * 32)
+
+
+def filled(path: str, environment: str, name: str, ids: Ids) -> str:
     path = path.removeprefix("/api/v1").replace("{environment}", environment).replace("{name}", name)
-    return path.replace("{rotation_id}", rotation).replace("{token_id}", rotation).replace("{grant_id}", rotation)
+    return path.format_map(ids)
 
 
 def body_of(method: str, path: str, environment: str, name: str) -> Any:
@@ -50,6 +56,8 @@ def body_of(method: str, path: str, environment: str, name: str) -> Any:
         match value:
             case "NAME":
                 return name
+            case "FOLDER":
+                return name.partition("/")[0]
             case "ENV":
                 return environment
             case dict():
@@ -63,13 +71,13 @@ def body_of(method: str, path: str, environment: str, name: str) -> Any:
 
 
 def ask(
-    client: httpx2.Client, method: str, path: str, environment: str, name: str, rotation: str
+    client: httpx2.Client, method: str, path: str, environment: str, name: str, ids: Ids
 ) -> tuple[int, dict[str, Any]]:
     """Status and problem, without what belongs to the one request and the names that were asked for."""
     query = {"names": name} if path.endswith("/values") else {}
     answer = client.request(
         method,
-        filled(path, environment, name, rotation),
+        filled(path, environment, name, ids),
         params=query,
         json=body_of(method, path, environment, name),
     )
@@ -77,20 +85,20 @@ def ask(
     said.pop("request_id", None)
     for key, value in said.items():
         if isinstance(value, str):
-            for asked in (name, rotation, environment):
+            for asked in (name, name.partition("/")[0], *ids.values(), environment):
                 value = value.replace(asked, "…")
             said[key] = value
     return answer.status_code, said
 
 
 def name_in(path: str) -> str:
-    return "shop/db" if re.search("connections|credentials|rotations|rehearsals", path) else "shop/PASSWORD"
+    return "shop/db" if re.search("connections|credentials|rotations|rehearsals|incidents", path) else "shop/PASSWORD"
 
 
 def test_without_a_token_nothing_answers(it: Keywright) -> None:
     tried = 0
     for method, path in operations(it):
-        answer = it.nobody().request(method, filled(path, "production", "shop/db", "ab"), json={"any": "thing"})
+        answer = it.nobody().request(method, filled(path, "production", "shop/db", NO_IDS), json={"any": "thing"})
         if path in OPEN:
             continue
         tried += 1
@@ -110,9 +118,16 @@ def test_watchers_need_no_token_and_learn_nothing(it: Keywright) -> None:
 
 
 @pytest.fixture(scope="module")
-def rotation(owner: httpx2.Client) -> str:
-    found: str = owner.get("/environments/production/rotations").json()["items"][0]["id"]
-    return found
+def ids(owner: httpx2.Client) -> Ids:
+    return ids_in(owner, "production")
+
+
+def ids_in(owner: httpx2.Client, environment: str) -> Ids:
+    """Of a rotation and an incident that are there."""
+    return NO_IDS | {
+        f"{noun}_id": owner.get(f"/environments/{environment}/{noun}s").json()["items"][0]["id"]
+        for noun in ("rotation", "incident")
+    }
 
 
 STRANGERS: dict[str, list[dict[str, str]]] = {
@@ -121,25 +136,30 @@ STRANGERS: dict[str, list[dict[str, str]]] = {
     "another folder": [{"level": "own", "kind": "folder", "environment": "production", "path": "bank"}],
     "another connection": [{"level": "own", "kind": "connection", "environment": "production", "path": "bank/db"}],
 }
+INSIDE = ("/variables", "/connections", "/rotations", "/incidents")
 LISTS = {"GET /environments", "GET /me", "GET /grants"}
 """What answers everybody, with what is theirs."""
 
 
 @pytest.mark.parametrize("stranger", STRANGERS)
-def test_what_a_stranger_asks_for_is_as_if_it_were_not_there(it: Keywright, rotation: str, stranger: str) -> None:
+def test_what_a_stranger_asks_for_is_as_if_it_were_not_there(it: Keywright, ids: Ids, stranger: str) -> None:
     client = it.client(it.token(stranger.replace(" ", "-"), *STRANGERS[stranger]))
     inside = "environment" not in stranger and stranger != "nothing at all"
     for method, path in operations(it):
         if path in OPEN or f"{method} {path.removeprefix('/api/v1')}" in LISTS:
             continue
-        if inside and method == "GET" and path.endswith(("{environment}", "/variables", "/connections", "/rotations")):
+        if (
+            inside
+            and method == "GET"
+            and path.endswith(("{environment}", "/variables", "/connections", "/rotations", "/incidents"))
+        ):
             continue  # it has business there; what it sees is the next test's matter
-        there = ask(client, method, path, "production", name_in(path), rotation)
+        there = ask(client, method, path, "production", name_in(path), ids)
         if inside:
             # The environment is one that it may enter: within it, another name must answer alike.
-            absent = ask(client, method, path, "production", ABSENT, "0" * 32)
+            absent = ask(client, method, path, "production", ABSENT, NO_IDS)
         else:
-            absent = ask(client, method, path, ABSENT, name_in(path), "0" * 32)
+            absent = ask(client, method, path, ABSENT, name_in(path), NO_IDS)
         assert there[0] in (403, 404), (method, path, there)
         assert there == absent, (method, path)
 
@@ -164,14 +184,14 @@ def test_lists_hold_what_the_grants_reach(it: Keywright, owner: httpx2.Client) -
     assert nobody.get("/environments").json()["items"] == []
 
 
-def test_who_may_only_use_cannot_change(it: Keywright, rotation: str) -> None:
+def test_who_may_only_use_cannot_change(it: Keywright, ids: Ids) -> None:
     client = it.client(it.token("user", {"level": "use", "kind": "everything"}))
     changes = 0
     for method, path in operations(it):
         if method == "GET" or path.endswith(("{token_id}", "{grant_id}")):
             continue
         changes += 1
-        answer = ask(client, method, path, "production", name_in(path), rotation)
+        answer = ask(client, method, path, "production", name_in(path), ids)
         assert answer[0] == 403, (method, path, answer)
     assert changes > 12
     assert client.get("/environments/production/values/shop/PASSWORD").json()["value"] == "hush-production"
@@ -251,14 +271,14 @@ def pinned(it: Keywright, database: FakeDatabase, owner: httpx2.Client) -> Itera
 
 
 def test_a_pinned_instance_reaches_nothing_else(it: Keywright, pinned: Keywright, owner: httpx2.Client) -> None:
-    elsewhere = owner.get("/environments/staging/rotations").json()["items"][0]["id"]
+    elsewhere = ids_in(owner, "staging")
     client = pinned.client()
     for method, path in operations(it):
         if path in OPEN:
             continue
-        if "{environment}" in path or "{rotation_id}" in path:
+        if any(parameter in path for parameter in ("{environment}", "{rotation_id}", "{incident_id}")):
             there = ask(client, method, path, "staging", name_in(path), elsewhere)
-            absent = ask(client, method, path, ABSENT, name_in(path), "0" * 32)
+            absent = ask(client, method, path, ABSENT, name_in(path), NO_IDS)
             assert there[0] == 404, (method, path, there)
             assert there == absent
     assert client.post("/environments", json={"name": "development"}).status_code == 404

@@ -1,67 +1,17 @@
 """Spacing: scheduled rotations of one group keep their distance, in turn, and nobody starves."""
 
 import threading
-from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 from sqlalchemy import select, update
 
-from service.core.schedule import duration, duration_text
+from service.core.schedule import duration_text
 from service.keeper.tokens import SYSTEM
-from service.ledger.tables import connections, rotations
-from service.wiring import Service
+from service.ledger.tables import connections
+from tests.keeper.times import MINUTE, Times, add, begun
 from tests.ledger.homes import Home
-from tests.ledger.rows import connection, environment
+from tests.ledger.rows import environment
 from tests.rigs.rotating import BEGINNING
-
-MINUTE = timedelta(minutes=1)
-
-
-class Times:
-    """A ledger whose clock is moved by hand, with connections that are due at given minutes."""
-
-    def __init__(self, home: Home) -> None:
-        self.now = BEGINNING
-        home.now = lambda: self.now
-        self.service = home.service()
-        with self.service.ledger.change() as tx:
-            environment(tx)
-
-    def due(self, name: str, at: float, host: str = "db", *, every: str = "7d", **policy: Any) -> None:
-        add(self.service, name, BEGINNING + at * MINUTE, host, every=every, **policy)
-
-    def run(self, minutes: float) -> dict[str, list[float]]:
-        """Let time pass, tick every half minute, end what was begun; the minutes at which each one began."""
-        for _ in range(int(minutes * 2)):
-            self.service.keeper.rotations.plan_due(SYSTEM, 100)
-            with self.service.ledger.change() as tx:
-                open_ones = update(rotations).where(rotations.c.ended_at.is_(None))
-                tx.sql.execute(open_ones.values(ended_at=tx.now, open_key=rotations.c.id))
-            self.now += MINUTE / 2
-        return {name: [(at - BEGINNING) / MINUTE for at in all_] for name, all_ in begun(self.service).items()}
-
-    def next_due(self, name: str) -> float:
-        query = select(connections.c.next_due_at).where(connections.c.name == name)
-        with self.service.ledger.read() as tx:
-            return float((tx.sql.execute(query).scalar_one() - BEGINNING) / MINUTE)
-
-
-def add(service: Service, name: str, at: datetime, host: str, **policy: Any) -> None:
-    rotation = {"strategy": "single", "drain_minimum": "1s"} | policy
-    spacing = int(duration(policy["spacing"], "").total_seconds()) if "spacing" in policy else None
-    with service.ledger.change() as tx:
-        group = {"siblings": policy.get("siblings"), "spacing": spacing}
-        connection(tx, name, host, next_due_at=at, policy=rotation, **group)
-
-
-def begun(service: Service) -> dict[str, list[datetime]]:
-    query = select(rotations.c.connection_id, rotations.c.created_at).order_by(rotations.c.created_at)
-    found: dict[str, list[datetime]] = {}
-    with service.ledger.read() as tx:
-        for row in tx.sql.execute(query):
-            found.setdefault(row.connection_id, []).append(row.created_at)
-    return found
 
 
 def test_two_of_one_host_do_not_begin_together(sqlite_home: Home) -> None:

@@ -19,6 +19,7 @@ from service.http.shapes.connections import (
 )
 from service.http.shapes.environments import ChangedEnvironment, Environment, NewEnvironment, StoreRules
 from service.http.shapes.events import Event, Proof, Ready
+from service.http.shapes.incidents import BeginIncident, Incident, IncidentPlan, SkippedConnection, Trouble
 from service.http.shapes.rotations import AskRehearsal, AskRotation, Rehearsal, Rotation, RotationStep
 from service.http.shapes.tokens import Grant, MadeToken, Me, NewGrant, NewToken, PutGrant, Token
 from service.http.shapes.variables import (
@@ -58,6 +59,7 @@ __all__ = [
     "Answer",
     "AskRehearsal",
     "AskRotation",
+    "BeginIncident",
     "ChangedEnvironment",
     "Cidr",
     "Connection",
@@ -70,6 +72,8 @@ __all__ = [
     "Folder",
     "Grant",
     "Health",
+    "Incident",
+    "IncidentPlan",
     "Line",
     "ListedVariable",
     "Literal_",
@@ -103,10 +107,12 @@ __all__ = [
     "Rotation",
     "RotationStep",
     "SetVersion",
+    "SkippedConnection",
     "StoreRules",
     "Text",
     "Tls",
     "Token",
+    "Trouble",
     "Value",
     "Values",
     "Variable",
