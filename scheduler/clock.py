@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from scheduler.rotator import Rotator
 from service.core.errors import KeywrightError
+from service.keeper.incidents import Incidents
 from service.keeper.rotations import Rotations
 from service.keeper.tokens import SYSTEM
 from service.ledger.rotations import Claim
@@ -74,6 +75,7 @@ class Clock:
     def __init__(
         self,
         rotations: Rotations,
+        incidents: Incidents,
         rotator: Rotator,
         *,
         holder: str,
@@ -82,6 +84,7 @@ class Clock:
         parallel: int = 16,
     ) -> None:
         self._rotations = rotations
+        self._incidents = incidents
         self._holder = holder
         self._lease = lease
         self._interval = interval
@@ -123,6 +126,7 @@ class Clock:
         if not self._ticking.acquire(blocking=False):
             return
         try:
+            self._incidents.work(SYSTEM)
             self._rotations.plan_due(SYSTEM, PLANNED_AT_ONCE)
         except KeywrightError as error:
             log.error("the clock could not plan what is due", error=error.message)
