@@ -2,6 +2,7 @@
 # make test   everything that CI runs
 # make test-helm  the chart, with Helm itself (350 MB more)
 # make bench  how fast it is, as ratios measured in one run
+# make torture  kill processes and cut connections at every point, and count who could not log in (SECONDS=120, SEED=1)
 # make lock   renew the pinned, hashed requirements
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 unexport SECONDS
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-helm lint bench lock clean
+.PHONY: demo test test-helm lint bench torture lock clean
 demo: $(VENV)/demo.done
 	$(BIN)/keywrightd demo --seconds $(SECONDS)
 
@@ -37,6 +38,10 @@ $(VENV)-helm/done: requirements-helm.lock
 
 bench: $(VENV)/test.done
 	$(BIN)/python -m bench
+
+# SECONDS has a default for the demo; the soak has one of its own.
+torture: $(VENV)/test.done
+	$(BIN)/python -m tests.torture --seconds $(if $(filter file,$(origin SECONDS)),120,$(SECONDS)) --seed $(or $(SEED),1)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

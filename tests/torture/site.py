@@ -1,0 +1,192 @@
+"""The site: servers to torture, ledgers to lend, and what a case is."""
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from psycopg.sql import SQL, Identifier
+
+from providers.keys.file import create
+from service.core.connection import Access
+from service.core.rotation import Strategy
+from service.keeper.registration import Registration, registration
+from service.keeper.tokens import SYSTEM
+from service.settings import Settings, read
+from service.wiring import Service, build
+from tests.rigs.mariadb import MariaDBServer, running_mariadb
+from tests.rigs.postgresql import PostgresServer, new_binaries, old_binaries, running_postgresql
+
+LEASE = 2
+DRAIN = "1s"
+FIRST = "first-password-of-the-shop"
+FAST = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+LEDGERS = ("sqlite", "postgresql")
+SHARDS = 12
+"""Databases that the cases with a ledger in PostgreSQL share, each case in an environment of its own."""
+TargetServer = PostgresServer | MariaDBServer
+
+COMBINATIONS = (
+    ("pg15", Strategy.ALTERNATING),
+    ("pg15", Strategy.SINGLE),
+    ("pg18", Strategy.ALTERNATING),
+    ("pg18", Strategy.SINGLE),
+    ("mariadb", Strategy.OVERLAPPING),
+    ("mariadb", Strategy.SINGLE),
+)
+FLOWS = ("turn", "undo", "revert", "restage")
+"""A rotation; one that an operator abandons once it was applied; one reverted while it drains; one refused first."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One rotation, and the point at which its process is killed (0: none) or stopped."""
+
+    number: int
+    server: str
+    strategy: Strategy
+    ledger: str
+    flow: str = "turn"
+    point: int = 0
+    pause: bool = False
+
+    @property
+    def environment(self) -> str:
+        """Its own, since several cases share a ledger."""
+        return f"case-{self.number}"
+
+    @property
+    def login(self) -> str:
+        """Its own, since all cases share the servers."""
+        tail = "_a" if self.strategy is Strategy.ALTERNATING else ""
+        return f"shop_{self.number}{tail}"
+
+    @property
+    def row(self) -> tuple[str, str, str, bool]:
+        """What it is counted under."""
+        return self.server, self.strategy.value, self.flow, self.pause
+
+
+@dataclass
+class Site:
+    """Where it happens. Made before anything forks, and holds no open connection."""
+
+    folder: Path
+    targets: dict[str, TargetServer]
+    ledgers: PostgresServer | None
+    shards: int = SHARDS
+    administrations: dict[str, Access] = field(default_factory=dict)
+
+    def home(self, case: Case) -> Path:
+        """The case's folder."""
+        return self.folder / str(case.number)
+
+    def prepare(self, case: Case) -> None:
+        """Its folder with an empty ledger, and its login in the target, with a drawing of its own."""
+        home = self.home(case)
+        home.mkdir(mode=0o700, exist_ok=True)
+        if case.ledger == "sqlite":
+            shutil.copy(self.folder / "ledger.sqlite", home)
+        server, names = self.targets[case.server], [case.login]
+        if case.strategy is not Strategy.ALTERNATING:
+            server.login(case.login, FIRST)
+        elif isinstance(server, PostgresServer):
+            # A pair proper, as it is after the first turn of a login that was imported.
+            names = [case.login.removesuffix("_a"), case.login]
+            role, login = map(Identifier, names)
+            server.execute(SQL("CREATE ROLE {} NOLOGIN").format(role))
+            server.login(case.login, FIRST, f"IN ROLE {names[0]}")
+            server.execute(SQL("ALTER ROLE {} SET role = {}").format(login, role))
+        if isinstance(server, PostgresServer):
+            server.administers(self.administrations[case.server].account.username, *names)
+
+    def settings(self, case: Case) -> Settings:
+        """Those of a process for the case."""
+        given: dict[str, Any] = {"data": self.home(case), "environments": (case.environment,), "lease": LEASE}
+        given["key"] = f"file:{self.folder / 'master.key'}"
+        if case.ledger == "postgresql":
+            given["ledger"] = self.ledger_url(case.number % self.shards)
+        return read({}, **given)
+
+    def ledger_url(self, shard: int) -> str:
+        """A ledger in PostgreSQL."""
+        server = self.ledgers
+        assert server is not None
+        return f"postgresql://postgres:{server.password}@{server.host}:{server.port}/ledger_{shard}"
+
+    def ledger_settings(self, shard: int) -> Settings:
+        """Those of a process that serves every environment of such a ledger."""
+        return read({}, data=self.folder, key=f"file:{self.folder / 'master.key'}", ledger=self.ledger_url(shard))
+
+    def register(self, service: Service, case: Case) -> None:
+        """The environment, the administration connection, and `shop/db`."""
+        keeper, where = service.keeper, case.environment
+        keeper.environments.add(SYSTEM, where, {}, ())
+        keeper.connections.put(SYSTEM, where, "admin", put(self.administrations[case.server]), if_match=None)
+        access = self.targets[case.server].access(case.login, FIRST)
+        rotation: dict[str, Any] = {"strategy": case.strategy.value, "drain_minimum": DRAIN, "drain_limit": "2s"}
+        if case.strategy is Strategy.ALTERNATING:
+            role = case.login.removesuffix("_a")
+            rotation |= {"role": role, "logins": [f"{role}_a", f"{role}_b"]}
+        wanted = put(access, administered_by="admin", rotation=rotation)
+        keeper.connections.put(SYSTEM, where, "shop/db", wanted, if_match=None)
+
+
+def put(access: Access, **more: Any) -> Registration:
+    """What REST would be sent for this way in."""
+    target = access.target
+    data = {
+        "engine": target.engine.value,
+        "endpoints": [{"host": e.host, "port": e.port} for e in target.endpoints],
+        "database": target.database,
+        "tls": {"mode": target.tls.mode.value} | ({"ca": target.tls.ca} if target.tls.ca else {}),
+        "login": {"username": access.account.username},
+    }
+    return registration(data | more, access.account.password)
+
+
+@contextmanager
+def site(
+    targets: dict[str, TargetServer], ledgers: PostgresServer | None, tag: str = "torture", shards: int = SHARDS
+) -> Iterator[Site]:
+    """On servers that run."""
+    folder = Path(tempfile.mkdtemp(prefix="keywright-torture-", dir=FAST))
+    made = Site(folder, targets, ledgers, shards)
+    try:
+        create(folder / "master.key", secrets.token_bytes)
+        key = {"data": folder, "key": f"file:{folder / 'master.key'}"}
+        build(read({}, **key)).close()
+        if ledgers:
+            ledgers.execute("CREATE DATABASE ledger_template")
+            template = made.ledger_url(0).replace("ledger_0", "ledger_template")
+            build(read({}, ledger=template, **key)).close()
+            for shard in range(shards):
+                ledgers.execute(f"CREATE DATABASE ledger_{shard} TEMPLATE ledger_template")
+        for name, server in targets.items():
+            made.administrations[name] = server.administration(f"keywright_{tag}")
+        yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if ledgers:
+            for name in ("ledger_template", *(f"ledger_{shard}" for shard in range(shards))):
+                ledgers.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@contextmanager
+def servers() -> Iterator[tuple[dict[str, TargetServer], PostgresServer]]:
+    """All of them, started for this alone: targets by name, and the ledgers' own."""
+    with ExitStack() as stack:
+        ledgers = stack.enter_context(running_postgresql(new_binaries(), tls=False))
+        for setting in ("log_statement = 'none'", "log_min_duration_statement = -1", "max_connections = 300"):
+            ledgers.execute(f"ALTER SYSTEM SET {setting}")
+        ledgers.restart()
+        targets: dict[str, TargetServer] = {
+            "pg15": stack.enter_context(running_postgresql(old_binaries(), tls=True)),
+            "pg18": stack.enter_context(running_postgresql(new_binaries(), tls=False)),
+            "mariadb": stack.enter_context(running_mariadb()),
+        }
+        yield targets, ledgers
