@@ -106,7 +106,12 @@ class Site:
 
     def settings(self, case: Case) -> Settings:
         """Those of a process for the case."""
-        given: dict[str, Any] = {"data": self.home(case), "environments": (case.environment,), "lease": LEASE}
+        given: dict[str, Any] = {
+            "data": self.home(case),
+            "environments": (case.environment,),
+            "lease": LEASE,
+            "workers": 64,
+        }
         given["key"] = f"file:{self.folder / 'master.key'}"
         if case.ledger == "postgresql":
             given["ledger"] = self.ledger_url(case.number % self.shards)

@@ -81,7 +81,7 @@ class Actor:
     def work(self) -> bool:
         """One tick of the clock; whether there was anything to do."""
         claims = self.service.keeper.rotations.claim(f"process-{os.getpid()}", self.service.clock._lease, 10)
-        for held, _ in claims:
+        for held in claims:
             self.service.rotator.advance(held)
         return bool(claims)
 
