@@ -77,18 +77,17 @@ class MariaDB:
             change = self._own_change(link, access.account.username)
             gate = fences.Gate(link, fence, accounts.current_user(link))
             _make(gate, access, change(password))
-            if works():
-                return gate.left_out
+            seen = False
             try:
-                _make(gate, access, change(access.account.password))
-            except ChangeError as error:
-                raise ChangeLost(
-                    f"the new password of {access.account.username} does not log in, and the former one could not be "
-                    f"put back: {error.message}"
-                ) from None
+                seen = works()
+            finally:
+                if not seen:
+                    _put_back(gate, access, change(access.account.password))
+        if not seen:
             raise ChangeRefused(
-                f"the new password of {access.account.username} does not log in; the former one is back"
+                f"the new password of {access.account.username} was not seen to work; the former one is back"
             )
+        return gate.left_out
 
     def raise_fence(self, administration: Access, username: str, fence: Fence) -> tuple[str, ...]:
         """Waits for the session of an earlier worker, if one is left, then raises; `Fencing.raise_fence`."""
@@ -233,6 +232,19 @@ def _make(gate: fences.Gate, administration: Access, changes: Iterable[accounts.
                 raise ChangeLost(f"{', '.join(done)} changed, but {change.row} did not: {failed.message}") from None
             raise failed from None
         done.append(str(change.row))
+
+
+def _put_back(gate: fences.Gate, access: Access, changes: Iterable[accounts.Change]) -> None:
+    """Make these changes, which undo one. Raises ChangeFenced, ChangeLost."""
+    try:
+        _make(gate, access, changes)
+    except ChangeFenced:
+        raise
+    except ChangeError as error:
+        raise ChangeLost(
+            f"the new password of {access.account.username} was not seen to work, and the former one could not be "
+            f"put back: {error.message}"
+        ) from None
 
 
 def _require_sendable(*passwords: Secret) -> None:

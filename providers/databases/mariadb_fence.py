@@ -16,6 +16,7 @@ only; the number is replicated like every account. (MariaDB manual: GET_LOCK, BE
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from pymysql.err import MySQLError
@@ -27,6 +28,7 @@ from service.core.database import Fence
 
 READ_NUMBER = "GRANT SELECT (max_questions, max_updates) ON mysql.user TO {};"
 _NUMBER = "SELECT max_questions * 4294967296 + max_updates FROM mysql.user WHERE User = %s AND Host = 'localhost'"
+_KEY = re.compile("[0-9a-z_-]{1,64}")
 _LIMITS = "MAX_QUERIES_PER_HOUR %s MAX_UPDATES_PER_HOUR %s"
 
 
@@ -74,7 +76,8 @@ def lock(link: Link, fence: Fence, username: str, seconds: float) -> bool:
 
 def account(key: str) -> str:
     """The name of the account that keeps the number; MariaDB's names have 80 characters at most."""
-    return f"keywright_fence_{key}"
+    plain = key if _KEY.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()[:32]
+    return f"keywright_fence_{plain}"
 
 
 def number(link: Link, key: str) -> int | None:

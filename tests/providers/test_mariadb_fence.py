@@ -267,6 +267,13 @@ def test_a_password_that_does_not_work_is_put_back_by_the_same_session(
     assert isinstance(database.probe(before, mariadb.endpoint), Accepted)
     assert not works(mariadb, user, "new")
 
+    def fail() -> bool:
+        raise RuntimeError("whoever looks is broken")
+
+    with pytest.raises(RuntimeError):
+        database.change_own(before, Secret("new"), fence, fail)
+    assert isinstance(database.probe(before, mariadb.endpoint), Accepted)
+
 
 def test_a_session_that_is_gone_cannot_put_back_and_says_so(mariadb: MariaDBServer, user: str, fence: Fence) -> None:
     before = mariadb.access(user, "old")
