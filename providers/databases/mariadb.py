@@ -13,10 +13,10 @@ from pymysql.err import MySQLError
 from providers.databases import mariadb_accounts as accounts
 from providers.databases import mariadb_answers as answers
 from providers.databases import mariadb_fence as fences
-from providers.databases import mariadb_sessions
+from providers.databases import mariadb_rehearsal, mariadb_sessions
 from providers.databases.mariadb_login import Link, connect, leave, sendable
 from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Unreachable
-from service.core.database import Fence, Session
+from service.core.database import Fence, Findings, Session, Trial
 from service.core.errors import (
     ChangeError,
     ChangeFenced,
@@ -34,7 +34,7 @@ _RAISING = 3
 
 
 class MariaDB:
-    """The ports Database, Fencing, Overlap, OwnChange, DrainView, SessionEnd and Examination.
+    """The ports Database, Fencing, Overlap, OwnChange, DrainView, SessionEnd, Examination and Rehearsing.
 
     `seconds` bounds every single wait.
     """
@@ -154,6 +154,24 @@ class MariaDB:
                 sentences.append(f"{me} may not change accounts; run: {answers.CHANGE_USERS.format(me)}")
             sentences += [accounts.refuses_hashes(plugin) for plugin in accounts.validating(link)]
         return tuple(sentences)
+
+    def rehearse(self, administration: Access, trial: Trial, fence: Fence) -> Findings:
+        """All of it is done to an account that is thrown away; `Rehearsing.rehearse`."""
+        with self._session(administration, fence.lease) as link:
+            return mariadb_rehearsal.rehearsed(link, trial, fences.bounds(fence.lease, self._seconds).lock)
+
+    def protocol(self, access: Access, endpoint: Endpoint) -> str | None:
+        """As the server's status of the session tells it; `Rehearsing.protocol`."""
+        try:
+            link = connect(access, endpoint, seconds=self._seconds)
+        except MySQLError:
+            return None
+        try:
+            return mariadb_sessions.protocol(link)
+        except MySQLError:
+            return None
+        finally:
+            leave(link)
 
     def _change(self, administration: Access, username: str, fence: Fence, *passwords: Secret) -> tuple[str, ...]:
         _require_sendable(*passwords)

@@ -82,8 +82,13 @@ def account(key: str) -> str:
 
 def number(link: Link, key: str) -> int | None:
     """The highest number shown; None if none was. Raises OperationalError 1142 or 1143 if it may not be read."""
+    return kept_by(link, account(key))
+
+
+def kept_by(link: Link, name: str) -> int | None:
+    """The number that an account keeps; None if there is no such account. Raises as `number` does."""
     with link.cursor() as cursor:
-        cursor.execute(_NUMBER, (account(key),))
+        cursor.execute(_NUMBER, (name,))
         row = cursor.fetchone()
     return int(row[0]) if row else None
 

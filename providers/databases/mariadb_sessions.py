@@ -41,6 +41,14 @@ def end(link: Link, session: Session) -> bool:
         return bool(cursor.fetchone() == (1,))
 
 
+def protocol(link: Link) -> str:
+    """The protocol and cipher of this session; empty if it is plain."""
+    with link.cursor() as cursor:
+        cursor.execute("SHOW SESSION STATUS WHERE Variable_name IN ('Ssl_version', 'Ssl_cipher')")
+        found = dict(cursor.fetchall())
+    return f"{found.get('Ssl_version', '')} {found.get('Ssl_cipher', '')}".strip()
+
+
 def _address(host: str) -> str:
     """Without the port; a session by the server's own socket has none."""
     return host.rpartition(":")[0] or host

@@ -6,6 +6,7 @@
     postgresql_fence         what late workers fail at
     postgresql_roles         roles as the catalog shows them, and the statements that change them
     postgresql_sessions      who is connected
+    postgresql_rehearsal     what a change would meet, without making it
 
 Statements carry a SCRAM-SHA-256 verifier (RFC 5802, RFC 7677) that libpq makes here; the server is not asked.
 """
@@ -18,13 +19,13 @@ import psycopg
 from psycopg.sql import SQL, Composed, Literal
 
 from providers.databases import postgresql_fence as fences
+from providers.databases import postgresql_rehearsal, postgresql_sessions
 from providers.databases import postgresql_roles as roles
-from providers.databases import postgresql_sessions
 from providers.databases.postgresql_failures import failure, outcome
 from providers.databases.postgresql_login import Bounded, Certificates, LoginFailed, connect, sendable
 from providers.databases.postgresql_transaction import logged_in, transaction
 from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Unreachable
-from service.core.database import Fence, Session
+from service.core.database import Fence, Findings, Session, Trial
 from service.core.errors import (
     ChangeError,
     ChangeFenced,
@@ -50,7 +51,7 @@ SELECT current_user::text,
 
 
 class PostgreSQL:
-    """The ports Database, Fencing, Pairing, OwnChange, DrainView, SessionEnd and Examination.
+    """The ports Database, Fencing, Pairing, OwnChange, DrainView, SessionEnd, Examination and Rehearsing.
 
     `seconds` bounds every login.
     """
@@ -175,6 +176,33 @@ class PostgreSQL:
                     sentences = (found.message,)
             connection.rollback()
         return sentences
+
+    def rehearse(self, administration: Access, trial: Trial, fence: Fence) -> Findings:
+        """The whole change, fence and all, in a transaction that is rolled back; `Rehearsing.rehearse`."""
+        others = [name for name in (trial.role, trial.live) if name]
+        with self._changing(administration, fence, trial.username, *others) as (connection, look):
+            verifier = _verifier(connection, trial.username, trial.password)
+            try:
+                if trial.role:
+                    statements = _plan(look, trial.role, trial.username, verifier)
+                else:
+                    _permitted(look, trial.username)
+                    statements = [roles.change_password(trial.username, verifier)]
+            except ChangeNotPermitted as error:
+                return Findings((error.message,))
+            left_out = fences.show(connection, look, fence)
+            found = postgresql_rehearsal.rehearsed(connection, look, trial, statements, administration)
+            connection.rollback()
+        return Findings(found.problems, (*left_out, *found.warnings))
+
+    def protocol(self, access: Access, endpoint: Endpoint) -> str | None:
+        """As the server sees the session; `Rehearsing.protocol`."""
+        try:
+            with closing(connect(access, endpoint, self._certificates, seconds=self._seconds)) as connection:
+                connection.autocommit = True
+                return postgresql_rehearsal.protocol(connection)
+        except (LoginFailed, psycopg.Error):
+            return None
 
     @contextmanager
     def _changing(

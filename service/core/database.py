@@ -7,6 +7,7 @@
     OwnChange    a login changes its own password, a session held open until the new one was seen to work
     DrainView    who is connected                SessionEnd    end those sessions
     Examination  what an administration login could not do, without doing it
+    Rehearsing   a change that is tried without effect
 
 Every change raises, of `service.core.errors`: ChangeRefused (the password itself), ChangeNotPermitted,
 ChangeFenced (a later worker was there), ChangeUnreachable (never asked), ChangeLost (done or not done).
@@ -133,3 +134,40 @@ class Examination(Protocol):
 
         Raises ChangeUnreachable, or ChangeNotPermitted when even looking is refused.
         """
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A change that is only tried. `password` is one as the policy makes them, and nobody will ever have it."""
+
+    username: str
+    role: str
+    """Strategy `alternating`: the role that `username` is to act as; else empty."""
+    live: str
+    """The login that applications use now; empty if there is none."""
+    database: str
+    password: Secret
+    ends_sessions: bool = False
+    """Are sessions to be ended when the drain limit is over?"""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Sentences: what would keep the change from being made, and what is good to know before it is."""
+
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Rehearsing(Protocol):
+    """An engine on which a change can be tried without effect."""
+
+    def rehearse(self, administration: Access, trial: Trial, fence: Fence) -> Findings:
+        """Try the whole change and leave nothing behind. Raises ChangeError when there is nobody to try it with.
+
+        What a try that died leaves behind harms nobody, and the next one takes it away.
+        """
+
+    def protocol(self, access: Access, endpoint: Endpoint) -> str | None:
+        """The protocol and cipher that protect a login there; empty if nothing does, None if there is no login."""
