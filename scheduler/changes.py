@@ -85,6 +85,7 @@ class Changes:
             raise
 
     def _make(self, held: Claim, brief: Brief, change: Callable[[Fence], tuple[str, ...]]) -> None:
+        self._administration.secure(brief)
         left_out = self._asked(held, brief, change)
         if left_out != brief.unfenced:
             self._steps.unfenced(SYSTEM, held, left_out)

@@ -30,6 +30,7 @@ from service.core.errors import KeywrightError
 from service.core.rotation import Step, next_step
 from service.core.sealed import Randomness
 from service.keeper.briefs import Brief, Briefs
+from service.keeper.escrows import Escrows
 from service.keeper.rotations import Rotations
 from service.keeper.steps import Steps
 from service.ledger.rotations import Claim, LeaseLost
@@ -45,6 +46,7 @@ class Rotator:
         briefs: Briefs,
         steps: Steps,
         rotations: Rotations,
+        escrows: Escrows,
         databases: Mapping[Engine, Database],
         write_back: WriteBack,
         randomness: Randomness,
@@ -53,9 +55,9 @@ class Rotator:
         self._rotations = rotations
         self._heartbeat = Heartbeat(rotations, lease)
         looks, endings = Looks(databases), Endings(steps, randomness)
-        self._administration = Administration(briefs, looks)
+        self._administration = Administration(briefs, looks, escrows)
         changes = Changes(steps, looks, self._heartbeat, self._administration)
-        turning = Turning(steps, looks, changes, endings, write_back, randomness)
+        turning = Turning(steps, looks, changes, endings, write_back, self._administration, randomness)
         retirement = Retirement(steps, looks, changes, endings, randomness)
         self._take: dict[Step, Callable[[Claim, Brief], bool]] = {
             Step.FENCE: turning.fence,

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import structlog
 
+from scheduler.administration import Administration
 from scheduler.changes import Changes
 from scheduler.endings import Endings
 from scheduler.looks import Looks, known, next_username
@@ -41,6 +42,7 @@ class Turning:
         changes: Changes,
         endings: Endings,
         write_back: WriteBack,
+        administration: Administration,
         randomness: Randomness,
     ) -> None:
         self._steps = steps
@@ -48,6 +50,7 @@ class Turning:
         self._changes = changes
         self._endings = endings
         self._write_back = write_back
+        self._administration = administration
         self._randomness = randomness
 
     def fence(self, held: Claim, brief: Brief) -> bool:
@@ -191,6 +194,8 @@ class Turning:
         sentence = f"{candidate.username} logged in with the new password on every required endpoint"
         published = "" if brief.kept_in else f"{candidate.username} is live"
         self._steps.verified(SYSTEM, held, "; ".join([sentence, *notes]), published, ends_at_once(brief))
+        if published:
+            self._administration.published(brief)
         return True
 
     def publish(self, held: Claim, brief: Brief) -> bool:
@@ -202,6 +207,7 @@ class Turning:
             except KeywrightError as error:
                 return self._endings.later(held, brief, f"the new password could not be written back: {error.message}")
         self._steps.publish(SYSTEM, held, f"{candidate.username} is live", ends_at_once(brief))
+        self._administration.published(brief)
         log.info("published", rotation=brief.rotation.id, connection=brief.rotation.connection)
         return True
 

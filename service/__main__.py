@@ -24,8 +24,10 @@ app = typer.Typer(
 )
 keys = typer.Typer(no_args_is_help=True, help="Data keys and the master key.")
 events = typer.Typer(no_args_is_help=True, help="The audit log.")
+escrow = typer.Typer(no_args_is_help=True, help="The second way in to administration logins, without a ledger.")
 app.add_typer(keys, name="keys")
 app.add_typer(events, name="events")
+app.add_typer(escrow, name="escrow")
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder; KEYWRIGHT_DATA otherwise.")]
@@ -218,9 +220,13 @@ def keys_rewrap(
 
     def act(service: Any) -> None:
         from service.keeper.tokens import OPERATOR
-        from service.wiring import key_wrapper
+        from service.wiring import escrow_file, key_wrapper
 
-        count = service.keeper.keyrings.rewrap(OPERATOR, key_wrapper(settings, to, may_create=True))
+        new = key_wrapper(settings, to, may_create=True)
+        # First: interrupted after it, this command is simply run again.
+        if kept := escrow_file(settings, key_wrapper(settings, settings.key_home)):
+            kept.rewrap(new)
+        count = service.keeper.keyrings.rewrap(OPERATOR, new)
         text = f"{count} data keys are under {to} now; set KEYWRIGHT_KEY={to} and restart"
         _say(as_json, {"keys": count, "to": to}, text)
 
@@ -272,6 +278,48 @@ def events_list(
             )
 
     _with_service(_settings(data), act)
+
+
+def _escrowed(settings: Any) -> Any:
+    from service.wiring import escrow_file, key_wrapper
+
+    kept = escrow_file(settings, key_wrapper(settings, settings.key_home))
+    if kept is None:
+        raise KeywrightError("there is no escrow: KEYWRIGHT_ESCROW names no file")
+    return kept.entries()
+
+
+def _escrow_line(entry: Any) -> str:
+    where = f"{entry.server}/{entry.database}"
+    return f"{entry.environment}:{entry.connection} {where} {entry.written_at.isoformat(timespec='seconds')}"
+
+
+@escrow.command("list")
+def escrow_list(data: Data = None, as_json: Json = False) -> None:
+    """Which connections the escrow file keeps, and since when; no password."""
+    for entry in _escrowed(_settings(data)):
+        said = {key: value for key, value in vars(entry).items() if key != "accounts"}
+        _say(as_json, said, _escrow_line(entry))
+
+
+@escrow.command("open")
+def escrow_open(
+    name: Annotated[str, typer.Argument(help="A connection, or ENVIRONMENT:CONNECTION.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show the user names and passwords that are kept of a connection; try them in their order."""
+    entries = [e for e in _escrowed(_settings(data)) if name in (e.connection, f"{e.environment}:{e.connection}")]
+    if not entries:
+        raise KeywrightError(f"the escrow keeps nothing of {name}")
+    for entry in entries:
+        accounts = [
+            {"standing": held.standing, "username": held.account.username, "password": held.account.password.reveal()}
+            for held in entry.accounts
+        ]
+        rows = [f"  {each['standing']:9} {each['username']}  {each['password']}" for each in accounts]
+        text = "\n".join([_escrow_line(entry), *rows])
+        _say(as_json, vars(entry) | {"accounts": accounts}, text)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,11 @@ class Settings(BaseSettings):
         description="Home of the master key: `file:PATH`, `env:NAME`, `aws-kms:KEY_ID`, `transit:MOUNT/KEY`. "
         "Empty: `file:` with `master.key` in the data folder, made on first use.",
     )
+    escrow: Path | None = Field(
+        None,
+        description="Sealed file that keeps the passwords of connections that administer themselves, for when the "
+        "ledger is lost. Keep it on another disk.",
+    )
     listen: str = Field("127.0.0.1:8420", description="Address and port to serve on.")
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
     tls_key: Path | None = Field(None, description="Its private key (PEM).")

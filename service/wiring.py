@@ -25,6 +25,7 @@ from service.keeper.connections import Connections
 from service.keeper.credentials import Credentials
 from service.keeper.door import Door
 from service.keeper.environments import Environments
+from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.figures import Figures
 from service.keeper.incidents import Incidents
@@ -45,6 +46,7 @@ from service.ledger.ledger import Ledger
 from service.settings import Settings, process_environment
 
 if TYPE_CHECKING:
+    from providers.escrow import EscrowFile
     from providers.vault_login import Login, VaultSession
 
 
@@ -115,13 +117,14 @@ def build(
     planning = Planning(calendar, door.new_id, randomness)
     rotations = Rotations(door, walls, planning, limits)
     briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
+    escrows = Escrows(door, walls, briefs, found_databases, escrow_file(settings, wrapper))
     keeper = Keeper(
         door,
         keyrings,
         Environments(door, walls, keyrings),
         definitions,
         Values(door, walls, definitions, credentials, references, keyrings),
-        Connections(door, walls, keyrings, references, found_databases, calendar),
+        Connections(door, walls, keyrings, references, found_databases, calendar, escrows),
         credentials,
         rotations,
         briefs,
@@ -132,9 +135,11 @@ def build(
         Rehearsals(door, walls, briefs, found_databases),
         Figures(door),
         Incidents(door, walls, planning, limits),
+        escrows,
     )
     lease = timedelta(seconds=settings.lease)
-    rotator = Rotator(briefs, steps, rotations, found_databases, WriteBack(found_stores, references), randomness, lease)
+    write_back = WriteBack(found_stores, references)
+    rotator = Rotator(briefs, steps, rotations, escrows, found_databases, write_back, randomness, lease)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     clock = Clock(
         rotations,
@@ -196,6 +201,15 @@ def key_wrapper(settings: Settings, home: str, *, may_create: bool = False) -> K
             raise Invalid("KEYWRIGHT_KEY must be file:PATH, env:NAME, aws-kms:KEY_ID or transit:MOUNT/KEY")
 
 
+def escrow_file(settings: Settings, wrapper: KeyWrapper) -> "EscrowFile | None":
+    """The escrow that the settings name, not looked at yet."""
+    if settings.escrow is None:
+        return None
+    from providers.escrow import EscrowFile
+
+    return EscrowFile(settings.escrow.absolute(), wrapper, secrets.token_bytes)
+
+
 def stores(settings: Settings) -> dict[str, Store]:
     """The stores that the settings open."""
     from providers.stores.env import EnvStore
@@ -204,6 +218,8 @@ def stores(settings: Settings) -> dict[str, Store]:
     own = [settings.data.absolute()]
     if settings.key_home.startswith("file:"):
         own.append(Path(settings.key_home.removeprefix("file:")).absolute())
+    if settings.escrow:
+        own.append(settings.escrow.absolute())
     found: dict[str, Store] = {
         "env": EnvStore(_without_key(settings, process_environment()), settings.env_allow),
         "file": FileStore([Path(root).absolute() for root in settings.file_roots], own),

@@ -9,7 +9,8 @@
     ├── Outdated            If-Match named another revision                       412
     ├── TooLarge            a body or a value over its limit                      413
     ├── Unavailable         Keywright itself cannot answer now                    503
-    │   └── Unrecorded      the ledger could not record, so nothing was answered
+    │   ├── Unrecorded      the ledger could not record, so nothing was answered
+    │   └── EscrowError     the escrow file cannot be read or written
     ├── StoreError          an outside store did not give a value
     │   ├── StoreAbsent         it answered: there is no such thing               424
     │   ├── StoreRefused        it answered: not for Keywright's identity         424
@@ -78,6 +79,10 @@ class Unavailable(KeywrightError):
 
 class Unrecorded(Unavailable):
     """The ledger could not record it, so it was not answered; done only if the reply to a commit was lost."""
+
+
+class EscrowError(Unavailable):
+    """The escrow file cannot be read or written: what needs it is not done now."""
 
 
 class StoreError(KeywrightError):

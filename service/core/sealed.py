@@ -58,6 +58,16 @@ def data_key_context(environment_id: str, number: int) -> Context:
     return _context("data-key", environment_id, str(number))
 
 
+def escrow_key_context() -> Context:
+    """For the data key of an escrow file while the master key wraps it."""
+    return _context("escrow-key")
+
+
+def escrow_context(connection_id: str) -> Context:
+    """For one entry of an escrow file."""
+    return _context("escrow", connection_id)
+
+
 def seal(plain: Secret, *, key: bytes, key_number: int, context: Context, randomness: Randomness) -> bytes:
     """Seal `plain` under data key `key`, which is the environment's key number `key_number`."""
     header = bytes([FORMAT]) + key_number.to_bytes(4, "big")

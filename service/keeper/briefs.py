@@ -71,15 +71,15 @@ class Briefs:
             by_id = connections.concerned(tx, rotation)
             standing = [c for c in by_id.values() if c.state in STANDING]
             at = self._standpoint(tx, stored, standing)
-            former = self._account(tx, stored, by_id.get(rotation.former_id)) if rotation.former_id else at.live
+            former = self.account(tx, stored, by_id.get(rotation.former_id)) if rotation.former_id else at.live
             ending = [c.good_until for c in standing if c.state is CredentialState.DRAINING and c.good_until]
             return Brief(
                 **vars(at),
                 rotation=rotation,
                 now=tx.now,
                 former=former,
-                candidate=self._account(tx, stored, by_id.get(rotation.candidate_id or "")),
-                parking=self._account(tx, stored, by_id.get(rotation.parking_id or "")),
+                candidate=self.account(tx, stored, by_id.get(rotation.candidate_id or "")),
+                parking=self.account(tx, stored, by_id.get(rotation.parking_id or "")),
                 promised_until=max(ending, default=None),
                 unfenced=tuple(stored.health.get("fence", ())),
             )
@@ -103,7 +103,7 @@ class Briefs:
             ways[0] if ways else None,
             ways,
             stored.administered_by == stored.id,
-            self._account(tx, stored, live),
+            self.account(tx, stored, live),
             live.username if live else None,
             stored.definition.get("login") or (live.username if live else None),
             definitions.kept_in(stored.definition.get("kept_in")),
@@ -115,11 +115,12 @@ class Briefs:
         if admin is None:
             return ()
         held = in_order(connections.standing(tx, admin.id), rotations.open_one(tx, admin.id))
-        accounts = [self._account(tx, admin, credential) for credential in held]
+        accounts = [self.account(tx, admin, credential) for credential in held]
         target = definitions.target(admin.definition)
         return tuple(Access(target, account) for account in accounts if account)
 
-    def _account(self, tx: Transaction, stored: StoredConnection, of: Credential | None) -> Account | None:
+    def account(self, tx: Transaction, stored: StoredConnection, of: Credential | None) -> Account | None:
+        """A credential of a connection, opened; None for one that is not sealed here. Raises SealBroken."""
         if of is None or of.sealed is None:
             return None
         ring = self._keyrings.opener(tx, stored.environment_id, of.sealed)

@@ -14,7 +14,7 @@ from service.core.access import Caller, Level, require
 from service.core.connection import Account, Engine, Target
 from service.core.database import Database
 from service.core.environment import Environment
-from service.core.errors import Absent, Conflict, Invalid, KeywrightError
+from service.core.errors import Absent, Conflict, EscrowError, Invalid, KeywrightError
 from service.core.reference import allowed
 from service.core.rotation import GRACE, Credential, CredentialState, Rotation, RotationPolicy, Stage, Strategy
 from service.core.schedule import Calendar
@@ -25,6 +25,7 @@ from service.keeper.continuity import logins_of, promised_until, refuse_meanwhil
 from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
+from service.keeper.escrows import Escrows
 from service.keeper.keys import Keyrings
 from service.keeper.references import References
 from service.keeper.registration import Registration
@@ -44,12 +45,15 @@ class Shown:
     policy: RotationPolicy | None
     administered_by: str | None
     logins: tuple[str, ...]
+    unsafe: tuple[str, ...] = ()
+    """What is wrong with the second way in to a connection that administers itself."""
 
     @property
     def health(self) -> tuple[str, list[str]]:
         """`well`, `warned` or `failing`, and the sentences that say why."""
         health = self.stored.health
-        trouble, findings = health.get("rotation"), [*health.get("registered", ()), *health.get("fence", ())]
+        trouble = health.get("rotation")
+        findings = [*health.get("registered", ()), *health.get("fence", ()), *self.unsafe]
         if trouble:
             return "failing", [trouble, *findings]
         return ("warned" if findings else "well"), findings
@@ -81,12 +85,14 @@ class Connections:
         references: References,
         databases: Mapping[Engine, Database],
         calendar: Calendar,
+        escrows: Escrows,
     ) -> None:
         self._door = door
         self._walls = walls
         self._keyrings = keyrings
         self._verification = Verification(databases, references, door.randomness)
         self._calendar = calendar
+        self._escrows = escrows
 
     def listed(self, caller: Caller, environment: str, folder: str, after: str, limit: int) -> list[Shown]:
         """Those of a folder, at any depth, that the caller may use."""
@@ -103,7 +109,7 @@ class Connections:
                 if len(page) < limit:
                     break
                 position = page[-1].name
-            return [_shown(tx, row) for row in seen[:limit]]
+            return [self._shown(tx, row) for row in seen[:limit]]
 
         return self._door.fetch(caller, Deed("connection.list", environment, folder), evaluate)
 
@@ -113,7 +119,7 @@ class Connections:
 
         def evaluate(tx: Transaction) -> Shown:
             wall = self._walls.enter(tx, caller, environment)
-            return _shown(tx, connection_found(tx, wall, caller, name, Level.USE))
+            return self._shown(tx, connection_found(tx, wall, caller, name, Level.USE))
 
         return self._door.fetch(caller, Deed("connection.get", environment, name), evaluate)
 
@@ -143,7 +149,12 @@ class Connections:
             deed.detail["changed"] = " ".join(_changed(now.stored, wanted))
             return self._recorded(tx, now, name, wanted, verified)
 
-        return self._door.change(caller, deed, act)
+        shown, new = self._door.change(caller, deed, act)
+        try:
+            self._escrows.keep(shown.stored.id)
+        except EscrowError as error:
+            raise EscrowError(f"connection {name} is recorded, but not kept in escrow: {error.message}") from None
+        return shown, new
 
     def delete(self, caller: Caller, environment: str, name: str, *, if_match: int | None) -> None:
         """Forget a connection and its passwords; the target keeps its logins as they are.
@@ -279,7 +290,7 @@ class Connections:
             connections.add(tx, stored)
         if imports and given:
             stored = self._import(tx, stored, given, verified, sealed_here=wanted.kept_in is None)
-        return _shown(tx, stored), former is None
+        return self._shown(tx, stored), former is None
 
     def _due(self, tx: Transaction, former: StoredConnection | None, policy: RotationPolicy | None) -> Any:
         """The next due time: drawn anew only when the schedule itself is another."""
@@ -290,6 +301,20 @@ class Connections:
             if before and before.schedule == policy.schedule:
                 return former.next_due_at
         return self._calendar.next_due(policy.schedule, tx.now, self._door.randomness)
+
+    def _shown(self, tx: Transaction, stored: StoredConnection) -> Shown:
+        target = definitions.target(stored.definition)
+        administration = connections.get(tx, stored.administered_by) if stored.administered_by else None
+        if stored.administered_by and administration is None:
+            raise Absent("the administration connection is gone")
+        return Shown(
+            stored,
+            target,
+            definitions.policy(stored.policy, target.engine),
+            administration.name if administration else None,
+            tuple(connections.usernames(tx, stored.id)),
+            self._escrows.findings(tx, stored),
+        )
 
     def _import(
         self, tx: Transaction, stored: StoredConnection, account: Account, verified: Verified, *, sealed_here: bool
@@ -330,17 +355,3 @@ def _changed(stored: StoredConnection | None, wanted: Registration) -> list[str]
     former = stored.policy or {}
     parts += [f"rotation.{key}" for key in sorted({*former, *policy}) if former.get(key) != policy.get(key)]
     return parts + (["login"] if wanted.login else [])
-
-
-def _shown(tx: Transaction, stored: StoredConnection) -> Shown:
-    target = definitions.target(stored.definition)
-    administration = connections.get(tx, stored.administered_by) if stored.administered_by else None
-    if stored.administered_by and administration is None:
-        raise Absent("the administration connection is gone")
-    return Shown(
-        stored,
-        target,
-        definitions.policy(stored.policy, target.engine),
-        administration.name if administration else None,
-        tuple(connections.usernames(tx, stored.id)),
-    )

@@ -7,6 +7,7 @@ from service.keeper.connections import Connections
 from service.keeper.credentials import Credentials
 from service.keeper.door import Door
 from service.keeper.environments import Environments
+from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.figures import Figures
 from service.keeper.incidents import Incidents
@@ -40,3 +41,4 @@ class Keeper:
     rehearsals: Rehearsals
     figures: Figures
     incidents: Incidents
+    escrows: Escrows

@@ -101,6 +101,14 @@ def administered(tx: Transaction, connection_id: str) -> list[str]:
     return [row.name for row in tx.sql.execute(query.order_by(connections.c.name))]
 
 
+def self_administered(tx: Transaction, within: frozenset[str] | None) -> list[StoredConnection]:
+    """Those that administer themselves; in the environments named, if any are."""
+    query = _QUERY.where(connections.c.administered_by == connections.c.id).order_by(connections.c.id)
+    if within is not None:
+        query = query.where(environments.c.name.in_(within))
+    return [_connection(row) for row in tx.sql.execute(query)]
+
+
 def add(tx: Transaction, connection: StoredConnection) -> None:
     """A new one."""
     tx.sql.execute(insert(connections).values(_row(connection) | {"fence": 0, "known": {}}))

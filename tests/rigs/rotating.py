@@ -62,12 +62,14 @@ class Stand:
     fatal: int = 0
     turned: str = "shop/db"
     """The connection whose rotations are asked for, and whose credential is fetched."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Those of the process, beside its folder."""
     held: list[Held] = field(default_factory=list)
     service: Service = field(init=False)
 
     def open(self, *environments: str) -> None:
         """Start a process on the ledger, pinned to environments if any are named."""
-        settings = read({}, data=self.folder, environments=environments)
+        settings = read({}, data=self.folder, environments=environments, **self.settings)
         self.service = build(
             settings, now=lambda: self.now, with_databases={self.fake.engine: self.fake}, with_stores=self.stores
         )
@@ -205,11 +207,15 @@ def stand(
     stores: Mapping[str, Store] | None = None,
     registered: bool = True,
     itself: bool = False,
+    settings: Mapping[str, Any] | None = None,
     **policy: Any,
 ) -> Iterator[Stand]:
-    """A stand of its own."""
+    """A stand of its own. With `escrow` among the settings, the name of a file in its folder."""
     folder = Path(tempfile.mkdtemp(dir=FAST))
     made = Stand(strategy, folder, FakeDatabase(ENGINES[strategy]), stores)
+    made.settings = dict(settings or {})
+    if "escrow" in made.settings:
+        made.settings["escrow"] = folder / made.settings["escrow"]
     try:
         made.open()
         if registered:
