@@ -62,7 +62,7 @@ def commands_in(text: str) -> list[str]:
     """The names under `Commands` in what `--help` says."""
     listed = text.split("Commands", 1)[1]
     listed = listed.split("╰")[0] if "╰" in listed else listed.split("\n\n")[0]
-    return re.findall(r"^[│ ] {0,1} ?([a-z]+)  ", listed, re.M)
+    return re.findall(r"^[│ ] {0,1} ?([a-z-]+)  ", listed, re.M)
 
 
 def test_settings() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from keywright.commands import listing, login, process, rotation, value
+from keywright.commands import incident, listing, login, process, rotation, value
 from keywright.commands.endings import EPILOG
 from keywright.commands.shape import Command
 
@@ -16,6 +16,11 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "rotate": rotation.rotate,
     "rotations": rotation.rotations,
     "rotation": rotation.rotation,
+    "incident": incident.incident,
+    "incidents": incident.incidents,
+    "incident-watch": incident.watch,
+    "incident-cancel": incident.cancel,
+    "incident-resume": incident.resume,
     "run": process.run,
 }
 
