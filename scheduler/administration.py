@@ -37,7 +37,7 @@ class Administration:
         brief = self._briefs.brief(SYSTEM, held)
         if len(brief.ways) < 2 or next_step(brief.rotation, brief.now) in _WITHOUT:
             return brief
-        return replace(brief, administration=admitted(self._looks.database(brief), brief.ways))
+        return replace(brief, administration=admitted(self._looks.administration, brief.ways))
 
     def turned_since(self, held: Claim, brief: Brief) -> bool:
         """Are there other ways in than when the brief was read?"""

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from scheduler.administration import Administration
 from scheduler.heartbeat import Heartbeat
 from scheduler.looks import Looks, role
-from service.core.connection import Accepted, Access, Account, Unreachable
+from service.core.connection import Accepted, Access, Account, NotPermitted, Rejected, Unreachable
 from service.core.database import Fence, Fencing, Overlap, OwnChange, Pairing
 from service.core.errors import ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.rotation import Strategy
 from service.keeper.briefs import Brief
+from service.keeper.budget import Withheld
 from service.keeper.steps import Steps
 from service.keeper.tokens import SYSTEM
 from service.ledger.rotations import Claim
@@ -91,10 +92,24 @@ class Changes:
             self._steps.unfenced(SYSTEM, held, left_out)
 
     def _asked(self, held: Claim, brief: Brief, change: Callable[[Fence], tuple[str, ...]]) -> tuple[str, ...]:
-        self._heartbeat.require(held)
         try:
+            self._get_in(brief)
+            self._heartbeat.require(held)
             return change(Fence(brief.rotation.connection_id, held.fence, self._heartbeat.lease.total_seconds()))
         except ChangeNotPermitted as error:
             if self._administration.turned_since(held, brief):
                 raise ChangeUnreachable(f"the administration login was turned meanwhile: {error.message}") from None
             raise
+
+    def _get_in(self, brief: Brief) -> None:
+        """See that the administration login gets in: it is many connections', and each would be rejected once."""
+        if brief.administration is None:
+            return
+        who, where = brief.administration.account.username, brief.administration.target.primary
+        match self._looks.administration(brief.administration, brief.ways):
+            case Withheld(reason) | Rejected(reason) | NotPermitted(reason):
+                raise ChangeNotPermitted(f"the administration login {who} does not get in at {where}: {reason}")
+            case Unreachable(reason):
+                raise ChangeUnreachable(f"{where} cannot be reached: {reason}")
+            case Accepted():
+                pass

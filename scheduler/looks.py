@@ -1,27 +1,46 @@
 """Looks: what a worker can learn of a target without changing it, and who is who in a pair."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe
 from service.core.database import Database
 from service.core.errors import KeywrightError
 from service.core.rotation import Strategy, resting_login
 from service.keeper.briefs import Brief
+from service.keeper.budget import Budget
 
 
 class Looks:
     """Logs in and compares. `databases` has one implementation per engine."""
 
-    def __init__(self, databases: Mapping[Engine, Database]) -> None:
+    def __init__(self, databases: Mapping[Engine, Database], budget: Budget) -> None:
         self._databases = databases
+        self._budget = budget
 
     def database(self, brief: Brief) -> Database:
         """The implementation for the connection's engine."""
         return self._databases[brief.target.engine]
 
-    def probe(self, brief: Brief, account: Account, endpoint: Endpoint | None = None) -> Probe:
-        """Log in at an endpoint; at the primary when none is said."""
-        return self.database(brief).probe(Access(brief.target, account), endpoint or brief.target.primary)
+    def probe(
+        self,
+        brief: Brief,
+        account: Account,
+        endpoint: Endpoint | None = None,
+        *,
+        lasting: bool = False,
+        likely: bool = False,
+    ) -> Probe:
+        """Log in at an endpoint, within the budget; at the primary when none is said.
+
+        `likely`: the password was just set, so it should work. `lasting`: as `Budget.probe` has it.
+        """
+        at = endpoint or brief.target.primary
+        works = account if likely else _other(brief, account)
+        return self._budget.probe(Access(brief.target, account), at, works, lasting=lasting)
+
+    def administration(self, way: Access, ways: Sequence[Access]) -> Probe:
+        """Log in as the administration login does, by one of its ways in."""
+        return self._budget.way(way, ways)
 
     def difference(self, brief: Brief, new: Accepted, endpoint: Endpoint) -> str:
         """What the new login of a pair would do differently from the former one; empty if nothing."""
@@ -36,6 +55,13 @@ class Looks:
             expected = dict(former.identity)
         wrong = [name for name, value in expected.items() if new.identity.get(name) != value]
         return "; ".join(f"{name} is {new.identity.get(name)!r}, was {expected[name]!r}" for name in wrong)
+
+
+def _other(brief: Brief, account: Account) -> Account | None:
+    """The same login with another password that is believed to be in force, if one is known."""
+    known_ones = (brief.former, brief.parking, brief.candidate, brief.resting)
+    same = [a for a in known_ones if a and a.username == account.username and a.password != account.password]
+    return next(iter(same), None)
 
 
 def role(brief: Brief) -> str:

@@ -102,7 +102,7 @@ class Retirement:
             if proven and endpoint == brief.target.primary:
                 continue
             # In this order: a rejection alone proves nothing, a blocked account answers the same.
-            new = self._looks.probe(brief, ends_on, endpoint)
+            new = self._looks.probe(brief, ends_on, endpoint, likely=True)
             old = self._looks.probe(brief, former, endpoint)
             if isinstance(new, Unreachable) or isinstance(old, Unreachable):
                 return self._endings.later(held, brief, f"{endpoint} cannot be reached to prove the old password dead")

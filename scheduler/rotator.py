@@ -30,6 +30,7 @@ from service.core.errors import KeywrightError
 from service.core.rotation import Step, next_step
 from service.core.sealed import Randomness
 from service.keeper.briefs import Brief, Briefs
+from service.keeper.budget import Budget
 from service.keeper.escrows import Escrows
 from service.keeper.rotations import Rotations
 from service.keeper.steps import Steps
@@ -48,13 +49,14 @@ class Rotator:
         rotations: Rotations,
         escrows: Escrows,
         databases: Mapping[Engine, Database],
+        budget: Budget,
         write_back: WriteBack,
         randomness: Randomness,
         lease: timedelta,
     ) -> None:
         self._rotations = rotations
         self._heartbeat = Heartbeat(rotations, lease)
-        looks, endings = Looks(databases), Endings(steps, randomness)
+        looks, endings = Looks(databases, budget), Endings(steps, randomness)
         self._administration = Administration(briefs, looks, escrows)
         changes = Changes(steps, looks, self._heartbeat, self._administration)
         turning = Turning(steps, looks, changes, endings, write_back, self._administration, randomness)

@@ -22,6 +22,7 @@ from service.core.password import profile
 from service.core.rotation import GRACE, Stage, Strategy, drains_at_once
 from service.core.sealed import Randomness
 from service.keeper.briefs import Brief
+from service.keeper.budget import Withheld
 from service.keeper.steps import Steps
 from service.keeper.tokens import SYSTEM
 from service.ledger.rotations import Claim
@@ -90,15 +91,15 @@ class Turning:
                     "outside of Keywright",
                 )
         if former:
-            match self._looks.probe(brief, former):
-                case Unreachable(reason):
-                    return self._endings.later(held, brief, f"{brief.target.primary} cannot be reached: {reason}")
-                case Rejected(reason) | NotPermitted(reason):
+            match self._looks.probe(brief, former, lasting=True):
+                case Withheld(reason) | Rejected(reason) | NotPermitted(reason):
                     return self._endings.give_up(
                         held,
                         f"{brief.target.primary} does not accept the live password of {former.username} ({reason}): it "
                         "was changed outside of Keywright; put the connection again with the password that works",
                     )
+                case Unreachable(reason):
+                    return self._endings.later(held, brief, f"{brief.target.primary} cannot be reached: {reason}")
                 case Accepted():
                     pass
         username = next_username(brief, former)
@@ -130,7 +131,7 @@ class Turning:
         if brief.administration is None:
             return self._endings.later(held, brief, "there is no administration credential any more")
         look = self._looks.probe(brief, candidate)
-        if isinstance(look, Unreachable):
+        if isinstance(look, Unreachable) and not isinstance(look, Withheld):
             return self._endings.later(held, brief, f"{primary} cannot be reached: {look.reason}")
         in_force = isinstance(look, Accepted)
         if in_force and brief.rotation.strategy is Strategy.ALTERNATING:
@@ -178,7 +179,7 @@ class Turning:
         candidate = known(brief.candidate)
         notes = []
         for endpoint in brief.target.endpoints:
-            probe = self._looks.probe(brief, candidate, endpoint)
+            probe = self._looks.probe(brief, candidate, endpoint, likely=True)
             match probe:
                 case Accepted():
                     if difference := self._looks.difference(brief, probe, endpoint):
@@ -230,7 +231,7 @@ class Turning:
         if brief.administration is None:
             return self._endings.stick(held, f"{reason}; and there is no administration credential to undo it with")
         look = self._looks.probe(brief, former)
-        if isinstance(look, Unreachable):
+        if isinstance(look, Unreachable) and not isinstance(look, Withheld):
             return self._endings.later(held, brief, f"to be undone ({reason}), but {primary} cannot be reached")
         if not isinstance(look, Accepted) or self._touched(brief):
             try:
@@ -239,7 +240,7 @@ class Turning:
                 return self._endings.stick(held, f"{reason}; it could not be undone: {error.message}")
             except ChangeError as error:
                 return self._endings.unchanged(held, brief, error, f"to be undone ({reason}): ")
-            look = self._looks.probe(brief, former)
+            look = self._looks.probe(brief, former, likely=True)
         if isinstance(look, Accepted):
             return self._endings.give_up(held, f"{reason}; the former password is in force")
         return self._endings.stick(held, f"{reason}; the former password does not log in: {look.reason}")

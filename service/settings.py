@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     parallel: int = Field(
         16, ge=1, le=256, description="Rotations at once, over all servers and all processes on the ledger."
     )
+    failed_logins: int = Field(
+        3, ge=1, le=100, description="Rejected logins in a row that are risked with one account: fewer than lock it."
+    )
 
     env_allow: Words = Field(
         (), description="Comma-separated environment variables that `env:` references may read; `SHOP_*` for a prefix."

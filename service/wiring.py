@@ -20,6 +20,7 @@ from service.core.reference import Store
 from service.core.rotation import Limits
 from service.core.secret import Secret
 from service.keeper.briefs import Briefs
+from service.keeper.budget import Budget
 from service.keeper.calendar import CronCalendar
 from service.keeper.connections import Connections
 from service.keeper.credentials import Credentials
@@ -110,6 +111,7 @@ def build(
     found_stores = with_stores if with_stores is not None else stores(settings)
     references = References(found_stores)
     found_databases = with_databases if with_databases is not None else databases()
+    budget = Budget(ledger, found_databases, settings.failed_logins)
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
     credentials = Credentials(door, walls, keyrings, references)
@@ -124,7 +126,7 @@ def build(
         Environments(door, walls, keyrings),
         definitions,
         Values(door, walls, definitions, credentials, references, keyrings),
-        Connections(door, walls, keyrings, references, found_databases, calendar, escrows),
+        Connections(door, walls, keyrings, references, budget, calendar, escrows),
         credentials,
         rotations,
         briefs,
@@ -132,14 +134,14 @@ def build(
         Tokens(door, walls),
         Events(door, walls, keyrings),
         Replies(door, keyrings),
-        Rehearsals(door, walls, briefs, found_databases),
+        Rehearsals(door, walls, briefs, found_databases, budget),
         Figures(door),
         Incidents(door, walls, planning, limits),
         escrows,
     )
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
-    rotator = Rotator(briefs, steps, rotations, escrows, found_databases, write_back, randomness, lease)
+    rotator = Rotator(briefs, steps, rotations, escrows, found_databases, budget, write_back, randomness, lease)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     clock = Clock(
         rotations,

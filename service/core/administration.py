@@ -8,10 +8,9 @@
 Under `alternating` and `overlapping` the live one works at every instant; the candidate is not tried.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from service.core.connection import Accepted, Access
-from service.core.database import Database
+from service.core.connection import Accepted, Access, Probe
 from service.core.rotation import Credential, CredentialState, Rotation, Stage, Strategy
 
 MOST_WAYS = 3
@@ -30,13 +29,13 @@ def in_order(credentials: Iterable[Credential], rotation: Rotation | None) -> tu
     return tuple([*first, *draining][:MOST_WAYS])
 
 
-def admitted(database: Database, ways: Sequence[Access]) -> Access | None:
+def admitted(tried: Callable[[Access, Sequence[Access]], Probe], ways: Sequence[Access]) -> Access | None:
     """The first that the target accepts; the first of all if it accepts none; None if there is none.
 
     One way alone is not tried beforehand: whoever uses it learns the same.
     """
     if len(ways) > 1:
         for way in ways:
-            if isinstance(database.probe(way, way.target.primary), Accepted):
+            if isinstance(tried(way, ways), Accepted):
                 return way
     return ways[0] if ways else None

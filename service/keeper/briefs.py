@@ -48,6 +48,8 @@ class Brief(Standpoint):
     """The live credential when the rotation began; None if the connection never had one."""
     candidate: Account | None
     parking: Account | None
+    resting: Account | None
+    """`alternating`: what the login that gets the candidate rests on, from the rotation before."""
     promised_until: datetime | None
     """Until when a credential of an earlier rotation is still promised; nothing may be staged before."""
     unfenced: tuple[str, ...]
@@ -80,6 +82,7 @@ class Briefs:
                 former=former,
                 candidate=self.account(tx, stored, by_id.get(rotation.candidate_id or "")),
                 parking=self.account(tx, stored, by_id.get(rotation.parking_id or "")),
+                resting=self._resting(tx, stored, by_id.get(rotation.candidate_id or "")),
                 promised_until=max(ending, default=None),
                 unfenced=tuple(stored.health.get("fence", ())),
             )
@@ -118,6 +121,10 @@ class Briefs:
         accounts = [self.account(tx, admin, credential) for credential in held]
         target = definitions.target(admin.definition)
         return tuple(Access(target, account) for account in accounts if account)
+
+    def _resting(self, tx: Transaction, stored: StoredConnection, candidate: Credential | None) -> Account | None:
+        held = connections.remembered(tx, candidate.login_id) if candidate else ()
+        return self.account(tx, stored, next((c for c in held if c.state is CredentialState.RESTING), None))
 
     def account(self, tx: Transaction, stored: StoredConnection, of: Credential | None) -> Account | None:
         """A credential of a connection, opened; None for one that is not sealed here. Raises SealBroken."""

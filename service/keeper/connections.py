@@ -5,14 +5,12 @@ wrong one refused, and nothing in the target is ever changed by it. The looking 
 transaction; what was evaluated before it is evaluated again when the result is recorded.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from service.core import names
 from service.core.access import Caller, Level, require
-from service.core.connection import Account, Engine, Target
-from service.core.database import Database
+from service.core.connection import Account, Target
 from service.core.environment import Environment
 from service.core.errors import Absent, Conflict, EscrowError, Invalid, KeywrightError
 from service.core.reference import allowed
@@ -21,6 +19,7 @@ from service.core.schedule import Calendar
 from service.core.sealed import credential_context
 from service.keeper import definitions
 from service.keeper.administration import administrator_id, check_administration
+from service.keeper.budget import Budget
 from service.keeper.continuity import logins_of, promised_until, refuse_meanwhile
 from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
@@ -75,7 +74,7 @@ class _Before:
 
 
 class Connections:
-    """Operations on connections. `databases` has one implementation per engine."""
+    """Operations on connections."""
 
     def __init__(
         self,
@@ -83,14 +82,14 @@ class Connections:
         walls: Walls,
         keyrings: Keyrings,
         references: References,
-        databases: Mapping[Engine, Database],
+        budget: Budget,
         calendar: Calendar,
         escrows: Escrows,
     ) -> None:
         self._door = door
         self._walls = walls
         self._keyrings = keyrings
-        self._verification = Verification(databases, references, door.randomness)
+        self._verification = Verification(budget, references, door.randomness)
         self._calendar = calendar
         self._escrows = escrows
 

@@ -15,6 +15,7 @@ from service.core.errors import ChangeError, Conflict
 from service.core.rotation import RotationPolicy, Strategy, resting_login
 from service.core.schedule import duration_text
 from service.keeper.briefs import Briefs, Standpoint
+from service.keeper.budget import Budget
 from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
 from service.keeper.walls import Walls
@@ -33,11 +34,14 @@ class Rehearsal:
 class Rehearsals:
     """Looks ahead."""
 
-    def __init__(self, door: Door, walls: Walls, briefs: Briefs, databases: Mapping[Engine, Database]) -> None:
+    def __init__(
+        self, door: Door, walls: Walls, briefs: Briefs, databases: Mapping[Engine, Database], budget: Budget
+    ) -> None:
         self._door = door
         self._walls = walls
         self._briefs = briefs
         self._databases = databases
+        self._budget = budget
 
     def rehearse(self, caller: Caller, environment: str, name: str) -> Rehearsal:
         """Look at everything that a rotation of this connection needs. Raises Absent, Forbidden, Conflict."""
@@ -51,7 +55,7 @@ class Rehearsals:
             return self._briefs.standpoint(tx, stored)
 
         at = self._door.fetch(caller, Deed("rotation.rehearse", environment, name), evaluate)
-        at = replace(at, administration=admitted(self._databases[at.target.engine], at.ways))
+        at = replace(at, administration=admitted(self._budget.way, at.ways))
         problems = self._problems(at)
         role, username = self._chosen(at)
         statements: tuple[str, ...] = ()
@@ -71,16 +75,15 @@ class Rehearsals:
 
     def _problems(self, at: Standpoint) -> list[str]:
         problems = []
-        database = self._databases[at.target.engine]
         if at.administration is None:
             problems.append("there is no administration credential to change the password with")
         else:
-            probe = database.probe(at.administration, at.administration.target.primary)
+            probe = self._budget.way(at.administration, at.ways)
             if not isinstance(probe, Accepted):
                 problems.append(f"the administration login does not get in: {probe.reason}")
         if at.live:
             for endpoint in at.target.endpoints:
-                probe = database.probe(Access(at.target, at.live), endpoint)
+                probe = self._budget.probe(Access(at.target, at.live), endpoint, lasting=True)
                 if not isinstance(probe, Accepted) and endpoint.required:
                     problems.append(f"{endpoint} does not accept the live credential: {probe.reason}")
         return problems

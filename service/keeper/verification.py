@@ -4,7 +4,6 @@ What is looked for: the right password is accepted on every required endpoint, a
 whether the live credential still works. All of it happens outside of any transaction.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.core.connection import (
@@ -12,18 +11,17 @@ from service.core.connection import (
     Access,
     Account,
     Endpoint,
-    Engine,
     NotPermitted,
     Rejected,
     Target,
     TlsMode,
     Unreachable,
 )
-from service.core.database import Database
 from service.core.errors import ChangeUnreachable, Invalid
 from service.core.password import profile
 from service.core.reference import Reference, select
 from service.core.sealed import Randomness
+from service.keeper.budget import Budget
 from service.keeper.definitions import KeptIn
 from service.keeper.references import References
 from service.keeper.registration import Login, Registration
@@ -39,10 +37,10 @@ class Verified:
 
 
 class Verification:
-    """Looks at targets. `databases` has one implementation per engine."""
+    """Looks at targets."""
 
-    def __init__(self, databases: Mapping[Engine, Database], references: References, randomness: Randomness) -> None:
-        self._databases = databases
+    def __init__(self, budget: Budget, references: References, randomness: Randomness) -> None:
+        self._budget = budget
         self._references = references
         self._randomness = randomness
 
@@ -67,14 +65,13 @@ class Verification:
     def _works(self, target: Target, live: Account | None) -> bool:
         if live is None:
             return False
-        probe = self._databases[target.engine].probe(Access(target, live), target.primary)
+        probe = self._budget.probe(Access(target, live), target.primary, lasting=True)
         # Only a rejection shows that it does not: whoever was promised it must not lose it on doubt.
         return not isinstance(probe, Rejected)
 
     def _probed(self, target: Target, endpoint: Endpoint, account: Account, field: str) -> str | None:
-        database = self._databases[target.engine]
         who = account.username
-        match database.probe(Access(target, account), endpoint):
+        match self._budget.probe(Access(target, account), endpoint):
             case Accepted():
                 pass
             case Rejected(reason) if endpoint.required:
@@ -86,7 +83,7 @@ class Verification:
             case Rejected(reason) | NotPermitted(reason) | Unreachable(reason):
                 return f"{endpoint} (optional): {reason}"
         wrong = Account(who, profile().generate(self._randomness))
-        if isinstance(database.probe(Access(target, wrong), endpoint), Accepted):
+        if isinstance(self._budget.probe(Access(target, wrong), endpoint, account), Accepted):
             return f"{endpoint} lets {who} in with any password: the server trusts everybody"
         return None
 

@@ -301,6 +301,16 @@ incident_items = Table(
     Index(None, "connection_id"),
 )
 
+# Bookkeeping of logins in targets: see `rejections.py`.
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("endpoint", String(300), primary_key=True),
+    Column("username", Text, primary_key=True),
+    Column("run", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,

@@ -6,6 +6,7 @@ fake.losing = 1                  so many changes are made, and their replies los
 fake.policy = lambda p: len(p) > 40   passwords that it accepts; ChangeRefused for others
 fake.powerless = True            the administration login may change nothing
 fake.trusting = True             any password will do
+fake.locking = 5                 so many rejected logins in a row lock a login; `fake.locked` tells which
 fake.before = function           called with the name of each operation before it happens: wait there, or die
 """
 
@@ -66,6 +67,9 @@ class FakeDatabase:
     policy: Callable[[str], bool] = lambda password: True
     powerless: bool = False
     trusting: bool = False
+    locking: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Rejected logins in a row, of logins that exist."""
     before: Callable[[str], None] = lambda operation: None
     log: list[str] = field(default_factory=list)
     """Statements, as the server would have logged them."""
@@ -90,14 +94,24 @@ class FakeDatabase:
         """Would this log in, were the server up? For a test to look behind the scenes."""
         return username in self.logins and _verifier(password) in self.logins[username].verifiers
 
+    @property
+    def locked(self) -> set[str]:
+        """Who is locked."""
+        return {name for name, run in self.rejected.items() if self.locking and run >= self.locking}
+
     def probe(self, access: Access, endpoint: Endpoint) -> Probe:
         """`Database.probe`."""
         self.before("probe")
         if self._away(endpoint):
             return Unreachable(f"{endpoint} does not answer")
         username, login = access.account.username, self.logins.get(access.account.username)
+        if username in self.locked:
+            return NotPermitted("the login is locked: too many were rejected")
         if not self.trusting and not self.valid(username, access.account.password.reveal()):
+            if login is not None:
+                self.rejected[username] = self.rejected.get(username, 0) + 1
             return Rejected("username and password do not go together")
+        self.rejected.pop(username, None)
         if login is None or login.blocked:
             return NotPermitted("the login is blocked, or there is none")
         if access.target.database not in self.databases:

@@ -48,6 +48,14 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("resource", "seq", name="pk_touched"),
     )
+    op.create_table(
+        "rejections",
+        sa.Column("endpoint", sa.String(length=300), nullable=False),
+        sa.Column("username", sa.Text(), nullable=False),
+        sa.Column("run", sa.Integer(), nullable=False),
+        sa.Column("at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("endpoint", "username", name="pk_rejections"),
+    )
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.create_index("ix_entries_action_seq", ["action", "seq"], unique=False)
         batch_op.create_index("ix_entries_actor_seq", ["actor", "seq"], unique=False)
@@ -319,6 +327,7 @@ def downgrade() -> None:
     """Back to the one before."""
     op.drop_table("incident_items")
     op.drop_table("incidents")
+    op.drop_table("rejections")
     op.drop_table("rotation_steps")
     with op.batch_alter_table("credentials", schema=None) as batch_op:
         batch_op.drop_index("ix_credentials_connection_id_state")

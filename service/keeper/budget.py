@@ -1,0 +1,109 @@
+"""Logins that may be rejected, within a budget, so that no lock-out policy of a server is ever tripped by us.
+
+Servers that lock accounts count rejected logins in a row, and an accepted one ends the run: MariaDB's
+max_password_errors, credcheck's max_auth_failure, pam_faillock's deny. So do we, for each account at each
+endpoint, in the ledger: all replicas share one count, and a crash forgets none of it.
+
+    fewer than the budget in a row      the login is tried
+    as many, another password works     that one logs in first, which ends the run
+    as many, this password must work    it was just set: it is tried, at most one above the budget
+    as many, and none is known to work  it is not tried: Withheld, until 15 minutes after the last one; or, for a
+                                        password that time does not make right, until a login was accepted
+
+An account is its user name at one address. Where one server has several addresses, each is counted apart.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe, Rejected, Unreachable
+from service.core.database import Database
+from service.ledger import rejections
+from service.ledger.ledger import Ledger
+
+FAILED_LOGINS = 3
+"""Rejected logins in a row that are risked; MariaDB's advice and credcheck's examples lock at 5 or more."""
+FORGIVES = timedelta(minutes=15)
+"""After the last rejected one, one more may be tried: pam_faillock's fail_interval."""
+
+
+@dataclass(frozen=True)
+class Withheld(Unreachable):
+    """The login was not tried, because its rejection could lock the account."""
+
+
+class Budget:
+    """Logs in. `databases` has one implementation per engine, `most` is how many rejections in a row are risked."""
+
+    def __init__(self, ledger: Ledger, databases: Mapping[Engine, Database], most: int = FAILED_LOGINS) -> None:
+        self._ledger = ledger
+        self._databases = databases
+        self._most = most
+        self._turns: dict[tuple[str, str], _Turn] = {}
+        self._lock = threading.Lock()
+
+    def probe(
+        self, access: Access, endpoint: Endpoint, works: Account | None = None, *, lasting: bool = False
+    ) -> Probe:
+        """`Database.probe`, or Withheld. `works` is the same login with the password that is believed to be right.
+
+        `lasting`: once rejected, the password will not become right by itself, so time gives nothing back.
+        Raises Unavailable, before anything is tried.
+        """
+        lasting = lasting or works not in (None, access.account)
+        target, username = access.target, access.account.username
+        key = (f"{target.engine.value}://{endpoint}", username)
+        with self._turn(key):
+            if self._begins(key, self._most, lasting=lasting):
+                return self._tried(key, access, endpoint)
+            if works is not None and self._begins(key, self._most + 1, lasting=True):
+                first = self._tried(key, Access(target, works), endpoint)
+                if works == access.account:
+                    return first
+                if self._begins(key, self._most, lasting=True):
+                    return self._tried(key, access, endpoint)
+        again = "until one that is known to be right was accepted" if lasting else "for 15 minutes"
+        return Withheld(
+            f"not tried {again}: {self._most} logins in a row as {username} were rejected, and more could lock it"
+        )
+
+    def way(self, way: Access, ways: Sequence[Access]) -> Probe:
+        """Log in as an administration login does, by one of its ways in."""
+        who = way.account
+        others = [w.account for w in ways if w.account.username == who.username and w.account != who]
+        return self.probe(way, way.target.primary, next(iter(others), None), lasting=True)
+
+    def _begins(self, key: tuple[str, str], most: int, *, lasting: bool) -> bool:
+        with self._ledger.work() as tx:
+            return rejections.begin(tx, *key, most, None if lasting else FORGIVES)
+
+    def _tried(self, key: tuple[str, str], access: Access, endpoint: Endpoint) -> Probe:
+        probe = self._databases[access.target.engine].probe(access, endpoint)
+        if not isinstance(probe, Rejected):
+            with self._ledger.work() as tx:
+                (rejections.end if isinstance(probe, Accepted) else rejections.give_back)(tx, *key)
+        return probe
+
+    @contextmanager
+    def _turn(self, key: tuple[str, str]) -> Iterator[None]:
+        """One login of an account at a time in this process, or those under way would seem to be rejected."""
+        with self._lock:
+            turn = self._turns.setdefault(key, _Turn())
+            turn.wanted += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._lock:
+                turn.wanted -= 1
+                if not turn.wanted:
+                    del self._turns[key]
+
+
+class _Turn:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.wanted = 0

@@ -1,0 +1,47 @@
+"""Rejected logins in a row, for each account on each server: how many lie behind us, and how many are under way.
+
+a login begins     one more, if fewer than the most; counted before it is tried, so that nobody tries at once
+it was accepted    the row is gone, as the server's own count is
+it was rejected    the row stays
+neither            one less: the server did not judge the password
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, delete, or_, text, update
+
+from service.ledger.ledger import Transaction
+from service.ledger.tables import Moment, rejections
+
+_ADD = text(
+    "INSERT INTO rejections (endpoint, username, run, at) VALUES (:endpoint, :username, 1, :at) ON CONFLICT DO NOTHING"
+).bindparams(bindparam("at", type_=Moment))
+
+
+def begin(tx: Transaction, endpoint: str, username: str, most: int, after: timedelta | None) -> bool:
+    """Count one more, if fewer than `most` were, or the last one is `after` ago. False: it must not be tried."""
+    room = rejections.c.run < most
+    if after is not None:
+        room = or_(room, rejections.c.at <= tx.now - after)
+    one_more = update(rejections).where(*_of(endpoint, username), room).values(run=rejections.c.run + 1, at=tx.now)
+    if tx.sql.execute(one_more).rowcount == 1:
+        return True
+    if tx.sql.execute(_ADD, {"endpoint": endpoint, "username": username, "at": tx.now}).rowcount == 1:
+        return True
+    return tx.sql.execute(one_more).rowcount == 1  # another replica was the first, between the two
+
+
+def end(tx: Transaction, endpoint: str, username: str) -> None:
+    """The run has ended: a login was accepted."""
+    tx.sql.execute(delete(rejections).where(*_of(endpoint, username)))
+
+
+def give_back(tx: Transaction, endpoint: str, username: str) -> None:
+    """What was counted was not a rejection."""
+    tx.sql.execute(update(rejections).where(*_of(endpoint, username)).values(run=rejections.c.run - 1))
+    tx.sql.execute(delete(rejections).where(*_of(endpoint, username), rejections.c.run <= 0))
+
+
+def _of(endpoint: str, username: str) -> tuple[Any, ...]:
+    return (rejections.c.endpoint == endpoint, rejections.c.username == username)
