@@ -6,7 +6,7 @@ endpoint, in the ledger: all replicas share one count, and a crash forgets none 
 
     fewer than the budget in a row      the login is tried
     as many, another password works     that one logs in first, which ends the run
-    as many, this password must work    it was just set: it is tried, at most one above the budget
+    as many, this password must work    it was just set, or the others were rejected: at most one above the budget
     as many, and none is known to work  it is not tried: Withheld, until 15 minutes after the last one; or, for a
                                         password that time does not make right, until a login was accepted
 
@@ -43,27 +43,38 @@ class Budget:
         self._databases = databases
         self._most = most
         self._turns: dict[tuple[str, str], _Turn] = {}
+        self._rejected: dict[tuple[str, str], list[Account]] = {}
+        """Which passwords were rejected in the present run, as far as this process knows."""
         self._lock = threading.Lock()
 
     def probe(
-        self, access: Access, endpoint: Endpoint, works: Account | None = None, *, lasting: bool = False
+        self,
+        access: Access,
+        endpoint: Endpoint,
+        works: Account | None = None,
+        *,
+        lasting: bool = False,
+        on_purpose: bool = False,
     ) -> Probe:
         """`Database.probe`, or Withheld. `works` is the same login with the password that is believed to be right.
 
         `lasting`: once rejected, the password will not become right by itself, so time gives nothing back.
+        `on_purpose`: the password is meant to be wrong, so no budget is spent on it: it must be the first.
         Raises Unavailable, before anything is tried.
         """
+        most = 1 if on_purpose else self._most
         lasting = lasting or works not in (None, access.account)
         target, username = access.target, access.account.username
         key = (f"{target.engine.value}://{endpoint}", username)
         with self._turn(key):
-            if self._begins(key, self._most, lasting=lasting):
+            if self._begins(key, most, lasting=lasting):
                 return self._tried(key, access, endpoint)
-            if works is not None and self._begins(key, self._most + 1, lasting=True):
-                first = self._tried(key, Access(target, works), endpoint)
-                if works == access.account:
-                    return first
-                if self._begins(key, self._most, lasting=True):
+            guess = self._guess(key, access.account, works)
+            if guess and self._begins(key, self._most + 1, lasting=True):
+                probe = self._tried(key, Access(target, guess), endpoint)
+                if guess == access.account:
+                    return probe
+                if self._begins(key, most, lasting=True):
                     return self._tried(key, access, endpoint)
         again = "until one that is known to be right was accepted" if lasting else "for 15 minutes"
         return Withheld(
@@ -82,10 +93,21 @@ class Budget:
 
     def _tried(self, key: tuple[str, str], access: Access, endpoint: Endpoint) -> Probe:
         probe = self._databases[access.target.engine].probe(access, endpoint)
-        if not isinstance(probe, Rejected):
+        if isinstance(probe, Rejected):
+            self._rejected.setdefault(key, []).append(access.account)
+        else:
+            if isinstance(probe, Accepted):
+                self._rejected.pop(key, None)
             with self._ledger.work() as tx:
                 (rejections.end if isinstance(probe, Accepted) else rejections.give_back)(tx, *key)
         return probe
+
+    def _guess(self, key: tuple[str, str], account: Account, works: Account | None) -> Account | None:
+        """The password that most likely ends the run, for the one login above the budget."""
+        if works is None or works == account:
+            return works
+        rejected = self._rejected.get(key, ())
+        return next((one for one in (works, account) if one not in rejected), None)
 
     @contextmanager
     def _turn(self, key: tuple[str, str]) -> Iterator[None]:
@@ -105,5 +127,5 @@ class Budget:
 
 class _Turn:
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.wanted = 0

@@ -83,7 +83,7 @@ class Verification:
             case Rejected(reason) | NotPermitted(reason) | Unreachable(reason):
                 return f"{endpoint} (optional): {reason}"
         wrong = Account(who, profile().generate(self._randomness))
-        if isinstance(self._budget.probe(Access(target, wrong), endpoint, account), Accepted):
+        if isinstance(self._budget.probe(Access(target, wrong), endpoint, account, on_purpose=True), Accepted):
             return f"{endpoint} lets {who} in with any password: the server trusts everybody"
         return None
 
