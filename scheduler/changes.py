@@ -74,7 +74,7 @@ class Changes:
         looks = []
 
         def works() -> bool:
-            looks.append(self._looks.probe(brief, account))
+            looks.append(self._looks.probe(brief, account, likely=True))
             return isinstance(looks[-1], Accepted)
 
         try:

@@ -155,14 +155,14 @@ class Turning:
         """Abandon what may not be done; but not while nobody can be shown to get in as the administration login."""
         if brief.administers_itself and brief.former:
             match self._looks.probe(brief, brief.former):
-                case Unreachable(why):
-                    return self._endings.later(held, brief, f"{reason}; and {brief.target.primary}: {why}")
-                case Rejected(why) | NotPermitted(why):
+                case Withheld(why) | Rejected(why) | NotPermitted(why):
                     return self._endings.stick(
                         held,
                         f"{reason}; neither the live nor the next password of {brief.former.username} logs in ({why}); "
                         "both are kept",
                     )
+                case Unreachable(why):
+                    return self._endings.later(held, brief, f"{reason}; and {brief.target.primary}: {why}")
                 case Accepted():
                     pass
         return self._endings.give_up(held, reason)

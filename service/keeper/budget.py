@@ -8,7 +8,8 @@ endpoint, in the ledger: all replicas share one count, and a crash forgets none 
     as many, another password works     that one logs in first, which ends the run
     as many, this password must work    it was just set, or the others were rejected: at most one above the budget
     as many, and none is known to work  it is not tried: Withheld, until 15 minutes after the last one; or, for a
-                                        password that time does not make right, until a login was accepted
+                                        password that time does not make right, until a login was accepted, or a
+                                        person asked to try again
 
 An account is its user name at one address. Where one server has several addresses, each is counted apart.
 """
@@ -21,6 +22,7 @@ from datetime import timedelta
 
 from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe, Rejected, Unreachable
 from service.core.database import Database
+from service.keeper import definitions
 from service.ledger import rejections
 from service.ledger.ledger import Ledger
 
@@ -65,7 +67,7 @@ class Budget:
         most = 1 if on_purpose else self._most
         lasting = lasting or works not in (None, access.account)
         target, username = access.target, access.account.username
-        key = (f"{target.engine.value}://{endpoint}", username)
+        key = (definitions.address(target, endpoint), username)
         with self._turn(key):
             if self._begins(key, most, lasting=lasting):
                 return self._tried(key, access, endpoint)

@@ -81,7 +81,12 @@ def target(data: Mapping[str, Any]) -> Target:
 
 def server(it: Target) -> str:
     """Which server a target is on: what connections to it have in common. Hosts are the same in either case."""
-    return f"{it.engine.value}://{it.primary}".lower()
+    return address(it, it.primary)
+
+
+def address(it: Target, endpoint: Endpoint) -> str:
+    """One of its endpoints, in the words of `server`."""
+    return f"{it.engine.value}://{endpoint}".lower()
 
 
 def target_data(it: Target) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
 from service.keeper.planning import Planning
 from service.keeper.walls import Walls
-from service.ledger import connections, rotations
+from service.ledger import connections, rejections, rotations
 from service.ledger.ledger import Transaction
 from service.ledger.rotations import Claim, StoryLine
 
@@ -102,6 +102,7 @@ class Rotations:
             values = {"stage": stage.value, "stuck_in": None, "reason": "", "attempts": 0}
             rotations.seize(tx, rotation, **values)
             rotations.tell(tx, rotation.id, stage, f"{caller.name} asked to try again")
+            _forgive(tx, rotation)
             return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
 
         deed = Deed("rotation.retry", resource=rotation_id)
@@ -205,6 +206,16 @@ class Rotations:
         if self._door.ledger.embedded:
             with self._door.ledger.work() as tx:
                 rotations.take_over(tx)
+
+
+def _forgive(tx: Transaction, rotation: Rotation) -> None:
+    """What was rejected is tried again: the one who asks has seen to it."""
+    stored = connections.get(tx, rotation.connection_id)
+    administration = connections.get(tx, stored.administered_by) if stored and stored.administered_by else None
+    for each in filter(None, (stored, administration)):
+        target = definitions.target(each.definition)
+        for endpoint in target.endpoints:
+            rejections.forgive(tx, definitions.address(target, endpoint), connections.usernames(tx, each.id))
 
 
 def _about(deed: Deed, rotation: Rotation) -> None:

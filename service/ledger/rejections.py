@@ -43,5 +43,10 @@ def give_back(tx: Transaction, endpoint: str, username: str) -> None:
     tx.sql.execute(delete(rejections).where(*_of(endpoint, username), rejections.c.run <= 0))
 
 
+def forgive(tx: Transaction, endpoint: str, usernames: list[str]) -> None:
+    """A person says that these logins are right by now."""
+    tx.sql.execute(delete(rejections).where(rejections.c.endpoint == endpoint, rejections.c.username.in_(usernames)))
+
+
 def _of(endpoint: str, username: str) -> tuple[Any, ...]:
     return (rejections.c.endpoint == endpoint, rejections.c.username == username)
