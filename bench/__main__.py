@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import fetches, idle, openbao, report, rotations
+from bench import due, fetches, idle, openbao, report, rotations
 from bench.process import Process, initialised
 from bench.rounds import Rounds
 from bench.shop import Shop
@@ -55,6 +55,8 @@ def measured(folder: Path) -> dict[str, Any]:
         results["fetches"] = fetches.measure(process, owner, rounds)
     finally:
         process.stop()
+    tell("looking for due work")
+    results["due"] = due.measure(folder / "due")
     home = folder / "postgresql"
     home.mkdir(mode=0o700)
     server = Server(home, Stopping())

@@ -18,6 +18,7 @@ def show(results: Mapping[str, Any]) -> None:
     console.print(f"Python {where['python']}, {where['cores']} cores, load {where['load']:.1f} when it began")
     console.print(_fetches(results["fetches"], results["generator"]))
     console.print(_rotations(results["rotations"], results["openbao"]))
+    console.print(_due(results["due"]))
     console.print(_idle(results["start"] | results["idle"]))
 
 
@@ -54,6 +55,15 @@ def _rotations(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, 
     for it in others:
         name = "OpenBao's rotate-role: verifies nothing"
         table.add_row(name, str(it["callers"]), f"{it['rotations_per_second']:.1f}", "")
+    return table
+
+
+def _due(it: Mapping[str, Any]) -> Table:
+    few, many = f"{it['few']:,} not due", f"{it['many']:,} not due"
+    table = _table("The clock's look for due work, among connections that are not due", "", few, many, "ratio")
+    for what, key in (("nothing is due", "look_ms"), ("one is due, and planned", "plan_ms")):
+        row = it[key]
+        table.add_row(what, f"{row['few']:.2f} ms", f"{row['many']:.2f} ms", f"{row['ratio']:.2f}")
     return table
 
 

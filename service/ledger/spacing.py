@@ -60,9 +60,10 @@ def ahead(tx: Transaction, stored: StoredConnection, since: datetime) -> list[Ne
 
 
 def _near(stored: StoredConnection) -> Any:
-    same = connections.c.host == stored.host
+    # `coalesce` keeps the planners from the index on the group, which may be large: what began, or waits, is little.
+    same = func.coalesce(connections.c.host, "") == stored.host
     if stored.siblings is not None:
-        same = or_(same, connections.c.siblings == stored.siblings)
+        same = or_(same, func.coalesce(connections.c.siblings, "") == stored.siblings)
     return and_(same, connections.c.id != stored.id)
 
 

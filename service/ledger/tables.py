@@ -194,6 +194,7 @@ connections = Table(
     UniqueConstraint("environment_id", "name"),
     Index(None, "next_due_at"),
     Index(None, "check_at"),
+    Index(None, "administered_by"),
     Index(None, "server"),
     Index(None, "host", "spacing"),
     Index(None, "siblings", "spacing"),

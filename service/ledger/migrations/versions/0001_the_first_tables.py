@@ -125,6 +125,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("environment_id", "name", name="uq_connections_environment_id_name"),
     )
     with op.batch_alter_table("connections", schema=None) as batch_op:
+        batch_op.create_index("ix_connections_administered_by", ["administered_by"], unique=False)
         batch_op.create_index("ix_connections_check_at", ["check_at"], unique=False)
         batch_op.create_index("ix_connections_next_due_at", ["next_due_at"], unique=False)
         batch_op.create_index("ix_connections_server", ["server"], unique=False)
