@@ -115,8 +115,9 @@ def add(tx: Transaction, connection: StoredConnection) -> None:
 
 
 def replace(tx: Transaction, connection: StoredConnection) -> None:
-    """Everything but the id."""
-    tx.sql.execute(_REPLACE, _row(connection) | {"wanted": connection.id})
+    """Everything but the id: were it written too, SQLite would look for all that refers to it."""
+    values = {name: value for name, value in _row(connection).items() if name != "id"}
+    tx.sql.execute(_REPLACE, values | {"wanted": connection.id})
 
 
 def remove(tx: Transaction, connection_id: str) -> None:
