@@ -10,7 +10,7 @@ from scheduler.administration import Administration
 from scheduler.heartbeat import Heartbeat
 from scheduler.looks import Looks, role
 from service.core.connection import Accepted, Access, Account, NotPermitted, Rejected, Unreachable
-from service.core.database import Fence, Fencing, Overlap, OwnChange, Pairing
+from service.core.database import Fence, Fencing, Overlap, OwnChange, Pairing, Session, SessionEnd
 from service.core.errors import ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.rotation import Strategy
 from service.keeper.briefs import Brief
@@ -58,6 +58,14 @@ class Changes:
             brief,
             lambda fence: database.set_password(administration, account.username, account.password, fence),
         )
+
+    def end_sessions(self, held: Claim, brief: Brief, administration: Access, sessions: tuple[Session, ...]) -> int:
+        """These sessions are ended, each only if it still is who it was; how many were."""
+        database = self._looks.database(brief)
+        if not isinstance(database, SessionEnd):
+            raise ChangeNotPermitted(f"sessions of {brief.target.engine.value} cannot be ended from here")
+        self._heartbeat.require(held)
+        return database.end_sessions(administration, sessions)
 
     def raise_fence(self, held: Claim, brief: Brief, administration: Access, username: str) -> tuple[str, ...]:
         """Nothing of an earlier worker takes effect afterwards; sentences say that this could not be had."""

@@ -1,15 +1,13 @@
 """The second half of a rotation: from published to retired, with the proof that the former password is dead."""
 
-from datetime import timedelta
-
 import structlog
 
 from scheduler.changes import Changes
+from scheduler.drain import Drain
 from scheduler.endings import Endings
 from scheduler.looks import Looks, adopted, known
 from scheduler.turning import REPLICA_TRIES
-from service.core.connection import Accepted, Access, Account, NotPermitted, Rejected, Unreachable
-from service.core.database import DrainView
+from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe, Rejected, Unreachable
 from service.core.errors import ChangeError, ChangeNotPermitted
 from service.core.password import profile
 from service.core.rotation import Strategy
@@ -21,18 +19,18 @@ from service.ledger.rotations import Claim
 
 log = structlog.get_logger("rotator")
 
-LOOK_AGAIN = timedelta(seconds=30)
-"""Between two looks at who is still connected."""
-
 
 class Retirement:
     """Steps that end the former credential. Each answers whether to go on at once."""
 
-    def __init__(self, steps: Steps, looks: Looks, changes: Changes, endings: Endings, randomness: Randomness) -> None:
+    def __init__(
+        self, steps: Steps, looks: Looks, changes: Changes, endings: Endings, drain: Drain, randomness: Randomness
+    ) -> None:
         self._steps = steps
         self._looks = looks
         self._changes = changes
         self._endings = endings
+        self._drain = drain
         self._randomness = randomness
 
     def drain(self, held: Claim, brief: Brief) -> bool:
@@ -42,13 +40,13 @@ class Retirement:
         return True
 
     def retire(self, held: Claim, brief: Brief) -> bool:
-        """Take the former password away, and prove it."""
+        """Take the former password away when nobody is waited for any more, and prove it."""
         if brief.former is None:
             self._steps.retire(SYSTEM, held, "there was no former credential", {"proven": None})
             return False
         if brief.administration is None:
             return self._endings.later(held, brief, "there is no administration credential any more")
-        if self._busy(held, brief, brief.administration, brief.former):
+        if not self._drain.over(held, brief, brief.administration, brief.former):
             return False
         if adopted(brief):
             sentence = (
@@ -68,55 +66,65 @@ class Retirement:
             ends_on = brief.parking
         return self._prove(held, brief, brief.administration, brief.former, ends_on)
 
-    def _busy(self, held: Claim, brief: Brief, administration: Access, former: Account) -> bool:
-        """Is somebody still connected as the old login of a pair, within the drain limit? Then wait."""
-        database, rotation = self._looks.database(brief), brief.rotation
-        if rotation.strategy is not Strategy.ALTERNATING or rotation.emergency or rotation.retiring:
-            return False
-        if not isinstance(database, DrainView) or rotation.not_before is None:
-            return False
-        left = rotation.not_before + (brief.policy.drain_limit - brief.policy.drain_minimum) - brief.now
-        if left <= timedelta(0):
-            return False
-        sessions = database.sessions(administration, former.username)
-        if isinstance(sessions, NotPermitted | Unreachable) or not sessions:
-            return False
-        seen = ", ".join(sorted({f"{s.application or '?'} at {s.address or '?'}" for s in sessions})[:5])
-        sentence = f"waits: still connected as {former.username}: {seen}"
-        self._steps.postpone(SYSTEM, held, min(left, LOOK_AGAIN), sentence, failing=False)
-        return True
-
     def _prove(self, held: Claim, brief: Brief, administration: Access, former: Account, ends_on: Account) -> bool:
         """Make the old password invalid where it is not yet, and show it on every required endpoint."""
-        new, old = self._looks.probe(brief, ends_on), self._looks.probe(brief, former)
-        proven = isinstance(new, Accepted) and isinstance(old, Rejected)
-        if not proven:
+        primary = brief.target.primary
+        proven = _proof(*self._pair(brief, ends_on, former, primary))
+        if not proven or _changed_row_by_row(brief):
             try:
                 self._changes.set_password(held, brief, administration, ends_on)
             except ChangeNotPermitted as error:
                 return self._endings.stick(held, f"the old password could not be taken away: {error.message}")
             except ChangeError as error:
                 return self._endings.unchanged(held, brief, error)
+            proven = False
         endpoints = [e for e in brief.target.endpoints if e.required]
         for endpoint in endpoints:
-            if proven and endpoint == brief.target.primary:
+            if proven and endpoint == primary:
                 continue
-            # In this order: a rejection alone proves nothing, a blocked account answers the same.
-            new = self._looks.probe(brief, ends_on, endpoint, likely=True)
-            old = self._looks.probe(brief, former, endpoint)
+            new, old = self._pair(brief, ends_on, former, endpoint)
             if isinstance(new, Unreachable) or isinstance(old, Unreachable):
                 return self._endings.later(held, brief, f"{endpoint} cannot be reached to prove the old password dead")
-            if not isinstance(new, Accepted) or not isinstance(old, Rejected):
-                if endpoint != brief.target.primary and brief.rotation.attempts < REPLICA_TRIES:
+            if not _proof(new, old):
+                if endpoint != primary and brief.rotation.attempts < REPLICA_TRIES:
                     return self._endings.later(held, brief, f"{endpoint} does not know yet that the old one is gone")
-                what = "still accepts the old password" if isinstance(new, Accepted) else "does not accept the new one"
-                return self._endings.stick(held, f"{endpoint} {what} of {former.username}: does it trust everybody?")
+                return self._endings.stick(held, _unproven(endpoint, former.username, new, old))
         where = ", ".join(map(str, endpoints))
+        swept = self._drain.sweep(held, brief, administration, former)
+        sentence = f"at {where} the new password was accepted and then the old one of {former.username} rejected"
         self._steps.retire(
             SYSTEM,
             held,
-            f"at {where} the new password was accepted and then the old one of {former.username} rejected",
+            "; ".join(filter(None, [sentence, swept])),
             {"proven": True, "login": former.username, "endpoints": where},
         )
         log.info("retired", rotation=brief.rotation.id, connection=brief.rotation.connection)
         return False
+
+    def _pair(self, brief: Brief, new: Account, old: Account, endpoint: Endpoint) -> tuple[Probe, Probe]:
+        """A login with the new password *and then* one with the old: a rejection alone proves nothing."""
+        accepted = self._looks.probe(brief, new, endpoint)
+        return accepted, self._looks.probe(brief, old, endpoint)
+
+
+def _proof(new: Probe, old: Probe) -> bool:
+    """Is the old password dead? A blocked or expired account would have refused the new one too."""
+    return isinstance(new, Accepted) and isinstance(old, Rejected)
+
+
+def _unproven(endpoint: Endpoint, username: str, new: Probe, old: Probe) -> str:
+    """Why two answers are no proof, for whoever must look."""
+    if not isinstance(new, Accepted):
+        return f"{endpoint} does not accept the new password of {username}, so nothing is proven: {new.reason}"
+    if isinstance(old, Accepted):
+        return f"{endpoint} still accepts the old password of {username}: does it trust everybody?"
+    return f"{endpoint} refuses {username} for another reason than the old password: {old.reason}"
+
+
+def _changed_row_by_row(brief: Brief) -> bool:
+    """May a change have got through for some accounts of a user name and not for others?
+
+    MariaDB has a row for each host, each changed by a statement of its own, and a look tells of one row. Under
+    `single` they were all changed before the rotation could become `applied`.
+    """
+    return brief.target.engine is Engine.MARIADB and brief.rotation.strategy is not Strategy.SINGLE

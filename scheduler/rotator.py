@@ -18,6 +18,7 @@ import structlog
 
 from scheduler.administration import Administration
 from scheduler.changes import Changes
+from scheduler.drain import Drain
 from scheduler.endings import Endings
 from scheduler.heartbeat import Heartbeat
 from scheduler.looks import Looks
@@ -32,6 +33,7 @@ from service.core.sealed import Randomness
 from service.keeper.briefs import Brief, Briefs
 from service.keeper.budget import Budget
 from service.keeper.escrows import Escrows
+from service.keeper.holders import Holders
 from service.keeper.rotations import Rotations
 from service.keeper.steps import Steps
 from service.ledger.rotations import Claim, LeaseLost
@@ -48,6 +50,7 @@ class Rotator:
         steps: Steps,
         rotations: Rotations,
         escrows: Escrows,
+        holders: Holders,
         databases: Mapping[Engine, Database],
         budget: Budget,
         write_back: WriteBack,
@@ -60,7 +63,8 @@ class Rotator:
         self._administration = Administration(briefs, looks, escrows)
         changes = Changes(steps, looks, self._heartbeat, self._administration)
         turning = Turning(steps, looks, changes, endings, write_back, self._administration, randomness)
-        retirement = Retirement(steps, looks, changes, endings, randomness)
+        drain = Drain(steps, looks, changes, holders)
+        retirement = Retirement(steps, looks, changes, endings, drain, randomness)
         self._take: dict[Step, Callable[[Claim, Brief], bool]] = {
             Step.FENCE: turning.fence,
             Step.STAGE: turning.stage,
@@ -71,6 +75,7 @@ class Rotator:
             Step.PUBLISH: turning.publish,
             Step.UNDO: turning.undo,
             Step.DRAIN: retirement.drain,
+            Step.WATCH: drain.watch,
             Step.RETIRE: retirement.retire,
         }
 

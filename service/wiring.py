@@ -29,6 +29,7 @@ from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.figures import Figures
+from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
@@ -36,6 +37,7 @@ from service.keeper.planning import Planning
 from service.keeper.references import References
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
+from service.keeper.reversal import Reversal
 from service.keeper.rotations import Rotations
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
@@ -115,10 +117,11 @@ def build(
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
     credentials = Credentials(door, walls, keyrings, references)
+    holders = Holders(door)
     limits = Limits(settings.workers, settings.parallel)
     planning = Planning(calendar, door.new_id, randomness)
-    rotations = Rotations(door, walls, planning, limits)
     briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
+    rotations = Rotations(door, walls, planning, limits, holders, Reversal(door, briefs, found_databases))
     escrows = Escrows(door, walls, briefs, found_databases, escrow_file(settings, wrapper))
     keeper = Keeper(
         door,
@@ -129,6 +132,7 @@ def build(
         Connections(door, walls, keyrings, references, budget, calendar, escrows),
         credentials,
         rotations,
+        holders,
         briefs,
         steps,
         Tokens(door, walls),
@@ -141,7 +145,9 @@ def build(
     )
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
-    rotator = Rotator(briefs, steps, rotations, escrows, found_databases, budget, write_back, randomness, lease)
+    rotator = Rotator(
+        briefs, steps, rotations, escrows, holders, found_databases, budget, write_back, randomness, lease
+    )
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     clock = Clock(
         rotations,

@@ -19,10 +19,11 @@ a moment read *after* their transition was committed (`not_before`), so that an 
 the middle of the commit is covered by it too.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
+from typing import Any
 
 from service.core.connection import Standing
 from service.core.errors import Conflict, Invalid
@@ -95,6 +96,7 @@ class Step(Enum):
     VERIFY = auto()
     PUBLISH = auto()
     DRAIN = auto()
+    WATCH = auto()  # who is still on the former credential? Nothing follows from it yet
     RETIRE = auto()
     UNDO = auto()
     NOTHING = auto()
@@ -140,6 +142,8 @@ class Rotation:
     created_at: datetime
     updated_at: datetime
     ended_at: datetime | None
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    """Who was still on the former credential at the last look; `service.core.drain.Seen` reads it."""
 
     @property
     def reached(self) -> Stage:
@@ -171,7 +175,7 @@ def next_step(rotation: Rotation, now: datetime) -> Step:
         case Stage.PUBLISHED:
             return Step.DRAIN
         case Stage.DRAINING:
-            return Step.WAIT if waiting else Step.RETIRE
+            return Step.WATCH if waiting else Step.RETIRE
         case _:
             return Step.NOTHING
 

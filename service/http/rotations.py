@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from service.core.database import Session
 from service.core.rotation import ENDED, Stage
 from service.http import shapes
 from service.http.request import (
@@ -24,6 +25,7 @@ from service.http.request import (
 )
 from service.http.route import Route
 from service.http.waiting import Waiting
+from service.keeper.draining import Draining
 from service.keeper.rotations import Story
 
 router = APIRouter(tags=["rotations"], route_class=Route)
@@ -51,8 +53,20 @@ def shown(it: Story) -> dict[str, Any]:
         "updated_at": r.updated_at,
         "ended_at": r.ended_at,
         "steps": [vars(line) for line in it.lines],
+        "choices": [vars(choice) for choice in it.choices],
+        "drain": _drain(it.draining) if it.draining else None,
     }
     return shapes.Rotation.model_validate(fields).model_dump(mode="json")
+
+
+def _drain(it: Draining) -> dict[str, Any]:
+    sessions = None if it.sessions is None else [_session(session) for session in it.sessions]
+    callers = None if it.callers is None else [vars(caller) for caller in it.callers]
+    return vars(it) | {"sessions": sessions, "callers": callers, "unknown": list(it.unknown)}
+
+
+def _session(it: Session) -> dict[str, Any]:
+    return {"username": it.username, "address": it.address, "application": it.application, "since": it.since}
 
 
 @router.post(
@@ -127,9 +141,9 @@ def abandon(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: Ro
 
 
 @router.post("/rotations/{rotation_id}/revert", response_model=shapes.Rotation)
-def revert(caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
-    """While it drains: make the former credential the live one again."""
-    return shown(keeper.rotations.revert(caller, rotation_id))
+async def revert(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
+    """While it drains: see that the former credential still logs in, and make it the live one again."""
+    return shown(await looking(request, lambda: keeper.rotations.revert(caller, rotation_id)))
 
 
 @router.post("/environments/{environment}/rehearsals", response_model=shapes.Rehearsal)

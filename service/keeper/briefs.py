@@ -1,5 +1,6 @@
 """Briefs: everything that a worker needs to know before a step, read in one snapshot, passwords opened."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from service.core.access import EVERYTHING, Caller, Level, require
 from service.core.administration import in_order
 from service.core.connection import Access, Account, Target
 from service.core.errors import Absent
-from service.core.rotation import STANDING, Credential, CredentialState, Rotation, RotationPolicy
+from service.core.rotation import STANDING, Credential, CredentialState, Rotation, RotationPolicy, Stage
 from service.core.sealed import credential_context
 from service.keeper import definitions
 from service.keeper.definitions import KeptIn
@@ -54,6 +55,8 @@ class Brief(Standpoint):
     """Until when a credential of an earlier rotation is still promised; nothing may be staged before."""
     unfenced: tuple[str, ...]
     """What of the fence had to be left out the last time, as the connection's health has it."""
+    began: Mapping[Stage, datetime]
+    """When each stage was reached for the first time."""
 
 
 class Briefs:
@@ -85,6 +88,7 @@ class Briefs:
                 resting=self._resting(tx, stored, by_id.get(rotation.candidate_id or "")),
                 promised_until=max(ending, default=None),
                 unfenced=tuple(stored.health.get("fence", ())),
+                began=rotations.began(tx, rotation.id),
             )
 
         return self._door.look(look)
@@ -111,6 +115,12 @@ class Briefs:
             stored.definition.get("login") or (live.username if live else None),
             definitions.kept_in(stored.definition.get("kept_in")),
         )
+
+    def former(self, tx: Transaction, rotation: Rotation) -> Access | None:
+        """The way in that applications had before the rotation; None if its password is not sealed here."""
+        stored = stored_of(tx, rotation)
+        account = self._account_of(tx, stored, rotation.former_id)
+        return Access(definitions.target(stored.definition), account) if account else None
 
     def ways(self, tx: Transaction, stored: StoredConnection) -> tuple[Access, ...]:
         """How the administration login of a connection may get in now, the likeliest first. Raises SealBroken."""

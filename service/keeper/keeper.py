@@ -10,6 +10,7 @@ from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.figures import Figures
+from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.keys import Keyrings
 from service.keeper.rehearsals import Rehearsals
@@ -33,6 +34,7 @@ class Keeper:
     connections: Connections
     credentials: Credentials
     rotations: Rotations
+    holders: Holders
     briefs: Briefs
     steps: Steps
     tokens: Tokens

@@ -6,12 +6,16 @@ from datetime import timedelta
 
 from service.core import names
 from service.core.access import Caller, Kind, Level, Thing, require
-from service.core.errors import Absent, Conflict
+from service.core.errors import Absent, Conflict, KeywrightError
+from service.core.hands import Choice, choices
 from service.core.rotation import GRACE, UNPUBLISHED, CredentialState, Limits, Rotation, Stage, Strategy, require_move
 from service.keeper import definitions
 from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
+from service.keeper.draining import Draining, draining
+from service.keeper.holders import Holders
 from service.keeper.planning import Planning
+from service.keeper.reversal import Reversal
 from service.keeper.walls import Walls
 from service.ledger import connections, rejections, rotations
 from service.ledger.ledger import Transaction
@@ -24,16 +28,23 @@ class Story:
 
     rotation: Rotation
     lines: tuple[StoryLine, ...]
+    choices: tuple[Choice, ...] = ()
+    """What the caller can do with it now."""
+    draining: Draining | None = None
 
 
 class Rotations:
     """Operations on rotations; moving one on is `steps.py`, driven by the scheduler."""
 
-    def __init__(self, door: Door, walls: Walls, planning: Planning, limits: Limits) -> None:
+    def __init__(
+        self, door: Door, walls: Walls, planning: Planning, limits: Limits, holders: Holders, reversal: Reversal
+    ) -> None:
         self._door = door
         self._walls = walls
         self._planning = planning
         self._limits = limits
+        self._holders = holders
+        self._reversal = reversal
 
     def ask(
         self, caller: Caller, environment: str, name: str, note: str, *, emergency: bool = False
@@ -50,7 +61,7 @@ class Rotations:
             stored = connection_found(tx, wall, caller, name, level)
             rotation, new = self._planning.begin(tx, stored, caller.name, note, emergency=emergency)
             deed.detail["rotation" if new else "joined"] = rotation.id
-            return _story(tx, rotation), new
+            return _story(tx, caller, rotation), new
 
         deed = Deed("rotation.ask", environment, name)
         return self._door.change(caller, deed, act)
@@ -73,19 +84,21 @@ class Rotations:
                 if len(page) < limit:
                     break
                 position = page[-1].id
-            return [Story(r, ()) for r in seen[:limit]]
+            return [Story(r, (), _choices(tx, caller, r)) for r in seen[:limit]]
 
         return self._door.fetch(caller, Deed("rotation.list", environment, name or ""), evaluate)
 
     def get(self, caller: Caller, rotation_id: str) -> Story:
         """One, with its history. Raises Absent."""
+        if self.peek(caller, rotation_id).draining:
+            self._holders.catch_up()
         deed = Deed("rotation.get", resource=rotation_id)
-        return self._door.fetch(caller, deed, lambda tx: _story(tx, self._found(tx, caller, rotation_id, Level.USE)))
+        return self._door.fetch(caller, deed, lambda tx: self._told(tx, caller, rotation_id))
 
     def peek(self, caller: Caller, rotation_id: str) -> Story:
         """As `get`, for whoever waits for it: evaluated, not recorded again."""
         deed = Deed("rotation.get", resource=rotation_id)
-        return self._door.poll(caller, deed, lambda tx: _story(tx, self._found(tx, caller, rotation_id, Level.USE)))
+        return self._door.poll(caller, deed, lambda tx: self._told(tx, caller, rotation_id))
 
     def retry(self, caller: Caller, rotation_id: str) -> Story:
         """Go on now: with a stuck one where it stopped, with a waiting one without its delay.
@@ -99,11 +112,12 @@ class Rotations:
             if rotation.ended_at:
                 raise Conflict(f"rotation {rotation_id} has ended ({rotation.stage.value})")
             stage = rotation.reached
-            values = {"stage": stage.value, "stuck_in": None, "reason": "", "attempts": 0}
+            # One attempt stays on record: something was sent to the target, or may have been.
+            values = {"stage": stage.value, "stuck_in": None, "reason": "", "attempts": min(rotation.attempts, 1)}
             rotations.seize(tx, rotation, **values)
             rotations.tell(tx, rotation.id, stage, f"{caller.name} asked to try again")
             _forgive(tx, rotation)
-            return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
+            return self._told(tx, caller, rotation_id)
 
         deed = Deed("rotation.retry", resource=rotation_id)
         return self._door.change(caller, deed, act)
@@ -123,39 +137,56 @@ class Rotations:
             values = {"stage": stage.value, "stuck_in": None, "undo": True}
             rotations.seize(tx, rotation, **values)
             rotations.tell(tx, rotation.id, stage, f"{caller.name} asked to abandon it")
-            return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
+            return self._told(tx, caller, rotation_id)
 
         deed = Deed("rotation.abandon", resource=rotation_id)
         return self._door.change(caller, deed, act)
 
     def revert(self, caller: Caller, rotation_id: str) -> Story:
-        """While draining: the former credential becomes the live one again, generation + 1."""
+        """While draining: the former credential becomes the live one again, generation + 1.
 
-        def act(tx: Transaction) -> Story:
+        It is seen to log in before. Raises Conflict if it does not, or no way leads back; ChangeUnreachable if
+        that cannot be told.
+        """
+        deed = Deed("rotation.revert", resource=rotation_id)
+
+        def evaluate(tx: Transaction) -> tuple[Rotation, StoredConnection]:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
             _about(deed, rotation)
             if rotation.strategy is Strategy.SINGLE:
                 raise Conflict("under the strategy single the former password is dead already; rotate again instead")
             if rotation.retiring or rotation.former_id is None or rotation.candidate_id is None:
                 raise Conflict(f"rotation {rotation_id} is being retired already; rotate again instead")
-            stage = rotation.reached
-            require_move(stage, Stage.REVERTED)
+            require_move(rotation.reached, Stage.REVERTED)
             stored = connections.get(tx, rotation.connection_id)
             if stored is None:
                 raise Absent(f"rotation {rotation_id} does not exist")
             if stored.definition.get("kept_in"):
                 raise Conflict("the password is kept in a store, which has the new one already; rotate again instead")
+            return rotation, stored
+
+        looked_at, before = self._door.poll(caller, deed, evaluate)
+        try:
+            self._reversal.require(looked_at)
+        except KeywrightError as refusal:
+            self._door.refuse(caller, deed, refusal)
+            raise
+
+        def act(tx: Transaction) -> Story:
+            rotation, stored = evaluate(tx)
+            if stored.revision != before.revision:
+                raise Conflict(f"connection {stored.name} was changed while it was looked at; revert again")
             policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
             promised = tx.now + (policy.drain_minimum if policy else timedelta(0)) + GRACE
-            connections.mark(tx, rotation.former_id, CredentialState.LIVE, good_until=None)
-            connections.mark(tx, rotation.candidate_id, CredentialState.DRAINING, good_until=promised)
+            connections.mark(tx, rotation.former_id or "", CredentialState.LIVE, good_until=None)
+            connections.mark(tx, rotation.candidate_id or "", CredentialState.DRAINING, good_until=promised)
             connections.replace(tx, replace(stored, generation=stored.generation + 1))
             closing = rotations.closing(Stage.REVERTED, rotation.id, tx.now)
             rotations.seize(tx, rotation, stage=Stage.REVERTED.value, generation=stored.generation + 1, **closing)
-            rotations.tell(tx, rotation.id, Stage.REVERTED, f"{caller.name} turned the pointer back")
-            return _story(tx, self._found(tx, caller, rotation_id, Level.USE))
+            seen = "the former credential was seen to log in"
+            rotations.tell(tx, rotation.id, Stage.REVERTED, f"{seen}, and {caller.name} turned the pointer back")
+            return self._told(tx, caller, rotation_id)
 
-        deed = Deed("rotation.revert", resource=rotation_id)
         return self._door.change(caller, deed, act)
 
     def plan_due(self, caller: Caller, limit: int) -> int:
@@ -177,6 +208,9 @@ class Rotations:
         self._walls.enter(tx, caller, rotation.environment)
         require(caller, level, _thing(rotation), what)
         return rotation
+
+    def _told(self, tx: Transaction, caller: Caller, rotation_id: str) -> Story:
+        return _story(tx, caller, self._found(tx, caller, rotation_id, Level.USE))
 
     # For the scheduler's workers.
 
@@ -228,5 +262,15 @@ def _thing(rotation: Rotation) -> Thing:
     return Thing(Kind.CONNECTION, rotation.environment_id, rotation.connection)
 
 
-def _story(tx: Transaction, rotation: Rotation) -> Story:
-    return Story(rotation, tuple(rotations.story(tx, rotation.id)))
+def _story(tx: Transaction, caller: Caller, rotation: Rotation) -> Story:
+    stored = connections.get(tx, rotation.connection_id)
+    shown = draining(tx, caller, rotation, stored) if stored else None
+    return Story(rotation, tuple(rotations.story(tx, rotation.id)), _choices(tx, caller, rotation), shown)
+
+
+def _choices(tx: Transaction, caller: Caller, rotation: Rotation) -> tuple[Choice, ...]:
+    """Nothing for who may only use the connection."""
+    if rotation.ended_at or (caller.level(_thing(rotation)) or Level.USE) < Level.EDIT:
+        return ()
+    stored = connections.get(tx, rotation.connection_id)
+    return choices(rotation, kept_outside=bool(stored and stored.definition.get("kept_in")))

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from service.core.access import Caller
+from service.core.access import EVERYTHING, Caller, Level, require
 from service.core.connection import Account
+from service.core.drain import Seen
 from service.core.errors import Conflict
+from service.core.event import Detail
 from service.core.rotation import (
     GRACE,
     Credential,
@@ -162,10 +164,40 @@ class Steps:
             good_until = tx.now if over else max(tx.now + minimum, promised)
             if rotation.former_id:
                 connections.mark(tx, rotation.former_id, CredentialState.DRAINING, good_until=good_until)
-            retire_at = good_until if over else good_until + GRACE
-            return {"not_before": retire_at, "wake_at": retire_at}
+            return {"not_before": good_until if over else good_until + GRACE}
 
         return Passage(Stage.DRAINING, sentence, act)
+
+    def watch(self, caller: Caller, held: Claim, seen: Seen, delay: timedelta, sentence: str) -> None:
+        """Keep what was seen on the former credential, and look again after `delay`.
+
+        The story tells a sentence once; every further look is bookkeeping, since looks are many and no answer
+        depends on them.
+        """
+        require(caller, Level.OWN, EVERYTHING, "the rotation")
+        told = self._door.look(lambda tx: sentence in {line.sentence for line in rotations.story(tx, held.rotation_id)})
+
+        def values(tx: Transaction) -> dict[str, Any]:
+            return {"seen": seen.stored(), "wake_at": tx.now + delay}
+
+        if sentence and not told:
+            self._stay(caller, held, "rotation.watch", sentence, lambda tx, _rotation: values(tx))
+            return
+        with self._door.ledger.work() as tx:
+            rotations.note(tx, held, **values(tx))
+
+    def overstayed(self, caller: Caller, held: Claim, seen: Seen, delay: timedelta, sentence: str) -> None:
+        """The drain limit is over and somebody is still there: the log, the story and the health say so."""
+
+        def act(tx: Transaction, rotation: Rotation) -> dict[str, Any]:
+            _note_trouble(tx, rotation, sentence)
+            return {"seen": replace(seen, told_at=tx.now).stored(), "wake_at": tx.now + delay}
+
+        self._stay(caller, held, "rotation.overstayed", sentence, act)
+
+    def sessions_ended(self, caller: Caller, held: Claim, number: int, sentence: str) -> None:
+        """So many sessions of the former credential were ended."""
+        self._stay(caller, held, "rotation.end_sessions", sentence, lambda _tx, _rotation: {}, {"ended": number})
 
     def begin_to_retire(self, caller: Caller, held: Claim) -> None:
         """From here on the former password may be gone: no revert any more."""
@@ -200,6 +232,7 @@ class Steps:
                         connections.mark(tx, old.id, CredentialState.RETIRED, sealed=None)
             if candidate and stored.definition.get("kept_in"):
                 connections.mark(tx, candidate.id, candidate.state, sealed=None)
+            _note_trouble(tx, rotation, None)
             return {}
 
         self._move(caller, held, Stage.RETIRED, sentence, act, dict(receipt))
@@ -220,7 +253,7 @@ class Steps:
 
         def act(tx: Transaction, rotation: Rotation) -> dict[str, Any]:
             _note_trouble(tx, rotation, f"a rotation is stuck: {reason}")
-            return {"reason": reason, "stuck_in": rotation.stage.value}
+            return {"reason": reason, "stuck_in": rotation.stage.value, "attempts": rotation.attempts}
 
         self._move(caller, held, Stage.STUCK, reason, act, {"reason": reason})
 
@@ -273,7 +306,15 @@ class Steps:
 
         self._door.change(caller, deeds, change)
 
-    def _stay(self, caller: Caller, held: Claim, action: str, sentence: str, act: Any) -> None:
+    def _stay(
+        self,
+        caller: Caller,
+        held: Claim,
+        action: str,
+        sentence: str,
+        act: Any,
+        detail: Mapping[str, Detail] | None = None,
+    ) -> None:
         def change(tx: Transaction) -> None:
             rotation = held_rotation(tx, held)
             deed.environment, deed.resource = rotation.environment, rotation.connection
@@ -283,7 +324,7 @@ class Steps:
             if sentence and (not story or story[-1].sentence != sentence):
                 rotations.tell(tx, rotation.id, rotation.stage, sentence)
 
-        deed = Deed(action)
+        deed = Deed(action, detail=dict(detail or {}))
         self._door.change(caller, deed, change)
 
     def _candidate(self, tx: Transaction, stored: StoredConnection, username: str, password: Secret) -> Credential:

@@ -142,10 +142,10 @@ class Values:
         deed = Deed("value.fetch", environment, str(wanted))
 
         def evaluate(tx: Transaction, readings: Readings) -> tuple[list[Fetched], str]:
-            found, through = self._evaluated(tx, caller, environment, wanted, readings)
+            found, through, generations = self._evaluated(tx, caller, environment, wanted, readings)
             deed.detail["versions"] = " ".join(f"{f.name}:{f.version}" for f in found)
-            if through:
-                deed.detail["through"] = " ".join(through)
+            deed.detail |= {"through": " ".join(through)} if through else {}
+            deed.detail |= {"generations": " ".join(generations)} if generations else {}
             return found, self._tag(environment, found)
 
         return self._references.fetch(self._door, caller, deed, evaluate)
@@ -168,8 +168,9 @@ class Values:
 
     def _evaluated(
         self, tx: Transaction, caller: Caller, environment: str, wanted: Wanted, readings: Readings
-    ) -> tuple[list[Fetched], list[str]]:
-        """The values; and what else they are composed of, for the event: `name:version` each."""
+    ) -> tuple[list[Fetched], list[str], list[str]]:
+        """The values; and what else they are composed of, for the event: variables as `name:version`, and
+        connections as `name:generation`."""
         wall = self._walls.enter(tx, caller, environment)
         fetch = _Fetch(tx, wall, caller, readings)
         planned = [self._plan(fetch, variable) for variable in self._chosen(tx, wall, caller, wanted)]
@@ -177,8 +178,8 @@ class Values:
         found = [self._opened(fetch, p) for p in planned]
         inner = fetch.plans.keys() - {p.variable.name for p in planned}
         sets = {s.connection.name: s.connection.generation for p in fetch.plans.values() for s in p.sets.values()}
-        through = [f"{name}:{fetch.plans[name].version.number}" for name in inner]
-        return found, sorted(through + [f"{name}:{generation}" for name, generation in sets.items()])
+        through = sorted(f"{name}:{fetch.plans[name].version.number}" for name in inner)
+        return found, through, sorted(f"{name}:{generation}" for name, generation in sets.items())
 
     @staticmethod
     def _chosen(tx: Transaction, wall: Environment, caller: Caller, wanted: Wanted) -> list[Variable]:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from service.core.event import GENESIS, Batch, link, persons_match
+from service.ledger import fetches
 from service.ledger.ledger import Transaction
 from service.ledger.tables import batches, entries, head, touched
 
@@ -64,9 +65,11 @@ def catch_up(tx: Transaction) -> bool:
     rows = tx.sql.execute(query).all()
     indexed: list[dict[str, Any]] = []
     seen: list[dict[str, Any]] = []
+    numbered: list[tuple[int, dict[str, Any]]] = []
     for row in rows:
         for number, (entry, person) in enumerate(zip(json.loads(row.body), json.loads(row.persons), strict=True)):
             seq = row.first + number
+            numbered.append((seq, entry))
             seen += [{"resource": name, "seq": seq} for name in _resources(entry)]
             indexed.append(
                 {
@@ -82,6 +85,7 @@ def catch_up(tx: Transaction) -> bool:
     if indexed:
         tx.sql.execute(insert(entries), indexed)
         tx.sql.execute(insert(touched), seen)
+        fetches.index(tx, numbered)
         tx.sql.execute(update(head).values(indexed=indexed[-1]["seq"]))
     return len(rows) == _PAGE
 
@@ -89,7 +93,7 @@ def catch_up(tx: Transaction) -> bool:
 def _resources(entry: dict[str, Any]) -> set[str]:
     """What an event touched: its resource, and what a fetch of several names or of a folder answered."""
     detail = entry["detail"]
-    told = f"{detail.get('versions') or ''} {detail.get('through') or ''}".split()
+    told = " ".join(str(detail.get(key) or "") for key in ("versions", "through", "generations")).split()
     return {name[:_INDEXED] for name in (entry["resource"], *(word.rpartition(":")[0] for word in told))}
 
 
@@ -115,10 +119,11 @@ def ask(tx: Transaction, question: Question, told: Collection[str] | None = None
         query = query.where(entries.c.at < question.until)
     if question.before is not None:
         query = query.where(entries.c.seq < question.before)
-    return [_shown(tx, seq) for seq in tx.sql.execute(query).scalars().all()]
+    return [shown(tx, seq) for seq in tx.sql.execute(query).scalars().all()]
 
 
-def _shown(tx: Transaction, seq: int) -> dict[str, Any]:
+def shown(tx: Transaction, seq: int) -> dict[str, Any]:
+    """One event, as it is shown: names and addresses as far as they were not erased."""
     query = select(batches).where(batches.c.first <= seq).order_by(batches.c.first.desc()).limit(1)
     row = tx.sql.execute(query).one()
     entry, person = json.loads(row.body)[seq - row.first], json.loads(row.persons)[seq - row.first]

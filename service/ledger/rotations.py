@@ -83,6 +83,7 @@ def _rotation(row: Row[Any]) -> Rotation:
         created_at=row.created_at,
         updated_at=row.updated_at,
         ended_at=row.ended_at,
+        seen=row.seen,
     )
 
 
@@ -275,6 +276,12 @@ def change(tx: Transaction, held: Claim, **values: Any) -> None:
         raise LeaseLost("the rotation was taken over by another worker")
 
 
+def note(tx: Transaction, held: Claim, **values: Any) -> None:
+    """As `change`, for what is no news of the rotation. Raises LeaseLost if it is another's by now."""
+    if tx.sql.execute(update(rotations).where(*_held(held)).values(values)).rowcount != 1:
+        raise LeaseLost("the rotation was taken over by another worker")
+
+
 def seize(tx: Transaction, rotation: Rotation, **values: Any) -> Claim:
     """Change a rotation by an operator's hand: the fencing number moves, so that no worker goes on with it.
 
@@ -298,6 +305,13 @@ def story(tx: Transaction, rotation_id: str) -> list[StoryLine]:
     """Its history, in order."""
     query = select(rotation_steps).where(rotation_steps.c.rotation_id == rotation_id).order_by(rotation_steps.c.number)
     return [StoryLine(row.stage, row.at, row.sentence) for row in tx.sql.execute(query)]
+
+
+def began(tx: Transaction, rotation_id: str) -> dict[Stage, datetime]:
+    """When each stage that it has reached was reached for the first time."""
+    query = select(rotation_steps.c.stage, func.min(rotation_steps.c.at, type_=rotation_steps.c.at.type).label("at"))
+    query = query.where(rotation_steps.c.rotation_id == rotation_id).group_by(rotation_steps.c.stage)
+    return {Stage(row.stage): row.at for row in tx.sql.execute(query)}
 
 
 def closing(stage: Stage, rotation_id: str, now: datetime) -> dict[str, Any]:

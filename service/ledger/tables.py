@@ -1,7 +1,7 @@
 """The tables.
 
     head ─ one row: epoch, sequence number and hash of the last batch; every change locks it
-    batches ─ the event log            entries, touched ─ its query index, built behind the log
+    batches ─ the event log            entries, touched, fetches ─ its query index, built behind the log
     environments ─┬─ data_keys         (wrapped; `system` has keys of its own)
                   ├─ variables ── versions
                   ├─ connections ─┬─ logins ── credentials
@@ -117,6 +117,18 @@ touched = Table(
     metadata,
     Column("resource", String(200), primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
+)
+
+# The youngest fetch of a connection by a caller; by names, as the log has them.
+fetches = Table(
+    "fetches",
+    metadata,
+    Column("environment", String(200), primary_key=True),
+    Column("connection", String(200), primary_key=True),
+    Column("actor", String(64), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("generation", Integer, nullable=False),
 )
 
 environments = Table(

@@ -124,6 +124,60 @@ def test_a_rotation_tells_its_story(inside: Inside, server: Server) -> None:
     assert inside("rotation", "../tokens").returncode == 5
 
 
+DRAIN = {
+    "since": "2026-01-01T00:00:00Z",
+    "not_before": "2026-01-01T01:00:00Z",
+    "limit_at": "2026-01-02T00:00:00Z",
+    "sessions": [{"username": "shop_a", "address": "10.0.0.7", "application": "billing\x1b", "since": None}],
+    "callers": [{"name": "billing-2", "generation": 4, "at": "2025-12-31T23:00:00Z", "address": "10.0.0.8"}],
+    "more": True,
+    "lag": 3,
+    "seen_at": "2026-01-01T00:30:00Z",
+    "unknown": ["2 sessions of shop: the server does not tell since when"],
+}
+NOBODY = {"sessions": [], "callers": [], "more": False, "lag": 0, "unknown": []}
+
+
+@pytest.mark.parametrize(
+    ("drain", "expected"),
+    [
+        (
+            {},
+            [
+                "billing",
+                "10.0.0.7",
+                "unknown",
+                "billing-2",
+                "10.0.0.8",
+                "and more",
+                "not known: 2",
+                "youngest 3 events",
+            ],
+        ),
+        (NOBODY, ["no session was seen on it at 2026-01-01T00:30:00Z", "no caller holds it"]),
+        (NOBODY | {"seen_at": None}, ["nobody has looked yet"]),
+        ({"sessions": None, "callers": None}, ["told to those who may edit"]),
+    ],
+)
+def test_a_draining_rotation_tells_who_is_still_there(
+    inside: Inside, server: Server, drain: dict, expected: list[str]
+) -> None:
+    server.route("GET", "/rotations/rot-1", Told(body=rotation("draining", WAY) | {"drain": DRAIN | drain}))
+    told = inside("rotation", "rot-1").stdout
+    for part in ["waited for until 2026-01-02T00:00:00Z", *expected]:
+        assert part in told
+    assert "\x1b" not in told
+
+
+def test_a_stuck_rotation_tells_what_can_be_done(inside: Inside, server: Server) -> None:
+    choices = [{"hand": "retry", "sentence": "goes on"}, {"hand": "abandon", "sentence": "undoes it\x1b"}]
+    stuck = rotation("stuck", ["planned"], "look") | {"choices": choices}
+    server.route("GET", "/rotations/rot-1", Told(body=stuck))
+    server.route("GET", POST, Told(body={"items": [stuck], "next": None}))
+    assert "--retry: goes on\n--abandon: undoes it\n" in inside("rotation", "rot-1").stdout
+    assert "retry, abandon" in inside("rotations", "--stage", "stuck").stdout
+
+
 @pytest.mark.parametrize("hand", ["retry", "abandon", "revert"])
 def test_an_operators_hand(inside: Inside, server: Server, hand: str) -> None:
     server.route("POST", f"/rotations/rot-1/{hand}", Told(200, rotation("planned", [])))

@@ -240,7 +240,7 @@ def wait_until(seen: Callable[[], bool], otherwise: str | Callable[[], str], pat
         time.sleep(0.02)
 
 
-_LOG = ("head", "batches", "entries")
+_LOG = ("head", "batches", "entries", "touched", "fetches")
 
 
 def dump(service: Service) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from service.core.access import Caller
 from service.core.connection import Engine
 from service.core.reference import Store
 from service.core.rotation import Stage, Strategy
@@ -21,7 +22,7 @@ from service.core.secret import Secret
 from service.keeper.credentials import Credential, Entry
 from service.keeper.registration import registration
 from service.keeper.rotations import Story
-from service.keeper.tokens import SYSTEM
+from service.keeper.tokens import SYSTEM, WantedGrant
 from service.settings import read
 from service.wiring import Service, build
 from tests.rigs.fake_database import FakeDatabase
@@ -154,6 +155,12 @@ class Stand:
         answer = self.service.keeper.credentials.one(SYSTEM, "production", self.turned)
         self.held.append(Held(answer, self.now))
         return answer
+
+    def machine(self, name: str, level: str = "use", path: str = "shop/db") -> Caller:
+        """A caller with a token of its own and one grant, at an address of its own."""
+        grant = WantedGrant(level, "connection", "production", path)
+        text = self.service.keeper.tokens.add(SYSTEM, name, (grant,), None, ())[2]
+        return self.service.keeper.tokens.authenticate(text.reveal(), f"address-of-{name}", "")
 
     def latest(self) -> Story:
         """The youngest rotation, with its story."""

@@ -115,7 +115,9 @@ def test_somebody_still_connected_is_waited_for_until_the_limit() -> None:
         here.ask()
         story = here.run(seconds=40)
         assert story.rotation.stage is Stage.DRAINING
-        assert "billing at 10.0.0.7" in story.lines[-1].sentence
+        assert "nobody is seen on the former credential of shop_a" in story.lines[-1].sentence
+        assert story.draining is not None
+        assert [(s.application, s.address) for s in story.draining.sessions or ()] == [("billing", "10.0.0.7")]
         assert here.run().rotation.stage is Stage.RETIRED
 
 

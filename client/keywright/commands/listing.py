@@ -56,9 +56,9 @@ def show(what: What, entries: list[dict[str, Any]], as_json: bool) -> None:
             columns = ["NAME", "ENGINE", "ENDPOINTS", "GENERATION", "NEXT DUE", "HEALTH"]
             rows = [_connection(e) for e in entries]
         case What.ROTATIONS:
-            columns = ["ID", "CONNECTION", "STAGE", "STRATEGY", "UPDATED", "REASON"]
+            columns = ["ID", "CONNECTION", "STAGE", "STRATEGY", "UPDATED", "REASON", "CHOICES"]
             keys = ("id", "connection", "stage", "strategy", "updated_at", "reason")
-            rows = [[e.get(key) for key in keys] for e in entries]
+            rows = [[*(e.get(key) for key in keys), _choices(e)] for e in entries]
         case What.ENVIRONMENTS:
             columns = ["NAME", "CREATED"]
             rows = [[e.get("name"), e.get("created_at")] for e in entries]
@@ -67,6 +67,12 @@ def show(what: What, entries: list[dict[str, Any]], as_json: bool) -> None:
 
 def _yes(flag: object) -> str:
     return "yes" if flag else "no"
+
+
+def _choices(entry: dict[str, Any]) -> str:
+    """What can be done with a rotation, where somebody must do something."""
+    hands = [str(choice.get("hand")) for choice in entry.get("choices") or ()]
+    return ", ".join(hands) if entry.get("stage") == "stuck" else ""
 
 
 def _connection(entry: dict[str, Any]) -> list[object]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from keywright import names
-from keywright.commands import listing, options, screen
+from keywright.commands import drain, listing, options, screen
 from keywright.commands.endings import ROTATION_FAILED
 from keywright.errors import Unavailable, Unexpected, Unreachable
 
@@ -19,7 +19,7 @@ PACE = (0.1, 2.0)
 
 
 class Hand(StrEnum):
-    """What an operator can do to a rotation."""
+    """What an operator can do with a rotation."""
 
     RETRY = "retry"
     ABANDON = "abandon"
@@ -119,6 +119,9 @@ def rotation(
         if told.get("reason"):
             screen.say(f"reason: {told['reason']}")
         screen.table(["AT", "STAGE", "WHAT"], [[s.get("at"), s.get("stage"), s.get("sentence")] for s in told["steps"]])
+        drain.show(told.get("drain"))
+        for choice in told.get("choices") or ():
+            screen.say(f"--{choice.get('hand')}: {choice.get('sentence')}")
 
 
 def _rehearse(place: options.Place, name: str, as_json: bool) -> None:

@@ -56,6 +56,16 @@ def upgrade() -> None:
         sa.Column("at", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("endpoint", "username", name="pk_rejections"),
     )
+    op.create_table(
+        "fetches",
+        sa.Column("environment", sa.String(length=200), nullable=False),
+        sa.Column("connection", sa.String(length=200), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("at", Moment(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "connection", "actor", name="pk_fetches"),
+    )
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.create_index("ix_entries_action_seq", ["action", "seq"], unique=False)
         batch_op.create_index("ix_entries_actor_seq", ["actor", "seq"], unique=False)
@@ -365,6 +375,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_entries_action_seq")
 
     op.drop_table("entries")
+    op.drop_table("fetches")
     op.drop_table("touched")
     op.drop_table("data_keys")
     op.drop_table("batches")

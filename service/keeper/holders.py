@@ -1,0 +1,85 @@
+"""Holders: the callers whose youngest fetch of a connection gave them the former credential.
+
+What they hold is told by the log alone: it says what was handed out, not what is in use. A token that
+several processes share counts once, by the fetch that any of them made last.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.core.access import Caller, Kind, Thing
+from service.core.drain import MOST
+from service.core.rotation import Rotation, Strategy
+from service.keeper.door import Door
+from service.ledger import connections, fetches, log, tokens
+from service.ledger.ledger import Transaction
+
+_PAGES = 40
+"""Pages of the log that one look brings into the index, at most: a look stays short, and the next one goes on."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """One caller who holds the former credential, or an older one. `address` is where its fetch came from."""
+
+    name: str
+    generation: int
+    at: datetime
+    address: str | None
+
+
+@dataclass(frozen=True)
+class Held:
+    """The callers, the youngest fetch first. `more` were left out; `lag` events are not counted in yet."""
+
+    callers: tuple[Holder, ...]
+    more: bool
+    lag: int
+
+    @property
+    def somebody(self) -> bool:
+        """Is anybody known to hold it, or may somebody do so of whom the index does not know yet?"""
+        return bool(self.callers) or self.more or self.lag > 0
+
+
+class Holders:
+    """Asks who holds what."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def catch_up(self) -> None:
+        """Bring the log's query index up to its end, or a good piece nearer to it."""
+        for _ in range(_PAGES):
+            if self._door.look(log.lag) == 0:
+                return
+            with self._door.ledger.work() as tx:
+                log.catch_up(tx)
+
+    def look(self, rotation: Rotation) -> Held:
+        """Who holds what this rotation retires, as far as the log is indexed now."""
+        self.catch_up()
+        return self._door.look(lambda tx: holders(tx, rotation))
+
+
+def holders(tx: Transaction, rotation: Rotation) -> Held:
+    """The callers whose youngest fetch is of an older generation than the rotation published.
+
+    Left out is who cannot hold what is about to be retired: whoever fetched before the former credential was
+    offered at all, and tokens that are revoked, expired, or without a grant on the connection by now.
+    """
+    former = connections.credential(tx, rotation.former_id) if rotation.former_id else None
+    lag = log.lag(tx)
+    if former is None or rotation.generation is None:
+        return Held((), False, lag)
+    # Under `single` it was announced, and so handed out, before it was live.
+    announced = rotation.strategy is Strategy.SINGLE or former.valid_from is None
+    since = former.created_at if announced else former.valid_from or former.created_at
+    found = fetches.behind(tx, rotation.environment, rotation.connection, rotation.generation, since, MOST + 1)
+    thing = Thing(Kind.CONNECTION, rotation.environment_id, rotation.connection)
+    callers = []
+    for last in found[:MOST]:
+        token = tokens.find(tx, last.token_id)
+        if token and Caller(token.id, token.name, "machine", token.grants).level(thing):
+            callers.append(Holder(last.token, last.generation, last.at, log.shown(tx, last.seq)["address"]))
+    return Held(tuple(callers), len(found) > MOST, lag)
