@@ -119,7 +119,7 @@ class Briefs:
     def former(self, tx: Transaction, rotation: Rotation) -> Access | None:
         """The way in that applications had before the rotation; None if its password is not sealed here."""
         stored = stored_of(tx, rotation)
-        account = self._account_of(tx, stored, rotation.former_id)
+        account = self.account(tx, stored, connections.credential(tx, rotation.former_id or ""))
         return Access(definitions.target(stored.definition), account) if account else None
 
     def ways(self, tx: Transaction, stored: StoredConnection) -> tuple[Access, ...]:

@@ -18,6 +18,7 @@ from service.keeper.planning import Planning
 from service.keeper.reversal import Reversal
 from service.keeper.walls import Walls
 from service.ledger import connections, rejections, rotations
+from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 from service.ledger.rotations import Claim, StoryLine
 

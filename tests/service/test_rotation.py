@@ -144,14 +144,14 @@ def test_every_stage_has_its_step_and_every_step_a_stage_it_may_go_to(rotation: 
     }
     if step in leads_to:
         require_move(rotation.stage, leads_to[step])
-    if step is Step.WAIT:
-        assert rotation.stage in (Stage.ANNOUNCED, Stage.DRAINING)
+    if step in (Step.WAIT, Step.WATCH):
+        assert rotation.stage is (Stage.ANNOUNCED if step is Step.WAIT else Stage.DRAINING)
         assert rotation.not_before is not None
         assert rotation.not_before > NOW
         assert not rotation.emergency
-        assert next_step(rotation, rotation.not_before) is not Step.WAIT
+        assert next_step(rotation, rotation.not_before) not in (Step.WAIT, Step.WATCH)
     if rotation.stage is Stage.DRAINING and rotation.not_before and rotation.not_before > NOW:
-        assert (step is Step.WAIT) != rotation.emergency  # nothing is retired while it is promised
+        assert (step is Step.WATCH) != rotation.emergency  # nothing is retired while it is promised
     if rotation.undo:
         assert (step is Step.UNDO) == (rotation.stage in UNPUBLISHED)
     if step is Step.ANNOUNCE:
