@@ -82,7 +82,7 @@ class Retirement:
         for endpoint in endpoints:
             if proven and endpoint == primary:
                 continue
-            new, old = self._pair(brief, ends_on, former, endpoint)
+            new, old = self._pair(brief, ends_on, former, endpoint, likely=True)
             if isinstance(new, Unreachable) or isinstance(old, Unreachable):
                 return self._endings.later(held, brief, f"{endpoint} cannot be reached to prove the old password dead")
             if not _proof(new, old):
@@ -101,9 +101,11 @@ class Retirement:
         log.info("retired", rotation=brief.rotation.id, connection=brief.rotation.connection)
         return False
 
-    def _pair(self, brief: Brief, new: Account, old: Account, endpoint: Endpoint) -> tuple[Probe, Probe]:
+    def _pair(
+        self, brief: Brief, new: Account, old: Account, endpoint: Endpoint, *, likely: bool = False
+    ) -> tuple[Probe, Probe]:
         """A login with the new password *and then* one with the old: a rejection alone proves nothing."""
-        accepted = self._looks.probe(brief, new, endpoint)
+        accepted = self._looks.probe(brief, new, endpoint, likely=likely)
         return accepted, self._looks.probe(brief, old, endpoint)
 
 

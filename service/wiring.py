@@ -121,7 +121,7 @@ def build(
     limits = Limits(settings.workers, settings.parallel)
     planning = Planning(calendar, door.new_id, randomness)
     briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
-    rotations = Rotations(door, walls, planning, limits, holders, Reversal(door, briefs, found_databases))
+    rotations = Rotations(door, walls, planning, limits, holders, Reversal(door, briefs, budget))
     escrows = Escrows(door, walls, briefs, found_databases, escrow_file(settings, wrapper))
     keeper = Keeper(
         door,

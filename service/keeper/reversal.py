@@ -3,23 +3,21 @@
 It is asked outside of any transaction; whoever turns the pointer evaluates everything again inside of one.
 """
 
-from collections.abc import Mapping
-
-from service.core.connection import Accepted, Engine, NotPermitted, Rejected, Unreachable
-from service.core.database import Database
+from service.core.connection import Accepted, NotPermitted, Rejected, Unreachable
 from service.core.errors import ChangeUnreachable, Conflict
 from service.core.rotation import Rotation
 from service.keeper.briefs import Briefs
+from service.keeper.budget import Budget
 from service.keeper.door import Door
 
 
 class Reversal:
-    """Looks at the targets of rotations. `databases` has one implementation per engine."""
+    """Looks at the targets of rotations."""
 
-    def __init__(self, door: Door, briefs: Briefs, databases: Mapping[Engine, Database]) -> None:
+    def __init__(self, door: Door, briefs: Briefs, budget: Budget) -> None:
         self._door = door
         self._briefs = briefs
-        self._databases = databases
+        self._budget = budget
 
     def require(self, rotation: Rotation) -> None:
         """See that the former credential logs in wherever it must.
@@ -29,9 +27,9 @@ class Reversal:
         access = self._door.look(lambda tx: self._briefs.former(tx, rotation))
         if access is None:
             raise Conflict(f"rotation {rotation.id} has no former password to go back to; rotate again instead")
-        username, database = access.account.username, self._databases[access.target.engine]
+        username = access.account.username
         for endpoint in access.target.endpoints:
-            match database.probe(access, endpoint):
+            match self._budget.probe(access, endpoint):
                 case Accepted():
                     pass
                 case _ if not endpoint.required:
