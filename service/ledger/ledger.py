@@ -36,6 +36,8 @@ _IMMEDIATE = text("BEGIN IMMEDIATE")
 _BATCH, _HEAD = insert(batches), update(head)
 WAITS = 10.0
 """Seconds that a transaction waits for its turn, or for a connection."""
+STANDS_STILL = 4.0
+"""Seconds without a statement after which PostgreSQL ends a session that has a transaction open."""
 
 
 @dataclass
@@ -209,8 +211,10 @@ def _embedded(url: str, pool_size: int) -> Engine:
 
 def _postgresql(url: str, pool_size: int) -> Engine:
     plain = url.partition("://")[2]
-    # An answer is given only after its commit is on disk; a session that hangs must not hold `head`.
-    session = "-c synchronous_commit=on -c statement_timeout=15000 -c idle_in_transaction_session_timeout=15000"
+    # An answer is given only after its commit is on disk. A process that stands still must not hold `head` for long:
+    # all others wait for it, and would give up before their statements' limit if it were theirs too.
+    session = "-c synchronous_commit=on -c statement_timeout=15000"
+    session += f" -c idle_in_transaction_session_timeout={STANDS_STILL * 1000:.0f}"
     return create_engine(
         f"postgresql+psycopg://{plain}",
         pool_size=pool_size,

@@ -162,6 +162,11 @@ class Keywrightd:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Was it started, and neither killed nor stopped since?"""
+        return self._process is not None
+
     def client(self, token: str | None = None) -> httpx2.Client:
         """The owner's client, or that of another token. Close it, or use it with `with`."""
         return client_of(self.url, token or self.owner)
