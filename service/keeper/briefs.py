@@ -76,7 +76,9 @@ class Briefs:
             by_id = connections.concerned(tx, rotation)
             standing = [c for c in by_id.values() if c.state in STANDING]
             at = self._standpoint(tx, stored, standing)
-            former = self.account(tx, stored, by_id.get(rotation.former_id)) if rotation.former_id else at.live
+            former = self.account(tx, stored, by_id.get(rotation.former_id or ""))
+            if rotation.candidate_id is None:
+                former = at.live  # later the live one may be the candidate itself, and must not be retired
             ending = [c.good_until for c in standing if c.state is CredentialState.DRAINING and c.good_until]
             return Brief(
                 **vars(at),

@@ -281,9 +281,10 @@ def test_an_ended_rotation_stays_ended() -> None:
                 deed(SYSTEM, ended)
 
 
-def test_new_logins_where_there_was_none() -> None:
-    """Without a password to import, the first rotation makes the first credential."""
-    with stand(Strategy.ALTERNATING, registered=False) as here:
+@pytest.mark.parametrize("strategy", Strategy)
+def test_new_logins_where_there_was_none(strategy: Strategy) -> None:
+    """Without a password to import, the first rotation makes the first credential; and it is not its own former one."""
+    with stand(strategy, registered=False) as here:
         here.register()
         here.service.keeper.connections.delete(SYSTEM, "production", "shop/db", if_match=None)
         here.put(password=None)
@@ -293,4 +294,6 @@ def test_new_logins_where_there_was_none() -> None:
         for _ in range(3):
             here.work()
         assert here.latest().rotation.stage is Stage.RETIRED
-        assert here.fetch().entries[0].account.username == "shop_a"
+        account = here.fetch().entries[0].account
+        assert account.username == ("shop_a" if strategy is Strategy.ALTERNATING else "shop")
+        assert here.fake.valid(account.username, account.password.reveal())
