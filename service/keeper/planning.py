@@ -122,7 +122,7 @@ def _turn(tx: Transaction, stored: StoredConnection, since: datetime) -> datetim
     turns = [it.at + max(own, it.spacing) for it in spacing.begun(tx, stored, tx.now - longest)]
     for it in spacing.ahead(tx, stored, since):
         apart = max(own, it.spacing)
-        # One whose turn was long ago is planned by nobody: its instance is gone. It is not waited for.
-        if apart and it.at > tx.now - apart:
+        # One whose turn passed unused (its instance is gone) is not waited for: that moment is over, too.
+        if apart:
             turns.append(it.at + apart)
     return max(turns, default=tx.now)

@@ -232,6 +232,19 @@ def test_a_connection_that_changed_meanwhile(sqlite_home: Home) -> None:
         assert tx.sql.execute(select(connections.c.name).where(connections.c.name == "shop/0")).first() is None
 
 
+def test_what_another_process_did_meanwhile_is_seen(sqlite_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looked a moment ago; what it saw has begun since then, and the rate allows no other yet."""
+    times = furnished(sqlite_home)
+    begin(times)
+    assert tick(times) == ["shop/0"]
+    times.end()
+    tick(times)
+    times.now -= SECOND / 2
+    monkeypatch.setattr(times.service.keeper.incidents, "_ready", lambda tx, incident: [1, 2, 3])
+    times.service.keeper.incidents.work(SYSTEM)
+    assert {name: len(all_) for name, all_ in begun(times.service).items()} == {"shop/0": 1, "shop/1": 1}
+
+
 def test_several_processes_begin_nothing_twice(pg_home: Home) -> None:
     """Replicas tick at the same time: each connection gets one rotation, none is left out."""
     services = [pg_home.service(KEYWRIGHT_WORKERS="64", KEYWRIGHT_PARALLEL="256") for _ in range(3)]

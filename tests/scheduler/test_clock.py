@@ -76,6 +76,21 @@ def test_a_database_that_hangs_delays_no_other() -> None:
     assert [r.stage for r in turned[:2]] == [Stage.RETIRED, Stage.RETIRED]
 
 
+def test_whoever_has_finished_looks_for_the_next_one() -> None:
+    """One place and one tick, and five rotations: nobody waits for another tick."""
+    fake = FakeDatabase()
+    with tempfile.TemporaryDirectory(dir=FAST) as folder:
+        service = build(read({}, data=Path(folder), workers=1), with_databases={fake.engine: fake})
+        service.keeper.environments.add(SYSTEM, "production", {}, ())
+        for number in range(5):
+            connect(service, fake, f"shop/{number}", strategy="single")
+            service.keeper.rotations.ask(SYSTEM, "production", f"shop/{number}", "", emergency=True)
+        service.clock.tick()
+        wait_until(lambda: all(s.rotation.ended_at for s in listed(service)), "some were not worked on", PATIENCE)
+        assert {s.rotation.stage for s in listed(service)} == {Stage.RETIRED}
+        service.close()
+
+
 def connect(service: Service, fake: FakeDatabase, name: str, **rotation: Any) -> None:
     """A connection on a fake, with its administration connection."""
     username, where = name.replace("/", "_"), fake.endpoints[0]
