@@ -86,6 +86,7 @@ def test_a_pause_is_not_made_good_in_one_burst(sqlite_home: Home) -> None:
     begin(times)
     times.now += timedelta(hours=1)
     assert len(tick(times)) == 6
+    assert len(tick(times)) == 7
 
 
 def test_it_begins_no_more_than_can_be_worked_on(sqlite_home: Home) -> None:
@@ -241,6 +242,11 @@ def test_what_another_process_did_meanwhile_is_seen(sqlite_home: Home, monkeypat
     tick(times)
     times.now -= SECOND / 2
     monkeypatch.setattr(times.service.keeper.incidents, "_ready", lambda tx, incident: [1, 2, 3])
+    times.service.keeper.incidents.work(SYSTEM)
+    assert {name: len(all_) for name, all_ in begun(times.service).items()} == {"shop/0": 1, "shop/1": 1}
+    times.end()
+    times.now += SECOND
+    monkeypatch.setattr(times.service.keeper.incidents, "_ready", lambda tx, incident: [1, 2])
     times.service.keeper.incidents.work(SYSTEM)
     assert {name: len(all_) for name, all_ in begun(times.service).items()} == {"shop/0": 1, "shop/1": 1}
 
