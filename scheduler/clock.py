@@ -15,6 +15,7 @@ from datetime import timedelta
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from scheduler.restoration import Restoration
 from scheduler.rotator import Rotator
 from service.core.errors import KeywrightError
 from service.keeper.incidents import Incidents
@@ -70,13 +71,17 @@ class Workers:
 
 
 class Clock:
-    """Ticks every `interval` seconds. `holder` names this process in leases."""
+    """Ticks every `interval` seconds. `holder` names this process in leases.
+
+    One that does not rotate only looks whether the ledger is whole: every process is a witness of that.
+    """
 
     def __init__(
         self,
         rotations: Rotations,
         incidents: Incidents,
         rotator: Rotator,
+        restoration: Restoration,
         *,
         holder: str,
         lease: timedelta,
@@ -85,6 +90,8 @@ class Clock:
     ) -> None:
         self._rotations = rotations
         self._incidents = incidents
+        self._restoration = restoration
+        self._rotates = True
         self._holder = holder
         self._lease = lease
         self._interval = interval
@@ -95,10 +102,14 @@ class Clock:
         self._more = threading.Event()
         self._stopped = threading.Event()
 
-    def start(self) -> None:
-        """Begin to tick."""
+    def start(self, *, rotates: bool = True) -> None:
+        """Look whether the ledger is whole, and begin to tick. Raises Unavailable."""
         self._stopped.clear()
-        self._rotations.take_over()
+        self._rotates = rotates
+        self._restoration.look()
+        if rotates:
+            self._rotations.take_over()
+            self._restoration.take_over()
         self._metronome.add_job(
             self.tick, "interval", seconds=self._interval, id="tick", max_instances=1, coalesce=True
         )
@@ -107,10 +118,13 @@ class Clock:
     def stop(self) -> None:
         """Tick no more, claim no more, and let the steps that are under way end."""
         self._stopped.set()
-        if self._metronome.running:
+        ticked = self.ticks
+        if ticked:
             self._metronome.shutdown(wait=False)
         if not self._workers.wait(STOPS_WITHIN):
             log.warning("a rotation was cut off; whoever starts next looks what is in force and goes on")
+        if ticked:
+            self._restoration.stop(STOPS_WITHIN)
 
     @property
     def ticks(self) -> bool:
@@ -122,10 +136,15 @@ class Clock:
         threading.Thread(target=self.tick, name="poke", daemon=True).start()
 
     def tick(self) -> None:
-        """Plan what is due, claim what has work, and hand it out."""
+        """Plan what is due, claim what has work, and hand it out; nothing of it while rotations are held."""
         if not self._ticking.acquire(blocking=False):
             return
         try:
+            held = self._restoration.look()
+            if held and self._rotates:
+                self._restoration.tick()
+            if held or not self._rotates:
+                return
             self._incidents.work(SYSTEM)
             self._rotations.plan_due(SYSTEM, PLANNED_AT_ONCE)
         except KeywrightError as error:
@@ -140,7 +159,9 @@ class Clock:
         while self._more.is_set() and self._claiming.acquire(blocking=False):
             try:
                 self._more.clear()
-                if not self._stopped.is_set() and (room := self._workers.room) > 0:
+                room = 0 if self._stopped.is_set() else self._workers.room
+                # Looked at right before: the ledger may have failed over since the last tick.
+                if room > 0 and not self._restoration.look():
                     for claim in self._rotations.claim(self._holder, self._lease, room):
                         self._workers.begin(claim)
             except KeywrightError as error:

@@ -30,6 +30,10 @@ class WriteBack:
         reading = self._references.now(home.location)
         return self._account(home, reading, username)
 
+    def kept(self, home: KeptIn, username: str | None) -> Account:
+        """The account as it is kept now, whoever turns it. Raises the store errors."""
+        return self._account(home, self._references.now(home.location), username)
+
     def write(self, home: KeptIn, candidate: Account, former: Account | None) -> None:
         """Write the candidate and see that it is there. Repeating it is safe.
 

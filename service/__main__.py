@@ -172,6 +172,54 @@ def owner(
     _with_service(_settings(data), act)
 
 
+@app.command()
+def restored(
+    reason: Annotated[str, typer.Option(help="What was brought back, and from when.")] = "",
+    show: Annotated[bool, typer.Option("--list", help="Only show what the latest restoration found.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Say that the ledger came back from a copy: rotations are held until every login was probed."""
+    if bool(reason) == show:
+        raise typer.BadParameter("give --reason, or --list to see what was found")
+
+    def act(service: Any) -> None:
+        from service.keeper.tokens import OPERATOR
+
+        keeper = service.keeper.restorations
+        if not show:
+            it, new = keeper.begin(OPERATOR, reason)
+            state = "begun" if new else "under way already"
+            said = {"restoration": it.restoration.id, "begun": new, **_counts(it)}
+            text = f"restoration {it.restoration.id} {state}: {_counted(it)}; a server that runs probes them"
+            _say(as_json, said, text)
+            return
+        for it in keeper.listed(OPERATOR, "", 1):
+            state = "ended" if it.restoration.ended_at else "under way, rotations are held"
+            if not as_json:
+                print(f"restoration {it.restoration.id} {state}: {_counted(it)}: {it.restoration.reason}")
+            for found in keeper.findings(OPERATOR, it.restoration.id, None, ("", ""), 1_000_000):
+                said = {
+                    "environment": found.environment,
+                    "connection": found.connection,
+                    "finding": found.finding.value,
+                    "sentence": found.sentence,
+                }
+                _say(as_json, said, f"{found.finding.value:8} {found.environment} {found.connection}: {found.sentence}")
+
+    _with_service(_settings(data), act)
+
+
+def _counts(it: Any) -> dict[str, int]:
+    from service.core.restoration import Finding
+
+    return {finding.value: it.counts.get(finding, 0) for finding in Finding}
+
+
+def _counted(it: Any) -> str:
+    return ", ".join(f"{number} {finding}" for finding, number in _counts(it).items() if number) or "no connections"
+
+
 @keys.command("new")
 def keys_new(path: Annotated[Path, typer.Argument(help="Where; it must not exist.")], as_json: Json = False) -> None:
     """Make a master key file (mode 0600), for KEYWRIGHT_KEY=file:PATH or for `keys rewrap`."""

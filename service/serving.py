@@ -39,8 +39,7 @@ def serve(settings: Settings) -> None:
         # clock is stopped and the ledger closed.
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, lambda *_: sys.exit(0))
-        if settings.clock:
-            service.clock.start()
+        service.clock.start(rotates=settings.clock)
         server.run()
     finally:
         service.close()

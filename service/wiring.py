@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from providers.keys.file import create
+from providers.witness import FileWitness
 from scheduler.clock import Clock
+from scheduler.restoration import Restoration
 from scheduler.rotator import Rotator
 from scheduler.writeback import WriteBack
 from service.core.connection import Engine
@@ -33,10 +35,13 @@ from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
+from service.keeper.past import Past
 from service.keeper.planning import Planning
+from service.keeper.probes import Probes
 from service.keeper.references import References
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
+from service.keeper.restorations import Restorations
 from service.keeper.reversal import Reversal
 from service.keeper.rotations import Rotations
 from service.keeper.steps import Steps
@@ -63,6 +68,7 @@ class Service:
     clock: Clock
     databases: Mapping[Engine, Database]
     rotator: Rotator
+    restoration: Restoration
     new: bool
     """The ledger was made just now."""
 
@@ -120,6 +126,8 @@ def build(
     holders = Holders(door)
     limits = Limits(settings.workers, settings.parallel)
     planning = Planning(calendar, door.new_id, randomness)
+    restorations = Restorations(door, walls)
+    past = Past(door, restorations, FileWitness(settings.data))
     briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
     rotations = Rotations(door, walls, planning, limits, holders, Reversal(door, briefs, budget))
     escrows = Escrows(door, walls, briefs, found_databases, escrow_file(settings, wrapper))
@@ -139,9 +147,11 @@ def build(
         Events(door, walls, keyrings),
         Replies(door, keyrings),
         Rehearsals(door, walls, briefs, found_databases, budget),
-        Figures(door),
+        Figures(door, past),
         Incidents(door, walls, planning, limits),
         escrows,
+        restorations,
+        past,
     )
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
@@ -149,16 +159,20 @@ def build(
         briefs, steps, rotations, escrows, holders, found_databases, budget, write_back, randomness, lease
     )
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
+    restoration = Restoration(
+        past, Probes(door, walls, briefs), found_databases, budget, write_back, holder=holder, lease=lease
+    )
     clock = Clock(
         rotations,
         keeper.incidents,
         rotator,
+        restoration,
         holder=holder,
         lease=lease,
         interval=settings.tick,
         parallel=settings.parallel,
     )
-    return Service(settings, ledger, keeper, clock, found_databases, rotator, new)
+    return Service(settings, ledger, keeper, clock, found_databases, rotator, restoration, new)
 
 
 def open_ledger(settings: Settings, now: Callable[[], datetime] = utc_now) -> Ledger:

@@ -105,7 +105,9 @@ def test_every_folder_is_a_package(top: str) -> None:
 
 
 def test_modules_are_short() -> None:
-    ours = [file for file in MODULES if not file.is_relative_to(ROOT / "tests")]
+    # A migration is a list of statements that nobody edits once it is out: there is no second noun in it.
+    lists = ROOT / "service" / "ledger" / "migrations" / "versions"
+    ours = [f for f in MODULES if not f.is_relative_to(ROOT / "tests") and not f.is_relative_to(lists)]
     lengths = {file: file.read_text(encoding="utf-8").count("\n") for file in ours}
     long = {str(f.relative_to(ROOT)): n for f, n in lengths.items() if n > LONGEST}
     assert long == {}

@@ -13,6 +13,7 @@ from service.http import (
     health,
     incidents,
     problems,
+    restorations,
     rotations,
     shapes,
     tokens,
@@ -57,7 +58,8 @@ def application(keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callab
     problems.install(app)
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
-    for part in (environments, variables, values, connections, credentials, rotations, incidents, tokens, events):
+    nouns = (environments, variables, values, connections, credentials, rotations)
+    for part in (*nouns, incidents, restorations, tokens, events):
         native.include_router(part.router)
     app.include_router(native)
     document = app.openapi

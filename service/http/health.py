@@ -8,9 +8,12 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.core.errors import KeywrightError
+from service.core.restoration import REPLICATES
 from service.http import shapes
 
 router = APIRouter(tags=["health"])
+
+_HELD = "rotations are held: the ledger's past may have been lost, and every login is probed; see GET /restorations"
 
 
 @router.get("/healthz")
@@ -23,17 +26,27 @@ async def healthz() -> dict[str, str]:
     "/readyz", response_model=shapes.Ready, responses={503: {"model": shapes.Ready, "description": "Not ready"}}
 )
 async def readyz(request: Request) -> Any:
-    """Ledger and keys are open, and the clock ticks where it should."""
+    """Ledger and keys are open, and the clock ticks where it should. Warnings leave it ready."""
     state = request.app.state
     try:
         # In threads of its own: whoever watches must not wait behind those who are slow.
-        await to_thread.run_sync(state.keeper.door.ledger.epoch, limiter=state.probes)
+        held = await to_thread.run_sync(state.keeper.restorations.open_now, limiter=state.probes)
         ledger = True
     except KeywrightError:
-        ledger = False
+        ledger = held = False
     clock = state.clock_ticks()
     ready = ledger and clock
-    return JSONResponse({"ready": ready, "ledger": ledger, "clock": clock}, 200 if ready else 503)
+    replication = state.keeper.past.replication
+    told = [_HELD if held else "", REPLICATES[replication]]
+    answer = {
+        "ready": ready,
+        "ledger": ledger,
+        "clock": clock,
+        "held": held,
+        "replication": replication.value,
+        "warnings": [sentence for sentence in told if sentence],
+    }
+    return JSONResponse(answer, 200 if ready else 503)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -4,6 +4,8 @@
     keywright_ledger_epoch                     keywright_events_total   keywright_event_index_lag
     keywright_connections                      keywright_connections_overdue
     keywright_rotations_open{stage}
+    keywright_held                             keywright_connections_held
+    keywright_ledger_replication{state}
 
 Labels are a few fixed words: never a name, so that the series stay few and tell nothing.
 """
@@ -17,6 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from service.core.errors import Unavailable
+from service.core.restoration import Replication
 from service.core.rotation import ENDED, Stage
 from service.keeper.figures import Figures
 
@@ -50,6 +53,16 @@ class _Ledger(Collector):
             if stage not in ENDED:
                 rotations.add_metric([stage.value], now.open_rotations.get(stage.value, 0))
         yield rotations
+        yield GaugeMetricFamily("keywright_held", "1 while every rotation is held.", value=int(now.held))
+        yield GaugeMetricFamily(
+            "keywright_connections_held", "Connections that may not rotate.", value=now.connections_held
+        )
+        state = GaugeMetricFamily(
+            "keywright_ledger_replication", "1 for how the ledger's PostgreSQL replicates.", labels=["state"]
+        )
+        for replication in Replication:
+            state.add_metric([replication.value], int(now.replication is replication))
+        yield state
 
 
 class Metrics:

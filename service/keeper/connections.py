@@ -30,7 +30,7 @@ from service.keeper.references import References
 from service.keeper.registration import Registration
 from service.keeper.verification import Verification, Verified
 from service.keeper.walls import Walls, of_connection, of_environment
-from service.ledger import connections, rotations
+from service.ledger import connections, findings, restorations, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 
@@ -44,6 +44,8 @@ class Shown:
     policy: RotationPolicy | None
     administered_by: str | None
     logins: tuple[str, ...]
+    held: str = ""
+    """Why it may not rotate now; empty if it may."""
     unsafe: tuple[str, ...] = ()
     """What is wrong with the second way in to a connection that administers itself."""
 
@@ -51,10 +53,10 @@ class Shown:
     def health(self) -> tuple[str, list[str]]:
         """`well`, `warned` or `failing`, and the sentences that say why."""
         health = self.stored.health
-        trouble = health.get("rotation")
+        troubles = [told for told in (self.held, health.get("rotation")) if told]
         findings = [*health.get("registered", ()), *health.get("fence", ()), *self.unsafe]
-        if trouble:
-            return "failing", [trouble, *findings]
+        if troubles:
+            return "failing", [*troubles, *findings]
         return ("warned" if findings else "well"), findings
 
 
@@ -146,6 +148,11 @@ class Connections:
             # Only now, when the login was seen to work: who merely guesses must not learn what others use.
             self._only_one(tx, now.wall, now.stored, wanted)
             deed.detail["changed"] = " ".join(_changed(now.stored, wanted))
+            if now.stored:
+                # Somebody looked, and the login was seen to work: what a restoration found is settled.
+                settled, fence = findings.settle(tx, now.stored.id)
+                connections.raise_fence(tx, now.stored.id, fence)
+                deed.detail |= {"settled": True} if settled else {}
             return self._recorded(tx, now, name, wanted, verified)
 
         shown, new = self._door.change(caller, deed, act)
@@ -260,7 +267,7 @@ class Connections:
         imports = given is not None and not (now.live_id and verified.live_works and given.username in known)
         if former and now.live_id and wanted.kept_in:
             imports = False
-        if former and (definition["login"] is None or not imports):
+        if former and (definition["login"] is None or not imports or _of_pair(former, wanted)):
             definition["login"] = former.definition.get("login") or definition["login"]
         due = self._due(tx, former, wanted.policy)
         stored = StoredConnection(
@@ -312,6 +319,7 @@ class Connections:
             definitions.policy(stored.policy, target.engine),
             administration.name if administration else None,
             tuple(connections.usernames(tx, stored.id)),
+            restorations.held(tx, stored.id),
             self._escrows.findings(tx, stored),
         )
 
@@ -343,6 +351,14 @@ class Connections:
         published = replace(stored, generation=stored.generation + 1)
         connections.replace(tx, published)
         return published
+
+
+def _of_pair(former: StoredConnection, wanted: Registration) -> bool:
+    """Is the login that is put one of the pair that the connection has? Then the role stays what it was."""
+    adopted = former.definition.get("login")
+    if wanted.policy is None or wanted.policy.strategy is not Strategy.ALTERNATING or not adopted or not wanted.login:
+        return False
+    return wanted.login.username in wanted.policy.pair(adopted)[1]
 
 
 def _changed(stored: StoredConnection | None, wanted: Registration) -> list[str]:

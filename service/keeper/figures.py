@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from service.core.restoration import Replication
 from service.keeper.door import Door
-from service.ledger import connections, log, rotations
+from service.keeper.past import Past
+from service.ledger import connections, log, restorations, rotations
 from service.ledger.ledger import Transaction
 
 
@@ -19,13 +21,18 @@ class Reading:
     """Connections whose next rotation was due a minute ago or longer, and is not even planned."""
     open_rotations: dict[str, int]
     """By stage."""
+    held: bool
+    """Every rotation is held: the ledger's past may have been lost."""
+    connections_held: int
+    replication: Replication
 
 
 class Figures:
     """Reads them."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, past: Past) -> None:
         self._door = door
+        self._past = past
 
     def read(self) -> Reading:
         """Raises Unavailable."""
@@ -38,6 +45,9 @@ class Figures:
                 connections.count(tx),
                 connections.overdue(tx),
                 rotations.open_by_stage(tx),
+                restorations.open_one(tx) is not None,
+                restorations.count_held(tx),
+                self._past.replication,
             )
 
         return self._door.look(look)

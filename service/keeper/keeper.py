@@ -13,8 +13,10 @@ from service.keeper.figures import Figures
 from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.keys import Keyrings
+from service.keeper.past import Past
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
+from service.keeper.restorations import Restorations
 from service.keeper.rotations import Rotations
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
@@ -44,3 +46,5 @@ class Keeper:
     figures: Figures
     incidents: Incidents
     escrows: Escrows
+    restorations: Restorations
+    past: Past

@@ -20,7 +20,7 @@ from service.core.sealed import Randomness
 from service.keeper import definitions
 from service.keeper.calendar import CronCalendar
 from service.keeper.door import Deed
-from service.ledger import connections, rotations, spacing
+from service.ledger import connections, restorations, rotations, spacing
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 
@@ -41,11 +41,13 @@ class Planning:
     ) -> tuple[Rotation, bool]:
         """A rotation of the connection that is open now; True beside it if it is new, False if it was joined.
 
-        An emergency makes an emergency of what it joins. Raises Conflict where there is no policy.
+        An emergency makes an emergency of what it joins. Raises Conflict where there is no policy,
+        and for a connection that is held.
         """
         policy = policy_of(stored)
         if policy is None:
             raise Conflict(f"connection {stored.name} has no rotation policy; put one under `rotation` first")
+        restorations.require_free(tx, stored.id, stored.name)
         if open_one := rotations.open_one(tx, stored.id):
             if emergency and not open_one.emergency:
                 rotations.seize(tx, open_one, emergency=True)

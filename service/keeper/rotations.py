@@ -17,7 +17,7 @@ from service.keeper.holders import Holders
 from service.keeper.planning import Planning
 from service.keeper.reversal import Reversal
 from service.keeper.walls import Walls
-from service.ledger import connections, rejections, rotations
+from service.ledger import connections, rejections, restorations, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 from service.ledger.rotations import Claim, StoryLine
@@ -110,6 +110,7 @@ class Rotations:
         def act(tx: Transaction) -> Story:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
             _about(deed, rotation)
+            restorations.require_free(tx, rotation.connection_id, rotation.connection)
             if rotation.ended_at:
                 raise Conflict(f"rotation {rotation_id} has ended ({rotation.stage.value})")
             stage = rotation.reached
@@ -129,6 +130,7 @@ class Rotations:
         def act(tx: Transaction) -> Story:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
             _about(deed, rotation)
+            restorations.require_free(tx, rotation.connection_id, rotation.connection)
             stage = rotation.reached
             if rotation.ended_at or stage not in UNPUBLISHED:
                 raise Conflict(
@@ -154,6 +156,7 @@ class Rotations:
         def evaluate(tx: Transaction) -> tuple[Rotation, StoredConnection]:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
             _about(deed, rotation)
+            restorations.require_free(tx, rotation.connection_id, rotation.connection)
             if rotation.strategy is Strategy.SINGLE:
                 raise Conflict("under the strategy single the former password is dead already; rotate again instead")
             if rotation.retiring or rotation.former_id is None or rotation.candidate_id is None:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Select, bindparam, delete, func, insert, or_, select, update
 
 from service.core.rotation import STANDING, Credential, CredentialState, Rotation
+from service.ledger import restorations
 from service.ledger.ledger import Transaction
 from service.ledger.tables import connections, credentials, environments, logins
 
@@ -83,8 +84,13 @@ def listed(tx: Transaction, environment_id: str, folder: str, after: str, limit:
 
 
 def due(tx: Transaction, limit: int, within: frozenset[str] | None) -> list[StoredConnection]:
-    """Those whose next rotation is due, the longest waiting first; in the environments named, if any are."""
-    query = _QUERY.where(connections.c.next_due_at <= tx.now).order_by(connections.c.next_due_at).limit(limit)
+    """Those whose next rotation is due and that are not held, the longest waiting first; in the environments named,
+    if any are."""
+    query = (
+        _QUERY.where(connections.c.next_due_at <= tx.now, *restorations.free(connections.c.id))
+        .order_by(connections.c.next_due_at)
+        .limit(limit)
+    )
     if within is not None:
         query = query.where(environments.c.name.in_(within))
     return [_connection(row) for row in tx.sql.execute(query)]
@@ -217,6 +223,26 @@ def sealed_behind(tx: Transaction, environment_id: str, after: str, limit: int) 
         .limit(limit)
     )
     return [_credential(row) for row in tx.sql.execute(query)]
+
+
+def secrets_of(tx: Transaction, connection_id: str) -> list[Credential]:
+    """Every password of a connection that is live, or whose sealed copy is still there; the youngest first."""
+    there = or_(credentials.c.sealed.is_not(None), credentials.c.state == CredentialState.LIVE.value)
+    query = _CREDENTIALS.where(credentials.c.connection_id == connection_id, there).order_by(
+        credentials.c.created_at.desc(), credentials.c.id
+    )
+    return [_credential(row) for row in tx.sql.execute(query)]
+
+
+def fence(tx: Transaction, connection_id: str) -> int:
+    """The highest fencing number that a worker was given for this connection."""
+    return int(tx.sql.execute(select(connections.c.fence).where(connections.c.id == connection_id)).scalar_one())
+
+
+def raise_fence(tx: Transaction, connection_id: str, number: int) -> None:
+    """Numbers up to this one were given out, by whichever ledger."""
+    lower = (connections.c.id == connection_id, connections.c.fence < number)
+    tx.sql.execute(update(connections).where(*lower).values(fence=number))
 
 
 def count(tx: Transaction) -> int:

@@ -8,6 +8,7 @@ from sqlalchemy import Row, and_, func, insert, or_, select, update
 
 from service.core.incident import Incident, Progress, Skipped, State, Trouble
 from service.core.rotation import ENDED, Limits, Stage
+from service.ledger import restorations
 from service.ledger.ledger import Transaction
 from service.ledger.rotations import at_work
 from service.ledger.tables import connections, environments, incident_items, incidents, rotations
@@ -110,7 +111,7 @@ def ready(tx: Transaction, incident_id: str, limits: Limits, limit: int) -> list
     """Numbers of the items that may begin now, in their order, `limit` at most.
 
     None begins before somebody could work on it: what is at work on its server, or waits for a worker
-    there, counts. So what hangs on one server holds up no item on another.
+    there, counts. So what hangs on one server holds up no item on another. What is held waits.
     """
     busy = at_work(tx)
     taken = tx.sql.execute(select(func.coalesce(func.sum(busy.c.number), 0))).scalar_one()
@@ -118,7 +119,7 @@ def ready(tx: Transaction, incident_id: str, limits: Limits, limit: int) -> list
     line = (
         select(incident_items.c.number, (nth + func.coalesce(busy.c.number, 0)).label("place"))
         .select_from(_ITEMS.outerjoin(busy, busy.c.server == connections.c.server))
-        .where(incident_items.c.incident_id == incident_id, _READY)
+        .where(incident_items.c.incident_id == incident_id, _READY, *restorations.free(connections.c.id))
         .subquery()
     )
     query = select(line.c.number).where(line.c.place <= limits.per_server).order_by(line.c.number)

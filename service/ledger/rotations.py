@@ -12,6 +12,7 @@ from sqlalchemy import Row, Subquery, and_, bindparam, func, insert, or_, select
 
 from service.core.errors import Conflict
 from service.core.rotation import ENDED, Limits, Rotation, Stage, Strategy
+from service.ledger import restorations
 from service.ledger.ledger import Transaction
 from service.ledger.tables import connections, environments, rotation_steps, rotations
 
@@ -162,6 +163,7 @@ def _claimable(tx: Transaction, within: frozenset[str] | None) -> tuple[Any, ...
         rotations.c.ended_at.is_(None),
         rotations.c.wake_at <= tx.now,
         rotations.c.stage != Stage.STUCK.value,
+        *restorations.free(rotations.c.connection_id),
         or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < tx.now),
     )
 

@@ -7,6 +7,7 @@
                   ├─ connections ─┬─ logins ── credentials
                   │               └─ rotations ── rotation_steps
                   └─ incidents ── incident_items
+    home ─ one row: where the ledger lives     restorations ── findings (of connections)
     tokens ── grants                   replies ─ answers kept for repeated Idempotency-Keys
 
 Ids are random and immutable: sealed values are bound to them. Times are microseconds since 1970 in UTC,
@@ -322,6 +323,48 @@ rejections = Table(
     Column("username", Text, primary_key=True),
     Column("run", Integer, nullable=False),
     Column("at", Moment, nullable=False),
+)
+
+home = Table(
+    "home",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_home"), primary_key=True, autoincrement=False),
+    Column("system", String(64), nullable=False),
+    Column("database", BigInteger, nullable=False),
+    Column("timeline", BigInteger, nullable=False),
+    Column("witnessed", Boolean, nullable=False),  # an embedded ledger had a witness in its data folder
+)
+
+restorations = Table(
+    "restorations",
+    metadata,
+    _id(),
+    Column("reason", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    # One open restoration at a time: ended ones carry their own id here.
+    Column("open_key", String(64), nullable=False, unique=True),
+    Index(None, "began_at"),
+    Index(None, "ended_at"),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("restoration_id", String(64), ForeignKey("restorations.id", ondelete="CASCADE"), primary_key=True),
+    Column("connection_id", String(64), ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True),
+    Column("finding", String(16), nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("rejected", JSON, nullable=False),  # ids of the credentials that the target has rejected
+    Column("fence", BigInteger),  # the target's number, where it is higher than any that this ledger gave out
+    Column("attempts", Integer, nullable=False),
+    Column("wake_at", Moment, nullable=False),
+    Column("holder", String(64)),
+    Column("lease_until", Moment),
+    Column("updated_at", Moment, nullable=False),
+    Index(None, "finding"),
+    Index(None, "connection_id"),
 )
 
 tokens = Table(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from keywright.commands import incident, listing, login, process, rotation, value
+from keywright.commands import incident, listing, login, process, restoration, rotation, value
 from keywright.commands.endings import EPILOG
 from keywright.commands.shape import Command
 
@@ -21,6 +21,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "incident-watch": incident.watch,
     "incident-cancel": incident.cancel,
     "incident-resume": incident.resume,
+    "restoration": restoration.run,
     "run": process.run,
 }
 

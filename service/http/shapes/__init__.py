@@ -20,6 +20,7 @@ from service.http.shapes.connections import (
 from service.http.shapes.environments import ChangedEnvironment, Environment, NewEnvironment, StoreRules
 from service.http.shapes.events import Event, Proof, Ready
 from service.http.shapes.incidents import BeginIncident, Incident, IncidentPlan, SkippedConnection, Trouble
+from service.http.shapes.restorations import ConnectionFinding, Counts, Restoration
 from service.http.shapes.rotations import AskRehearsal, AskRotation, Rehearsal, Rotation, RotationStep
 from service.http.shapes.tokens import Grant, MadeToken, Me, NewGrant, NewToken, PutGrant, Token
 from service.http.shapes.variables import (
@@ -63,6 +64,8 @@ __all__ = [
     "ChangedEnvironment",
     "Cidr",
     "Connection",
+    "ConnectionFinding",
+    "Counts",
     "Credential",
     "CredentialEntry",
     "Duration",
@@ -104,6 +107,7 @@ __all__ = [
     "Reference",
     "Rehearsal",
     "Request",
+    "Restoration",
     "Rotation",
     "RotationStep",
     "SetVersion",

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from service.core.restoration import Replication
 from service.http.shapes.words import Answer
 
 
@@ -41,3 +42,6 @@ class Ready(Answer):
     ready: bool
     ledger: bool
     clock: bool
+    held: bool = Field(description="Every rotation is held: the ledger's past may have been lost.")
+    replication: Replication = Field(description="How the ledger's PostgreSQL replicates.")
+    warnings: list[str]

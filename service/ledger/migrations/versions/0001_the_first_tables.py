@@ -326,6 +326,52 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("rotation_id", "number", name="pk_rotation_steps"),
     )
+    op.create_table(
+        "home",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("system", sa.String(length=64), nullable=False),
+        sa.Column("database", sa.BigInteger(), nullable=False),
+        sa.Column("timeline", sa.BigInteger(), nullable=False),
+        sa.Column("witnessed", sa.Boolean(), nullable=False),
+        sa.CheckConstraint("id = 1", name="ck_home_one_home"),
+        sa.PrimaryKeyConstraint("id", name="pk_home"),
+    )
+    op.create_table(
+        "restorations",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("began_at", Moment(), nullable=False),
+        sa.Column("ended_at", Moment(), nullable=True),
+        sa.Column("open_key", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_restorations"),
+        sa.UniqueConstraint("open_key", name="uq_restorations_open_key"),
+    )
+    op.create_index("ix_restorations_began_at", "restorations", ["began_at"])
+    op.create_index("ix_restorations_ended_at", "restorations", ["ended_at"])
+    op.create_table(
+        "findings",
+        sa.Column("restoration_id", sa.String(length=64), nullable=False),
+        sa.Column("connection_id", sa.String(length=64), nullable=False),
+        sa.Column("finding", sa.String(length=16), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("rejected", sa.JSON(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("wake_at", Moment(), nullable=False),
+        sa.Column("holder", sa.String(length=64), nullable=True),
+        sa.Column("lease_until", Moment(), nullable=True),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["connection_id"], ["connections.id"], name="fk_findings_connection_id", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["restoration_id"], ["restorations.id"], name="fk_findings_restoration_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("restoration_id", "connection_id", name="pk_findings"),
+    )
+    op.create_index("ix_findings_finding", "findings", ["finding"])
+    op.create_index("ix_findings_connection_id", "findings", ["connection_id"])
     # The one row, with the hash that the chain begins with.
     op.execute(
         sa.text("INSERT INTO head (id, epoch, seq, hash, indexed) VALUES (1, 0, 0, :hash, 0)").bindparams(
@@ -339,6 +385,13 @@ def downgrade() -> None:
     op.drop_table("incident_items")
     op.drop_table("incidents")
     op.drop_table("rejections")
+    op.drop_index("ix_findings_connection_id", "findings")
+    op.drop_index("ix_findings_finding", "findings")
+    op.drop_table("findings")
+    op.drop_index("ix_restorations_ended_at", "restorations")
+    op.drop_index("ix_restorations_began_at", "restorations")
+    op.drop_table("restorations")
+    op.drop_table("home")
     op.drop_table("rotation_steps")
     with op.batch_alter_table("credentials", schema=None) as batch_op:
         batch_op.drop_index("ix_credentials_connection_id_state")
