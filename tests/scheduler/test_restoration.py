@@ -226,6 +226,11 @@ def test_few_passwords_of_one_login_are_tried_and_none_twice() -> None:
             here.service.restoration.work()
         here.reopen()
         here.service.restoration.work()
+        assert found(here).finding is Finding.PENDING
+        assert "could lock it" in found(here).sentence
+        while here.service.restoration.look():
+            here.now += timedelta(minutes=2)
+            here.service.restoration.work()
         assert found(here).finding is Finding.STUCK
         # The live one, and two others; the one in the middle of which the process died was not noted.
         assert len(tried) == 4
