@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, or_, text, update
 
+from service.ledger.columns import Moment
 from service.ledger.ledger import Transaction
-from service.ledger.tables import Moment, rejections
+from service.ledger.tables import rejections
 
 _ADD = text(
     "INSERT INTO rejections (endpoint, username, run, at) VALUES (:endpoint, :username, 1, :at) ON CONFLICT DO NOTHING"

@@ -14,16 +14,12 @@ Ids are random and immutable: sealed values are bound to them. Times are microse
 the same on both engines. Sealed columns end in `sealed`; nothing else holds what somebody wanted secret.
 """
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -32,27 +28,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware UTC time, stored as an integer of microseconds."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """To the database."""
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """From the database."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
-
+from service.ledger.columns import NAME, Moment, belongs, id_column
 
 metadata = MetaData(
     naming_convention={
@@ -63,18 +42,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-# Names are ordered by their bytes on both engines: cursors and folder ranges depend on it.
-NAME = String(200).with_variant(String(200, collation="C"), "postgresql")
-
-
-def _id() -> Column[str]:
-    return Column("id", String(64), primary_key=True)
-
-
-def _belongs(column: str, to: str, *, cascade: bool = True) -> Column[str]:
-    return Column(column, String(64), ForeignKey(to, ondelete="CASCADE" if cascade else None), nullable=False)
 
 
 head = Table(
@@ -135,7 +102,7 @@ fetches = Table(
 environments = Table(
     "environments",
     metadata,
-    _id(),
+    id_column(),
     Column("name", NAME, nullable=False, unique=True),
     Column("stores", JSON, nullable=False),
     Column("allowlist", JSON, nullable=False),
@@ -158,8 +125,8 @@ data_keys = Table(
 variables = Table(
     "variables",
     metadata,
-    _id(),
-    _belongs("environment_id", "environments.id"),
+    id_column(),
+    belongs("environment_id", "environments.id"),
     Column("name", NAME, nullable=False),
     Column("secret", Boolean, nullable=False),
     Column("live", Integer),
@@ -184,8 +151,8 @@ versions = Table(
 connections = Table(
     "connections",
     metadata,
-    _id(),
-    _belongs("environment_id", "environments.id"),
+    id_column(),
+    belongs("environment_id", "environments.id"),
     Column("name", NAME, nullable=False),
     Column("definition", JSON, nullable=False),  # engine, endpoints, database, tls, options, kept_in
     Column("administered_by", String(64), ForeignKey("connections.id")),
@@ -217,8 +184,8 @@ connections = Table(
 logins = Table(
     "logins",
     metadata,
-    _id(),
-    _belongs("connection_id", "connections.id"),
+    id_column(),
+    belongs("connection_id", "connections.id"),
     Column("username", Text, nullable=False),
     UniqueConstraint("connection_id", "username"),
 )
@@ -226,9 +193,9 @@ logins = Table(
 credentials = Table(
     "credentials",
     metadata,
-    _id(),
-    _belongs("connection_id", "connections.id"),
-    _belongs("login_id", "logins.id"),
+    id_column(),
+    belongs("connection_id", "connections.id"),
+    belongs("login_id", "logins.id"),
     Column("state", String(16), nullable=False),
     Column("sealed", LargeBinary),
     Column("valid_from", Moment),
@@ -240,8 +207,8 @@ credentials = Table(
 rotations = Table(
     "rotations",
     metadata,
-    _id(),
-    _belongs("connection_id", "connections.id"),
+    id_column(),
+    belongs("connection_id", "connections.id"),
     Column("strategy", String(16), nullable=False),
     Column("stage", String(16), nullable=False),
     Column("stuck_in", String(16)),
@@ -287,8 +254,8 @@ rotation_steps = Table(
 incidents = Table(
     "incidents",
     metadata,
-    _id(),
-    _belongs("environment_id", "environments.id"),
+    id_column(),
+    belongs("environment_id", "environments.id"),
     Column("folder", NAME, nullable=False),
     Column("reason", Text, nullable=False),
     Column("requested_by", Text, nullable=False),
@@ -308,7 +275,7 @@ incident_items = Table(
     metadata,
     Column("incident_id", String(64), ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    _belongs("connection_id", "connections.id"),
+    belongs("connection_id", "connections.id"),
     Column("skipped", Text),
     Column("rotation_id", String(64)),
     Column("again", Boolean, nullable=False),  # it joined one that had its password already: another one follows it
@@ -338,7 +305,7 @@ home = Table(
 restorations = Table(
     "restorations",
     metadata,
-    _id(),
+    id_column(),
     Column("reason", Text, nullable=False),
     Column("requested_by", Text, nullable=False),
     Column("began_at", Moment, nullable=False),
@@ -370,7 +337,7 @@ findings = Table(
 tokens = Table(
     "tokens",
     metadata,
-    _id(),
+    id_column(),
     Column("name", NAME, nullable=False, unique=True),
     Column("hash", LargeBinary, nullable=False),
     Column("allowlist", JSON, nullable=False),
@@ -382,8 +349,8 @@ tokens = Table(
 grants = Table(
     "grants",
     metadata,
-    _id(),
-    _belongs("token_id", "tokens.id"),
+    id_column(),
+    belongs("token_id", "tokens.id"),
     Column("level", String(8), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("environment_id", String(64), ForeignKey("environments.id", ondelete="CASCADE")),

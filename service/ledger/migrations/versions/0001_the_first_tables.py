@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from service.ledger.tables import NAME, Moment
+from service.ledger.columns import NAME, Moment
 
 revision = "0001"
 down_revision = None
