@@ -130,7 +130,7 @@ def build(
     past = Past(door, restorations, FileWitness(settings.data))
     briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
     rotations = Rotations(door, walls, planning, limits, holders, Reversal(door, briefs, budget))
-    escrows = Escrows(door, walls, briefs, found_databases, escrow_file(settings, wrapper))
+    escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
     keeper = Keeper(
         door,
         keyrings,

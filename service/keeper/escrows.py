@@ -1,15 +1,14 @@
 """Escrows: what is kept of self-administered connections outside of the ledger, written and looked at."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from service.core.administration import MOST_WAYS, in_order
-from service.core.connection import Accepted, Access, Engine, Target, Unreachable
-from service.core.database import Database
+from service.core.connection import Accepted, Access, Target, Unreachable
 from service.core.errors import KeywrightError
 from service.core.escrow import FORMER, Entry, Escrow, Escrowed
 from service.keeper import definitions
 from service.keeper.briefs import Briefs
+from service.keeper.budget import Budget, Withheld
 from service.keeper.door import Deed, Door
 from service.keeper.tokens import SYSTEM
 from service.keeper.walls import Walls
@@ -24,15 +23,13 @@ ALONE = (
 
 
 class Escrows:
-    """Keeps and checks them. Without an `escrow` there is nothing to do. `databases` has one per engine."""
+    """Keeps and checks them. Without an `escrow` there is nothing to do."""
 
-    def __init__(
-        self, door: Door, walls: Walls, briefs: Briefs, databases: Mapping[Engine, Database], escrow: Escrow | None
-    ) -> None:
+    def __init__(self, door: Door, walls: Walls, briefs: Briefs, budget: Budget, escrow: Escrow | None) -> None:
         self._door = door
         self._walls = walls
         self._briefs = briefs
-        self._databases = databases
+        self._budget = budget
         self._escrow = escrow
 
     def findings(self, tx: Transaction, stored: StoredConnection) -> tuple[str, ...]:
@@ -55,20 +52,26 @@ class Escrows:
         if entry:
             self._escrow.keep(entry, proven=proven)
 
-    def check(self) -> None:
-        """Bring every entry in line with the ledger, see that it logs in, and tell the connection's health.
-
-        At most `MOST_WAYS` passwords of a login are tried. A target that does not answer tells nothing.
-        """
-        if self._escrow is None:
-            return
+    def check_all(self) -> None:
+        """Check every connection that administers itself."""
         for stored in self._door.look(lambda tx: connections.self_administered(tx, self._walls.pinned)):
-            try:
-                said = self._checked(self._escrow, stored)
-            except KeywrightError as error:
-                said = f"the second way in is not up to date: {error.message}"
-            if said is not None:
-                self._tell(stored, (said,) if said else ())
+            self.check(stored.id)
+
+    def check(self, connection_id: str) -> None:
+        """Bring an entry in line with the ledger, see that it logs in, and tell the connection's health.
+
+        Nothing is done for a connection that does not administer itself. At most `MOST_WAYS` passwords are
+        tried, within the budget. A target that does not answer tells nothing.
+        """
+        stored = self._door.look(lambda tx: connections.get(tx, connection_id))
+        if self._escrow is None or stored is None or stored.administered_by != stored.id:
+            return
+        try:
+            said = self._checked(self._escrow, stored)
+        except KeywrightError as error:
+            said = f"the second way in is not up to date: {error.message}"
+        if said is not None:
+            self._tell(stored, (said,) if said else ())
 
     def _checked(self, escrow: Escrow, stored: StoredConnection) -> str | None:
         """What is wrong; empty if nothing; None if that cannot be told now."""
@@ -92,12 +95,16 @@ class Escrows:
 
     def _working(self, target: Target, entry: Entry) -> list[Escrowed] | None:
         """The first account that logs in; none if all are refused; None if the target does not answer."""
-        for held in entry.accounts[:MOST_WAYS]:
-            look = self._databases[target.engine].probe(Access(target, held.account), target.primary)
-            if isinstance(look, Accepted):
-                return [held]
-            if isinstance(look, Unreachable):
-                return None
+        tried = entry.accounts[:MOST_WAYS]
+        ways = [Access(target, held.account) for held in tried]
+        for held, way in zip(tried, ways, strict=True):
+            match self._budget.way(way, ways):
+                case Accepted():
+                    return [held]
+                case Withheld():
+                    continue
+                case Unreachable():
+                    return None
         return []
 
     def _tell(self, seen: StoredConnection, findings: tuple[str, ...]) -> None:

@@ -166,6 +166,9 @@ def test_a_new_password_that_does_not_log_in_is_taken_back(look: Probe, monkeypa
         monkeypatch.setattr(here.fake, "probe", probe)
         story = here.run()
         assert story.rotation.stage is Stage.RETIRED, [line.sentence for line in story.lines]
+        # Only a password that was seen to be refused is replaced by another one.
+        restaged = any("stricter" in line.sentence for line in story.lines)
+        assert restaged == isinstance(look, Rejected)
 
 
 def test_stuck_never_means_that_nobody_knows() -> None:

@@ -6,15 +6,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.core.connection import Account
+from service.core.connection import Access, Account, Endpoint, Probe, Rejected
 from service.core.errors import EscrowError
 from service.core.rotation import Stage, Strategy
 from service.core.secret import Secret
+from service.keeper.budget import FAILED_LOGINS
 from service.keeper.escrows import ALONE
 from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM
@@ -99,7 +101,7 @@ def test_what_was_proven_dead_is_forgotten(here: Stand) -> None:
     for _ in range(2):
         here.ask()
         assert here.run().rotation.stage is Stage.RETIRED
-    here.service.keeper.escrows.check()
+    here.service.keeper.escrows.check_all()
     assert [works(here, account) for account in escrowed(here)] == [True]
 
 
@@ -115,14 +117,14 @@ def test_an_older_ledger_does_not_overwrite_the_only_password(here: Stand) -> No
         (here.folder / name).unlink(missing_ok=True)
     shutil.copy(here.folder / "backup", here.folder / "ledger.sqlite")
     here.open()
-    here.service.keeper.escrows.check()
+    here.service.keeper.escrows.check_all()
     assert any(works(here, account) for account in escrowed(here))
     assert "`keywrightd escrow open admin` shows it" in findings(here)[0]
 
 
 def test_what_the_check_finds(here: Stand) -> None:
     """The file is gone and made anew; it cannot be; the login was turned outside; nobody answers."""
-    check = here.service.keeper.escrows.check
+    check = here.service.keeper.escrows.check_all
     (here.folder / "escrow").unlink()
     check()
     assert escrowed(here) == [Account("admin", Secret("admin-password"))]
@@ -140,6 +142,26 @@ def test_what_the_check_finds(here: Stand) -> None:
     (here.folder / "escrow").write_text("damaged")
     check()
     assert "not up to date" in findings(here)[0]
+
+
+def test_a_check_trips_no_lock_out(here: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is repeated, few rejected logins are risked."""
+    probe, rejected = here.fake.probe, []
+
+    def counting(access: Access, endpoint: Endpoint) -> Probe:
+        outcome = probe(access, endpoint)
+        rejected.extend([outcome] * isinstance(outcome, Rejected))
+        return outcome
+
+    here.ask()
+    here.work()
+    monkeypatch.setattr(here.fake, "probe", counting)
+    here.fake.create("admin", "of-somebody-else")
+    for _ in range(10):
+        here.service.keeper.escrows.check_all()
+        here.now += timedelta(minutes=1)
+    assert len(rejected) <= FAILED_LOGINS + 1
+    assert "no password in the escrow logs in" in findings(here)[0]
 
 
 def test_a_connection_is_recorded_and_its_escrow_fails(here: Stand) -> None:
