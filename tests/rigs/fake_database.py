@@ -138,8 +138,13 @@ class FakeDatabase:
         username = access.account.username
         former = self.logins.get(username)
         left_out = self._change("change_own", access, username, former, fence, password)
-        if not works():
-            self.logins[username] = former or FakeLogin()
+        seen = False
+        try:
+            seen = works()
+        finally:
+            if not seen:
+                self.logins[username] = former or FakeLogin()
+        if not seen:
             raise ChangeRefused("the new password does not log in; the former one is back")
         return left_out
 
