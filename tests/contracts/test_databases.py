@@ -1,17 +1,38 @@
 """What every database keeps, whichever engine it is: PostgreSQL old and new, MariaDB, and the fake."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 
 import pytest
 from psycopg.sql import SQL, Identifier
 
+from providers.databases import mariadb_login, postgresql_login
 from providers.databases.mariadb import MariaDB
 from providers.databases.postgresql import PostgreSQL
 from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Rejected, Unreachable
-from service.core.database import Database, DrainView, Examination
-from service.core.errors import ChangeError, ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
+from service.core.database import (
+    Database,
+    DrainView,
+    Examination,
+    Fence,
+    Fencing,
+    Overlap,
+    OwnChange,
+    Pairing,
+    Session,
+    SessionEnd,
+)
+from service.core.errors import (
+    ChangeError,
+    ChangeFenced,
+    ChangeLost,
+    ChangeNotPermitted,
+    ChangeRefused,
+    ChangeUnreachable,
+)
 from service.core.secret import Secret
 from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.fences import next_fence
@@ -20,6 +41,9 @@ from tests.rigs.ports import free_port, silent_port
 from tests.rigs.postgresql import PostgresServer
 
 _numbers = count(1)
+PATIENCE = 40.0
+LEDGERS = 1_764_000_000_123_456
+"""A number as large as the ledger's: microseconds since 1970."""
 
 PASSWORDS = [
     "plain1234",
@@ -59,6 +83,8 @@ class Bench:
     create: Callable[[str, str], None]
     forbid: Callable[[str], None]
     log: Callable[[], str]
+    session: Callable[[str, str], AbstractContextManager[object]]
+    """Somebody is connected, until it is over."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -83,12 +109,24 @@ def fake_bench() -> Bench:
             super()._reach(administration)
             self.powerless = administration.account.username == "contract_weak"
 
+        def sessions(self, administration: Access, username: str) -> tuple[Session, ...] | NotPermitted | Unreachable:
+            self.powerless = administration.account.username == "contract_weak"
+            return super().sessions(administration, username)
+
     both = Both()
     administration = both.administration()
     both.create("contract_weak", "contract_weak")
 
     def forbid(username: str) -> None:
         both.logins[username] = replace(both.logins[username], blocked=True)
+
+    @contextmanager
+    def session(username: str, password: str) -> Iterator[None]:
+        assert both.valid(username, password)
+        somebody = Session(username, "192.0.2.1", "", next(_numbers))
+        both.connected.append(somebody)
+        yield
+        both.connected = [it for it in both.connected if it != somebody]
 
     return Bench(
         both,
@@ -99,11 +137,13 @@ def fake_bench() -> Bench:
         both.create,
         forbid,
         lambda: "".join(both.log),
+        session,
     )
 
 
 def postgresql_bench(server: PostgresServer) -> Bench:
     administration = server.administration("contract_keeper")
+    server.execute("GRANT pg_monitor, pg_signal_backend TO contract_keeper")
     server.login("contract_weak", "contract_weak")
 
     def create(username: str, password: str) -> None:
@@ -116,6 +156,10 @@ def postgresql_bench(server: PostgresServer) -> Bench:
     def forbid(username: str) -> None:
         server.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(username)))
 
+    def session(username: str, password: str) -> AbstractContextManager[object]:
+        access = server.access(username, password)
+        return closing(postgresql_login.connect(access, server.endpoint, postgresql_login.Certificates(), seconds=5))
+
     return Bench(
         PostgreSQL(),
         PostgreSQL(seconds=0.5),
@@ -125,6 +169,7 @@ def postgresql_bench(server: PostgresServer) -> Bench:
         create,
         forbid,
         server.log_text,
+        session,
     )
 
 
@@ -138,6 +183,9 @@ def mariadb_bench(server: MariaDBServer) -> Bench:
     def forbid(username: str) -> None:
         server.execute("REVOKE ALL PRIVILEGES, GRANT OPTION FROM %s@'%%'", username)
 
+    def session(username: str, password: str) -> AbstractContextManager[object]:
+        return closing(mariadb_login.connect(server.access(username, password), server.endpoint, seconds=5))
+
     return Bench(
         MariaDB(),
         MariaDB(seconds=0.5),
@@ -147,6 +195,7 @@ def mariadb_bench(server: MariaDBServer) -> Bench:
         create,
         forbid,
         server.log_text,
+        session,
     )
 
 
@@ -321,6 +370,163 @@ def test_what_is_lacking_is_said_and_nothing_is_changed(bench: Bench) -> None:
     assert bench.works(username, "old-password")
     with pytest.raises(ChangeUnreachable):
         examination.lacks(elsewhere(bench.administration, free_port()), username)
+
+
+# The fence
+
+
+def fenced(bench: Bench) -> Fencing:
+    assert isinstance(bench.database, Fencing)
+    return bench.database
+
+
+def new_key() -> str:
+    """A fence that nobody has passed yet."""
+    return f"{next(_numbers):032x}"
+
+
+def test_a_lower_number_changes_nothing_and_an_equal_or_higher_one_does(bench: Bench) -> None:
+    username, key = bench.user("old-password"), new_key()
+    fencing = fenced(bench)
+    assert fencing.fence_number(bench.administration, key) is None
+    for number, password in ((LEDGERS, "first"), (LEDGERS, "the same worker"), (LEDGERS + 1, "a later worker")):
+        assert bench.database.set_password(bench.administration, username, Secret(password), Fence(key, number)) == ()
+        assert bench.works(username, password)
+        assert fencing.fence_number(bench.administration, key) == number
+    for number in (LEDGERS, 1):
+        with pytest.raises(ChangeFenced):
+            bench.database.set_password(bench.administration, username, Secret("late"), Fence(key, number))
+    assert bench.works(username, "a later worker")
+    assert not bench.works(username, "late")
+    assert fencing.fence_number(bench.administration, key) == LEDGERS + 1
+
+
+def test_whoever_is_below_a_raised_fence_changes_nothing(bench: Bench) -> None:
+    username, key = bench.user("old-password"), new_key()
+    fencing = fenced(bench)
+    for _ in range(2):
+        assert fencing.raise_fence(bench.administration, username, Fence(key, LEDGERS)) == ()
+    with pytest.raises(ChangeFenced):
+        fencing.raise_fence(bench.administration, username, Fence(key, LEDGERS - 1))
+    with pytest.raises(ChangeFenced):
+        bench.database.set_password(bench.administration, username, Secret("late"), Fence(key, LEDGERS - 1))
+    assert bench.works(username, "old-password")
+    bench.database.set_password(bench.administration, username, Secret("new"), Fence(key, LEDGERS))
+    assert bench.works(username, "new")
+
+
+def test_every_change_passes_the_same_fence(bench: Bench) -> None:
+    database, who, username, key = bench.database, bench.administration, bench.user("old-password"), new_key()
+    late, old = Fence(key, 1), Secret("old-password")
+    fenced(bench).raise_fence(who, username, Fence(key, 2))
+    if isinstance(database, Overlap):
+        with pytest.raises(ChangeFenced):
+            database.add_password(who, username, old, Secret("late"), late)
+    if isinstance(database, Pairing):
+        with pytest.raises(ChangeFenced):
+            database.join(who, bench.user(), username, Secret("late"), late)
+    assert bench.works(username, "old-password")
+    assert not bench.works(username, "late")
+
+
+def test_keys_have_nothing_to_do_with_each_other(bench: Bench) -> None:
+    username, high, low = bench.user("old-password"), new_key(), new_key()
+    fencing = fenced(bench)
+    fencing.raise_fence(bench.administration, username, Fence(high, 9))
+    assert bench.database.set_password(bench.administration, username, Secret("new"), Fence(low, 1)) == ()
+    numbers = [fencing.fence_number(bench.administration, key) for key in (high, low)]
+    assert (numbers, bench.works(username, "new")) == ([9, 1], True)
+
+
+def test_a_fence_at_a_closed_port_is_unreachable(bench: Bench) -> None:
+    away = elsewhere(bench.administration, free_port())
+    with pytest.raises(ChangeUnreachable):
+        fenced(bench).raise_fence(away, "user", next_fence())
+    with pytest.raises(ChangeUnreachable):
+        fenced(bench).fence_number(away, new_key())
+
+
+# A login changes its own password
+
+
+def test_a_login_changes_its_own_password_once_it_was_seen_to_work(bench: Bench) -> None:
+    username = bench.user("old-password")
+    database = bench.database
+    assert isinstance(database, OwnChange)
+    seen: list[bool] = []
+
+    def works() -> bool:
+        seen.append(bench.works(username, "sesame-its-own"))
+        return seen[-1]
+
+    database.change_own(bench.access(username, "old-password"), Secret("sesame-its-own"), next_fence(new_key()), works)
+    assert seen == [True]
+    assert bench.works(username, "sesame-its-own")
+    assert not bench.works(username, "old-password")
+    assert "sesame-its-own" not in bench.log()
+
+
+def test_a_login_keeps_its_password_when_the_new_one_does_not_work(bench: Bench) -> None:
+    username = bench.user("old-password")
+    database = bench.database
+    assert isinstance(database, OwnChange)
+    access = bench.access(username, "old-password")
+
+    def broken() -> bool:
+        assert bench.works(username, "new-password")
+        raise ZeroDivisionError
+
+    with pytest.raises(ChangeRefused):
+        database.change_own(access, Secret("new-password"), next_fence(new_key()), lambda: False)
+    assert bench.works(username, "old-password")
+    with pytest.raises(ZeroDivisionError):
+        database.change_own(access, Secret("new-password"), next_fence(new_key()), broken)
+    assert bench.works(username, "old-password")
+    assert not bench.works(username, "new-password")
+
+
+def test_who_cannot_log_in_changes_no_password_of_its_own(bench: Bench) -> None:
+    username = bench.user("old-password")
+    database = bench.database
+    assert isinstance(database, OwnChange)
+    with pytest.raises(ChangeNotPermitted):
+        database.change_own(bench.access(username, "wrong"), Secret("new"), next_fence(new_key()), lambda: True)
+    away = elsewhere(bench.access(username, "old-password"), free_port())
+    with pytest.raises(ChangeUnreachable):
+        database.change_own(away, Secret("new"), next_fence(new_key()), lambda: True)
+    assert bench.works(username, "old-password")
+
+
+# Sessions
+
+
+def test_sessions_are_seen_and_only_those_that_were_named_are_ended(bench: Bench) -> None:
+    username, neighbour = bench.user("a-password"), bench.user("a-password")
+    view = bench.database
+    assert isinstance(view, DrainView)
+    assert isinstance(view, SessionEnd)
+    with (
+        bench.session(username, "a-password"),
+        bench.session(username, "a-password"),
+        bench.session(neighbour, "a-password"),
+    ):
+        found = view.sessions(bench.administration, username)
+        assert isinstance(found, tuple)
+        assert [it.username for it in found] == [username] * 2
+        assert view.end_sessions(bench.administration, ()) == 0
+        assert view.end_sessions(bench.administration, (replace(found[0], username=neighbour),)) == 0
+        assert view.end_sessions(bench.administration, found[:1]) == 1
+        deadline = time.monotonic() + PATIENCE
+        while view.sessions(bench.administration, username) != found[1:] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert view.sessions(bench.administration, username) == found[1:]
+        others = view.sessions(bench.administration, neighbour)
+        assert isinstance(others, tuple)
+        assert len(others) == 1
+        with pytest.raises(ChangeNotPermitted, match=r"GRANT|may not"):
+            view.end_sessions(bench.powerless, found[1:])
+    with pytest.raises(ChangeUnreachable):
+        view.end_sessions(elsewhere(bench.administration, free_port()), found)
 
 
 def test_sessions_of_nobody_are_none_and_a_closed_port_is_unreachable(bench: Bench) -> None:
