@@ -5,11 +5,14 @@ The policies and grants are taken from the README as they stand there.
 
 import json
 import re
+from contextlib import closing
 
 import pytest
 
 from providers.aws_session import AwsKeys
 from providers.databases.mariadb import MariaDB
+from providers.databases.postgresql import PostgreSQL
+from providers.databases.postgresql_login import Certificates, connect
 from providers.keys.aws_kms import AwsKmsKey
 from providers.keys.transit import TransitKey
 from providers.stores.aws import AwsSecretsStore
@@ -26,6 +29,7 @@ from tests.rigs.fences import next_fence
 from tests.rigs.mariadb import MariaDBServer
 from tests.rigs.moto import Aws
 from tests.rigs.openbao import OpenBao
+from tests.rigs.postgresql import PostgresServer
 
 DATA_KEY = bytes(range(32))
 CONTEXT = Context(b"place")
@@ -85,6 +89,36 @@ def test_the_policy_for_aws(aws: Aws, aws_user: tuple[AwsKeys, str]) -> None:
     assert json.loads(store.read(where).value.reveal()) == secret | {"password": "new"}
     key = AwsKmsKey(aws.session("kms", keys), key_id)
     assert key.unwrap(key.wrap(DATA_KEY, CONTEXT), CONTEXT) == DATA_KEY
+
+
+@pytest.mark.parametrize("version", ["old_postgresql", "new_postgresql"])
+def test_the_grants_for_postgresql(request: pytest.FixtureRequest, version: str) -> None:
+    server: PostgresServer = request.getfixturevalue(version)
+    shell = [b.text for b in blocks((ROOT / "README.md").read_text(encoding="utf-8")) if b.language == "sh"]
+    (made,) = (text for text in shell if "CREATE ROLE keywright_admin" in text)
+    (given,) = (text for text in shell if "GRANT shop TO keywright_admin" in text)
+    statements = [line.partition(" --")[0] for line in made.splitlines() if line.startswith(("CREATE", "GRANT"))]
+    statements += [given.split("'")[1]] if server.major >= 16 else []
+    password = re.search(r"PASSWORD '([^']+)'", statements[0])
+    assert password
+    server.login("shop", "what-applications-use-now")
+    database = PostgreSQL()
+    try:
+        for statement in statements:
+            server.execute(statement)
+        administration = server.access("keywright_admin", password[1])
+        assert database.lacks(administration, "shop") == ()
+        assert database.set_password(administration, "shop", Secret("next"), next_fence("readme")) == ()
+        with closing(connect(server.access("shop", "next"), server.endpoint, Certificates(), seconds=5)):
+            found = database.sessions(administration, "shop")
+            assert isinstance(found, tuple)
+            assert [(session.address, session.since is None) for session in found] == [("127.0.0.1", False)]
+            assert database.end_sessions(administration, found) == 1
+        assert database.join(administration, "shop", "shop_a", Secret("paired"), next_fence("readme")) == ()
+        assert database.fence_number(administration, "readme")
+    finally:
+        for role in ("shop_a", "shop", "keywright_fence_readme", "keywright_admin"):
+            server.execute(f"DROP ROLE IF EXISTS {role}")
 
 
 def test_the_grants_for_mariadb(mariadb: MariaDBServer) -> None:
