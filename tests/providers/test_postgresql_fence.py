@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from providers.databases import postgresql_roles as roles
 from providers.databases.postgresql import PostgreSQL
 from providers.databases.postgresql_fence import role_name
-from service.core.connection import Accepted, Access, Endpoint
+from service.core.connection import Accepted, Access, Endpoint, Tls, TlsMode
 from service.core.database import Fence
 from service.core.errors import ChangeError, ChangeFenced, ChangeLost, ChangeRefused, ChangeUnreachable
 from service.core.secret import Secret
@@ -71,7 +71,7 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 @pytest.fixture
 def plain(new_postgresql: PostgresServer) -> Place:
-    """On the server without TLS, since the proxy speaks plain text."""
+    """On one server, where that is enough."""
     return _place(new_postgresql)
 
 
@@ -83,7 +83,9 @@ def _place(server: PostgresServer) -> Place:
 
 
 def at(access: Access, port: int, db: str = "postgres", **options: str) -> Access:
-    target = replace(access.target, endpoints=(Endpoint("127.0.0.1", port),), database=db, options=options)
+    """The same way in, at a port of the proxy, which speaks plain text."""
+    target = replace(access.target, endpoints=(Endpoint("127.0.0.1", port),), tls=Tls(TlsMode.DISABLE))
+    target = replace(target, database=db, options=options)
     return replace(access, target=target)
 
 
@@ -129,14 +131,14 @@ def test_who_wakes_up_late_changes_nothing(plain: Place) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"options": LOOSE}], ids=["plain", "loose"])
-def test_a_change_under_way_is_given_up_within_the_lease(plain: Place, options: dict[str, str]) -> None:
-    with standing(plain, COMMIT, plain.fence(1, lease=1.5), **options) as (worker, still):
-        assert plain.works("old")
+def test_a_change_under_way_is_given_up_within_the_lease(place: Place, options: dict[str, str]) -> None:
+    with standing(place, COMMIT, place.fence(1, lease=1.5), **options) as (worker, still):
+        assert place.works("old")
         # Waits until the server ends the one who stands still; then he can change nothing more.
-        assert database.raise_fence(plain.administration, plain.user, plain.fence(2)) == ()
+        assert database.raise_fence(place.administration, place.user, place.fence(2)) == ()
         still.go.set()
         assert isinstance(worker.ended(), ChangeLost)
-    assert plain.works("old")
+    assert place.works("old")
 
 
 def test_a_fence_is_not_up_while_a_change_is_under_way(plain: Place) -> None:
@@ -151,8 +153,7 @@ def test_a_fence_is_not_up_while_a_change_is_under_way(plain: Place) -> None:
 
 def test_the_number_is_read_after_the_lock_was_had(place: Place) -> None:
     assert place.change("first", place.fence(1)) == ()
-    loose = at(place.administration, place.server.port, options=LOOSE)
-    access = replace(loose, target=replace(loose.target, tls=place.server.tls))
+    access = at(place.administration, place.server.port, options=LOOSE)
     who = access.account.username
     waiting = f"SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND usename = '{who}'"
     with place.server.connect() as other, other.transaction():
@@ -309,6 +310,18 @@ def test_a_password_that_does_not_work_is_put_back(place: Place) -> None:
         own(place, "new", broken)
     assert place.works("old")
     assert not place.works("new")
+
+
+def test_a_login_whose_sessions_end_early_gets_its_password_back(place: Place) -> None:
+    place.server.execute(f"ALTER ROLE {place.user} SET idle_session_timeout = '50ms'")
+
+    def slow() -> bool:
+        time.sleep(0.3)
+        return False
+
+    with pytest.raises(ChangeRefused, match="the former one is back"):
+        own(place, "new", slow)
+    assert place.works("old")
 
 
 def test_what_a_later_worker_changed_is_not_put_back(place: Place) -> None:
