@@ -146,7 +146,7 @@ def build(
         Tokens(door, walls),
         Events(door, walls, keyrings),
         Replies(door, keyrings),
-        Rehearsals(door, walls, briefs, found_databases, budget),
+        Rehearsals(door, walls, briefs, holders, found_databases, budget),
         Figures(door, past),
         Incidents(door, walls, planning, limits),
         escrows,

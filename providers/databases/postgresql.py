@@ -185,6 +185,8 @@ class PostgreSQL:
             try:
                 if trial.role:
                     statements = _plan(look, trial.role, trial.username, verifier)
+                elif trial.username == look.who.name:
+                    statements = [roles.ACT_AS_ITSELF, roles.change_password(trial.username, verifier)]
                 else:
                     _permitted(look, trial.username)
                     statements = [roles.change_password(trial.username, verifier)]

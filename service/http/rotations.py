@@ -26,6 +26,7 @@ from service.http.request import (
 from service.http.route import Route
 from service.http.waiting import Waiting
 from service.keeper.draining import Draining
+from service.keeper.rehearsals import Rehearsal
 from service.keeper.rotations import Story
 
 router = APIRouter(tags=["rotations"], route_class=Route)
@@ -150,6 +151,16 @@ async def revert(request: Request, caller: Asking, keeper: TheKeeper, rotation_i
 async def rehearse(
     request: Request, caller: Asking, keeper: TheKeeper, environment: shapes.Word, body: shapes.AskRehearsal
 ) -> Any:
-    """What a rotation would do, in sentences and SQL, and what would keep it from it. Nothing is changed."""
-    it = await looking(request, lambda: keeper.rehearsals.rehearse(caller, environment, body.connection))
-    return {"sentences": list(it.sentences), "statements": list(it.statements), "problems": list(it.problems)}
+    """What a rotation would do and meet, tried as far as that goes without effect."""
+    return rehearsed(await looking(request, lambda: keeper.rehearsals.rehearse(caller, environment, body.connection)))
+
+
+def rehearsed(it: Rehearsal) -> dict[str, Any]:
+    """As it is answered."""
+    endpoints = [
+        vars(one) | {"endpoint": str(one.endpoint), "part": one.endpoint.part, "required": one.endpoint.required}
+        for one in it.endpoints
+    ]
+    sessions = None if it.sessions is None else [vars(session) for session in it.sessions]
+    lists = {"plan": list(map(vars, it.plan)), "endpoints": endpoints, "callers": list(map(vars, it.callers))}
+    return vars(it) | lists | {"sessions": sessions}

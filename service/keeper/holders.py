@@ -4,6 +4,7 @@ What they hold is told by the log alone: it says what was handed out, not what i
 several processes share counts once, by the fetch that any of them made last.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,8 @@ from service.core.drain import MOST
 from service.core.rotation import Rotation, Strategy
 from service.keeper.door import Door
 from service.ledger import connections, fetches, log, tokens
+from service.ledger.connections import StoredConnection
+from service.ledger.fetches import LastFetch
 from service.ledger.ledger import Transaction
 
 _PAGES = 40
@@ -76,10 +79,21 @@ def holders(tx: Transaction, rotation: Rotation) -> Held:
     announced = rotation.strategy is Strategy.SINGLE or former.valid_from is None
     since = former.created_at if announced else former.valid_from or former.created_at
     found = fetches.behind(tx, rotation.environment, rotation.connection, rotation.generation, since, MOST + 1)
-    thing = Thing(Kind.CONNECTION, rotation.environment_id, rotation.connection)
+    callers = _told(tx, found[:MOST], Thing(Kind.CONNECTION, rotation.environment_id, rotation.connection))
+    return Held(callers, len(found) > MOST, lag)
+
+
+def lately(tx: Transaction, stored: StoredConnection, since: datetime) -> tuple[Holder, ...]:
+    """The callers who may still fetch a connection and did so since then, each with what it got last."""
+    found = fetches.behind(tx, stored.environment, stored.name, stored.generation + 1, since, MOST)
+    return _told(tx, found, Thing(Kind.CONNECTION, stored.environment_id, stored.name))
+
+
+def _told(tx: Transaction, found: Iterable[LastFetch], thing: Thing) -> tuple[Holder, ...]:
+    """Those of them that still have a grant on the connection."""
     callers = []
-    for last in found[:MOST]:
+    for last in found:
         token = tokens.find(tx, last.token_id)
         if token and Caller(token.id, token.name, "machine", token.grants).level(thing):
             callers.append(Holder(last.token, last.generation, last.at, log.shown(tx, last.seq)["address"]))
-    return Held(tuple(callers), len(found) > MOST, lag)
+    return tuple(callers)

@@ -78,7 +78,8 @@ def test_all_is_tried_and_nothing_stays(server: PostgresServer, keeper: Access, 
 def test_a_login_that_cannot_be_changed_is_a_problem_with_its_cure(
     server: PostgresServer, role: str, fence: Fence
 ) -> None:
-    weak = server.access(role, "first")
+    server.login(f"weak_for_{role}", "weak")
+    weak = server.access(f"weak_for_{role}", "weak")
     single = replace(trial(role), username=role, role="")
     for tried in (single, trial(role)):
         found = database.rehearse(weak, tried, fence)
@@ -115,6 +116,7 @@ def test_rules_for_one_of_the_logins_are_named(server: PostgresServer, keeper: A
     server.host_rule(f"host all +{group} 10.1.1.3/32 scram-sha-256")  # both are members
     server.host_rule(f"host all {other} 10.1.1.4/32 scram-sha-256")
     server.host_rule(f"host elsewhere {role} 10.1.1.5/32 scram-sha-256")
+    server.host_rule(f"host all +{role} 10.1.1.7/32 scram-sha-256")  # as everybody, it counts as a member of itself
     if server.major >= 16:
         server.host_rule(f'host all "/^{role}$" 10.1.1.6/32 scram-sha-256')
     me = Identifier(keeper.account.username)
@@ -124,7 +126,7 @@ def test_rules_for_one_of_the_logins_are_named(server: PostgresServer, keeper: A
     assert told(found.warnings, f"is for {role} and not for {role}_a", "10.1.1.1")
     assert told(found.warnings, f"is for {role}_a and not for {role}", "10.1.1.2")
     assert told(found.warnings, "10.1.1.6") == (server.major >= 16)
-    for address in ("10.1.1.3", "10.1.1.4", "10.1.1.5"):
+    for address in ("10.1.1.3", "10.1.1.4", "10.1.1.5", "10.1.1.7"):
         assert not told(found.warnings, address)
     assert not told(found.warnings, "unknown")
 
@@ -136,6 +138,13 @@ def test_ending_sessions_takes_a_privilege(server: PostgresServer, keeper: Acces
     found = database.rehearse(keeper, ending, fence)
     assert found.problems == ()
     assert not told(found.warnings, "pg_monitor")
+
+
+def test_a_login_may_change_its_own_password(server: PostgresServer, keeper: Access, fence: Fence) -> None:
+    me = keeper.account.username
+    own = Trial(me, "", me, "postgres", Secret("nobody-has-it"))
+    assert database.rehearse(keeper, own, fence).problems == ()
+    assert isinstance(database.probe(keeper, server.endpoint), Accepted)
 
 
 def test_nobody_to_try_it_with_is_an_error(keeper: Access, role: str, fence: Fence) -> None:

@@ -28,7 +28,7 @@ from service.core.connection import (
     TlsMode,
     Unreachable,
 )
-from service.core.database import Fence, Session
+from service.core.database import Fence, Findings, Session, Trial
 from service.core.errors import ChangeFenced, ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 from service.core.secret import Secret
 
@@ -51,7 +51,8 @@ class FakeLogin:
 
 @dataclass
 class FakeDatabase:
-    """The ports Database, Fencing, Overlap, Pairing, OwnChange, DrainView, SessionEnd and Examination."""
+    """The ports Database, Fencing, Overlap, Pairing, OwnChange, DrainView, SessionEnd, Examination
+    and Rehearsing."""
 
     engine: Engine = Engine.POSTGRESQL
     endpoints: tuple[Endpoint, ...] = (Endpoint("db.test", 5432),)
@@ -197,6 +198,18 @@ class FakeDatabase:
         if username not in self.logins:
             return (f"{username} does not exist.",)
         return ("The administration login may not change passwords.",) if self.powerless else ()
+
+    def rehearse(self, administration: Access, trial: Trial, fence: Fence) -> Findings:
+        """`Rehearsing.rehearse`."""
+        self.before("rehearse")
+        self._reach(administration)
+        problems = [] if self.policy(trial.password.reveal()) else ["the password does not fit the policy"]
+        problems += ["the administration login may not change passwords"] if self.powerless else []
+        return Findings(tuple(problems), self.unfenced)
+
+    def protocol(self, access: Access, endpoint: Endpoint) -> str | None:
+        """`Rehearsing.protocol`."""
+        return "" if isinstance(self.probe(access, endpoint), Accepted) else None
 
     def _change(
         self,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from keywright import names
-from keywright.commands import drain, listing, options, screen
+from keywright.commands import drain, listing, options, rehearsal, screen
 from keywright.commands.endings import ROTATION_FAILED
 from keywright.errors import Unavailable, Unexpected, Unreachable
 
@@ -34,7 +34,7 @@ def rotate(
     emergency: Annotated[
         bool, typer.Option("--emergency", help="The former password dies at once: promises are cut short.")
     ] = False,
-    rehearse: Annotated[bool, typer.Option("--rehearse", help="Only tell what would be done.")] = False,
+    rehearse: Annotated[bool, typer.Option("--rehearse", help="Only try it without effect, and tell.")] = False,
     address: options.Address = None,
     environment: options.Environment = None,
     as_json: options.Json = False,
@@ -128,17 +128,8 @@ def _rehearse(place: options.Place, name: str, as_json: bool) -> None:
     told = place.door.post(place.within("/rehearsals"), {"connection": name}).body
     if not isinstance(told, dict):
         raise Unexpected(f"{place.found.address} answered with a rehearsal that is none: is this Keywright's address?")
-    problems = told.get("problems") or []
-    if as_json:
-        screen.dump(told)
-    else:
-        for sentence in told.get("sentences") or ():
-            screen.say(str(sentence))
-        for statement in told.get("statements") or ():
-            screen.say(f"  {statement}")
-        for problem in problems:
-            screen.complain(str(problem))
-    if problems:
+    screen.dump(told) if as_json else rehearsal.show(told)
+    if told.get("problems"):
         raise typer.Exit(ROTATION_FAILED)
 
 

@@ -20,8 +20,16 @@ from service.http.shapes.connections import (
 from service.http.shapes.environments import ChangedEnvironment, Environment, NewEnvironment, StoreRules
 from service.http.shapes.events import Event, Proof, Ready
 from service.http.shapes.incidents import BeginIncident, Incident, IncidentPlan, SkippedConnection, Trouble
+from service.http.shapes.rehearsals import (
+    AskRehearsal,
+    PlannedStage,
+    Rehearsal,
+    RehearsalCaller,
+    RehearsalSession,
+    RehearsedEndpoint,
+)
 from service.http.shapes.restorations import ConnectionFinding, Counts, Restoration
-from service.http.shapes.rotations import AskRehearsal, AskRotation, Rehearsal, Rotation, RotationStep
+from service.http.shapes.rotations import AskRotation, Rotation, RotationStep
 from service.http.shapes.tokens import Grant, MadeToken, Me, NewGrant, NewToken, PutGrant, Token
 from service.http.shapes.variables import (
     Activate,
@@ -90,6 +98,7 @@ __all__ = [
     "Option",
     "OptionName",
     "Options",
+    "PlannedStage",
     "Problem",
     "Proof",
     "PutBlackout",
@@ -106,6 +115,9 @@ __all__ = [
     "Ready",
     "Reference",
     "Rehearsal",
+    "RehearsalCaller",
+    "RehearsalSession",
+    "RehearsedEndpoint",
     "Request",
     "Restoration",
     "Rotation",

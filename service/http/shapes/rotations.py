@@ -17,20 +17,6 @@ class AskRotation(Request):
     emergency: bool = Field(False, description="Announce and drain nothing: the former password dies at once.")
 
 
-class AskRehearsal(Request):
-    """What would a rotation do?"""
-
-    connection: NamePath
-
-
-class Rehearsal(Answer):
-    """What a rotation would do, without doing it."""
-
-    sentences: list[str]
-    statements: list[str] = Field(description="SQL, for a DBA to read or run.")
-    problems: list[str]
-
-
 class RotationStep(Answer):
     """One sentence of a rotation's story."""
 
