@@ -115,11 +115,6 @@ def self_administered(tx: Transaction, within: frozenset[str] | None) -> list[St
     return [_connection(row) for row in tx.sql.execute(query)]
 
 
-def fence(tx: Transaction, connection_id: str) -> int:
-    """The highest number that a worker of this connection was given."""
-    return int(tx.sql.scalar(select(connections.c.fence).where(connections.c.id == connection_id)) or 0)
-
-
 def add(tx: Transaction, connection: StoredConnection) -> None:
     """A new one."""
     tx.sql.execute(insert(connections).values(_row(connection) | {"fence": 0, "known": {}}))
