@@ -23,6 +23,7 @@ def run(settings: Settings) -> None:
     service = build(settings)
     try:
         service.clock.start()
+        service.sentinel.start()
         log.info("rotating")
         signal.sigwait(ends)
     finally:

@@ -9,6 +9,7 @@ server that hangs takes its own places and delays no others. Whoever has finishe
 """
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -26,6 +27,8 @@ from service.ledger.rotations import Claim
 log = structlog.get_logger("clock")
 
 PLANNED_AT_ONCE = 100
+SILENT = 60.0
+"""Seconds without the end of a tick, after which the clock is taken for dead."""
 STOPS_WITHIN = 20.0
 """Seconds that a step under way may take to end when the clock stops; what is cut off is finished by a look."""
 
@@ -98,6 +101,9 @@ class Clock:
         self._workers = Workers(rotator.advance, parallel, self._hand_out)
         self._metronome = BackgroundScheduler(timezone="UTC")
         self._ticking = threading.Lock()
+        self.started = False
+        """Should it tick?"""
+        self._ticked = 0.0
         self._claiming = threading.Lock()
         self._more = threading.Event()
         self._stopped = threading.Event()
@@ -106,6 +112,7 @@ class Clock:
         """Look whether the ledger is whole, and begin to tick. Raises Unavailable."""
         self._stopped.clear()
         self._rotates = rotates
+        self.started, self._ticked = True, time.monotonic()
         self._restoration.look()
         if rotates:
             self._rotations.take_over()
@@ -118,7 +125,8 @@ class Clock:
     def stop(self) -> None:
         """Tick no more, claim no more, and let the steps that are under way end."""
         self._stopped.set()
-        ticked = self.ticks
+        self.started = False
+        ticked = bool(self._metronome.running)
         if ticked:
             self._metronome.shutdown(wait=False)
         if not self._workers.wait(STOPS_WITHIN):
@@ -128,8 +136,8 @@ class Clock:
 
     @property
     def ticks(self) -> bool:
-        """Does it tick?"""
-        return bool(self._metronome.running)
+        """Does it tick? One that is in the middle of a tick for long does not."""
+        return bool(self._metronome.running) and time.monotonic() - self._ticked < max(SILENT, 10 * self._interval)
 
     def poke(self) -> None:
         """Something was asked for by hand: tick now rather than soon."""
@@ -151,6 +159,7 @@ class Clock:
             log.error("the clock could not plan what is due", error=error.message)
         finally:
             self._ticking.release()
+            self._ticked = time.monotonic()
         self._hand_out()
 
     def _hand_out(self) -> None:

@@ -6,6 +6,7 @@ from service.core.connection import Accepted, Access, Account, Endpoint, Engine,
 from service.core.database import Database
 from service.core.errors import KeywrightError
 from service.core.rotation import Strategy, resting_login
+from service.keeper import drift
 from service.keeper.briefs import Brief
 from service.keeper.budget import Budget
 
@@ -53,8 +54,8 @@ class Looks:
             if not isinstance(former, Accepted):
                 return ""  # nothing to compare with; the new one works
             expected = dict(former.identity)
-        wrong = [name for name, value in expected.items() if new.identity.get(name) != value]
-        return "; ".join(f"{name} is {new.identity.get(name)!r}, was {expected[name]!r}" for name in wrong)
+        compared = {name: new.identity.get(name, "") for name in expected}
+        return "; ".join(drift.difference(drift.parts(expected), drift.parts(compared)))
 
 
 def _other(brief: Brief, account: Account) -> Account | None:

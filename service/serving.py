@@ -40,6 +40,7 @@ def serve(settings: Settings) -> None:
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, lambda *_: sys.exit(0))
         service.clock.start(rotates=settings.clock)
+        service.sentinel.start()
         server.run()
     finally:
         service.close()
@@ -52,7 +53,12 @@ def server_of(service: Service, host: str, port: int) -> uvicorn.Server:
     settings = service.settings
     # Where another process rotates, it looks by itself.
     poke = service.clock.poke if settings.clock else lambda: None
-    app = application(service.keeper, poke=poke, clock_ticks=lambda: service.clock.ticks or not settings.clock)
+    app = application(
+        service.keeper,
+        poke=poke,
+        clock_ticks=lambda: service.clock.ticks or not settings.clock,
+        overdue=lambda: service.sentinel.overdue,
+    )
     config = uvicorn.Config(
         app,
         host,

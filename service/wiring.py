@@ -13,6 +13,7 @@ from providers.witness import FileWitness
 from scheduler.clock import Clock
 from scheduler.restoration import Restoration
 from scheduler.rotator import Rotator
+from scheduler.sentinel import Sentinel
 from scheduler.writeback import WriteBack
 from service.core.connection import Engine
 from service.core.database import Database
@@ -24,6 +25,7 @@ from service.core.secret import Secret
 from service.keeper.briefs import Briefs
 from service.keeper.budget import Budget
 from service.keeper.calendar import CronCalendar
+from service.keeper.checks import Checks
 from service.keeper.connections import Connections
 from service.keeper.credentials import Credentials
 from service.keeper.door import Door
@@ -35,6 +37,7 @@ from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
+from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.planning import Planning
 from service.keeper.probes import Probes
@@ -69,11 +72,13 @@ class Service:
     databases: Mapping[Engine, Database]
     rotator: Rotator
     restoration: Restoration
+    sentinel: Sentinel
     new: bool
     """The ledger was made just now."""
 
     def close(self) -> None:
-        """Stop the clock, close the ledger."""
+        """Stop the sentinel and the clock, close the ledger."""
+        self.sentinel.stop()
         self.clock.stop()
         self.ledger.close()
 
@@ -130,6 +135,7 @@ def build(
     past = Past(door, restorations, FileWitness(settings.data))
     briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
     rotations = Rotations(door, walls, planning, limits, holders, Reversal(door, briefs, budget))
+    overdue = Overdue(door, walls)
     escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
     keeper = Keeper(
         door,
@@ -147,11 +153,13 @@ def build(
         Events(door, walls, keyrings),
         Replies(door, keyrings),
         Rehearsals(door, walls, briefs, holders, found_databases, budget),
-        Figures(door, past),
+        Figures(door, past, overdue),
         Incidents(door, walls, planning, limits),
         escrows,
         restorations,
         past,
+        Checks(door, walls, briefs, references, budget, keyrings.tag_key()),
+        overdue,
     )
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
@@ -172,7 +180,8 @@ def build(
         interval=settings.tick,
         parallel=settings.parallel,
     )
-    return Service(settings, ledger, keeper, clock, found_databases, rotator, restoration, new)
+    sentinel = Sentinel(keeper.checks, keeper.overdue, lambda: clock.ticks or not clock.started)
+    return Service(settings, ledger, keeper, clock, found_databases, rotator, restoration, sentinel, new)
 
 
 def open_ledger(settings: Settings, now: Callable[[], datetime] = utc_now) -> Ledger:

@@ -44,7 +44,8 @@ SELECT current_user::text,
      FROM pg_catalog.pg_auth_members m
      JOIN pg_catalog.pg_roles g ON g.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member
     WHERE u.rolname = current_user),
-  (SELECT coalesce(string_agg(name || '=' || setting, E'\\n' ORDER BY name), '')
+  (SELECT coalesce(string_agg(replace(name, '=', '.') || '=' || replace(setting, E'\\n', ' '),
+                              E'\\n' ORDER BY name), '')
      FROM pg_catalog.pg_settings
     WHERE source IN ('global', 'database', 'user', 'database user') AND name NOT IN ('role', 'session_authorization'))
 """

@@ -36,8 +36,13 @@ _PROBLEMS = {
 }
 
 
-def application(keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callable[[], bool]) -> FastAPI:
-    """The native door. `poke` makes the clock look now; `clock_ticks` tells whether it does."""
+def application(
+    keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callable[[], bool], overdue: Callable[[], int] = lambda: 0
+) -> FastAPI:
+    """The native door. `poke` makes the clock look now; `clock_ticks` tells whether it does.
+
+    `overdue` tells how many connections have something overdue.
+    """
     app = FastAPI(
         title="Keywright",
         version=VERSION,
@@ -54,6 +59,7 @@ def application(keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callab
     app.state.looks = CapacityLimiter(LOOKS)
     app.state.probes = CapacityLimiter(2)
     app.state.clock_ticks = clock_ticks
+    app.state.overdue = overdue
     app.state.metrics = metrics = Metrics(keeper.figures)
     problems.install(app)
     app.include_router(health.router)

@@ -42,6 +42,7 @@ async def readyz(request: Request) -> Any:
         "ready": ready,
         "ledger": ledger,
         "clock": clock,
+        "overdue": state.overdue(),
         "held": held,
         "replication": replication.value,
         "warnings": [sentence for sentence in told if sentence],

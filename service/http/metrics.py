@@ -3,9 +3,10 @@
     keywright_requests_total{method,status}    keywright_request_seconds{method}
     keywright_ledger_epoch                     keywright_events_total   keywright_event_index_lag
     keywright_connections                      keywright_connections_overdue
-    keywright_rotations_open{stage}
+    keywright_rotations_open{stage}            keywright_overdue
     keywright_held                             keywright_connections_held
     keywright_ledger_replication{state}
+    keywright_connections_health{state}
 
 Labels are a few fixed words: never a name, so that the series stay few and tell nothing.
 """
@@ -48,6 +49,11 @@ class _Ledger(Collector):
         yield GaugeMetricFamily(
             "keywright_connections_overdue", "Connections due for a minute and not planned.", value=now.overdue
         )
+        yield GaugeMetricFamily("keywright_overdue", "Connections with a rotation overdue.", value=now.late)
+        by_health = GaugeMetricFamily("keywright_connections_health", "Connections by health.", labels=["state"])
+        for word, number in now.health.items():
+            by_health.add_metric([word], number)
+        yield by_health
         rotations = GaugeMetricFamily("keywright_rotations_open", "Rotations under way.", labels=["stage"])
         for stage in Stage:
             if stage not in ENDED:

@@ -25,12 +25,13 @@ from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.escrows import Escrows
+from service.keeper.health import told
 from service.keeper.keys import Keyrings
 from service.keeper.references import References
 from service.keeper.registration import Registration
 from service.keeper.verification import Verification, Verified
 from service.keeper.walls import Walls, of_connection, of_environment
-from service.ledger import connections, findings, restorations, rotations
+from service.ledger import checks, connections, findings, restorations, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 
@@ -52,12 +53,7 @@ class Shown:
     @property
     def health(self) -> tuple[str, list[str]]:
         """`well`, `warned` or `failing`, and the sentences that say why."""
-        health = self.stored.health
-        troubles = [told for told in (self.held, health.get("rotation")) if told]
-        findings = [*health.get("registered", ()), *health.get("fence", ()), *self.unsafe]
-        if troubles:
-            return "failing", [*troubles, *findings]
-        return ("warned" if findings else "well"), findings
+        return told(self.stored.health, self.unsafe, [self.held] if self.held else [])
 
 
 @dataclass(frozen=True)
@@ -281,7 +277,8 @@ class Connections:
             wanted.policy.siblings if wanted.policy else None,
             int(wanted.policy.spacing.total_seconds()) if wanted.policy and wanted.policy.spacing else None,
             definitions.policy_data(wanted.policy),
-            (former.health if former else {"rotation": None}) | {"registered": list(verified.findings)},
+            (former.health if former else {"rotation": None})
+            | {"registered": list(verified.findings), "check": [], "away": [], "drift": []},
             former.generation if former else 0,
             (former.revision if former else 0) + 1,
             due,
@@ -294,6 +291,7 @@ class Connections:
             connections.replace(tx, stored)
         else:
             connections.add(tx, stored)
+        checks.accept(tx, stored.id, anew=former is None or imports or former.definition != stored.definition)
         if imports and given:
             stored = self._import(tx, stored, given, verified, sealed_here=wanted.kept_in is None)
         return self._shown(tx, stored), former is None

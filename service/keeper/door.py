@@ -59,7 +59,8 @@ class Door:
                 result = act(tx)
                 tx.events.extend(self._event(caller, each, tx, Outcome.ALLOWED) for each in deeds)
         except KeywrightError as refusal:
-            self.refuse(caller, deeds[0], refusal)
+            if deeds:
+                self.refuse(caller, deeds[0], refusal)
             raise
         self.changed()
         return result

@@ -1,11 +1,15 @@
 """Figures for those who watch: counts and ages, no names, no values. They need no caller and leave no event."""
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from service.core.restoration import Replication
 from service.keeper.door import Door
+from service.keeper.health import told
+from service.keeper.overdue import Overdue
 from service.keeper.past import Past
-from service.ledger import connections, log, restorations, rotations
+from service.ledger import checks, connections, log, restorations, rotations
 from service.ledger.ledger import Transaction
 
 
@@ -19,6 +23,10 @@ class Reading:
     connections: int
     overdue: int
     """Connections whose next rotation was due a minute ago or longer, and is not even planned."""
+    late: int
+    """Connections with something overdue: see `overdue.py`."""
+    health: dict[str, int]
+    """Connections by the state of their health."""
     open_rotations: dict[str, int]
     """By stage."""
     held: bool
@@ -30,9 +38,10 @@ class Reading:
 class Figures:
     """Reads them."""
 
-    def __init__(self, door: Door, past: Past) -> None:
+    def __init__(self, door: Door, past: Past, overdue: Overdue) -> None:
         self._door = door
         self._past = past
+        self._overdue = overdue
 
     def read(self) -> Reading:
         """Raises Unavailable."""
@@ -44,6 +53,8 @@ class Figures:
                 log.lag(tx),
                 connections.count(tx),
                 connections.overdue(tx),
+                len(self._overdue.found(tx)),
+                _by_state(checks.healths(tx, None)),
                 rotations.open_by_stage(tx),
                 restorations.open_one(tx) is not None,
                 restorations.count_held(tx),
@@ -51,3 +62,8 @@ class Figures:
             )
 
         return self._door.look(look)
+
+
+def _by_state(healths: dict[str, dict[str, Any]]) -> dict[str, int]:
+    counted = Counter(told(health)[0] for health in healths.values())
+    return {state: counted[state] for state in ("well", "warned", "failing")}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from service.keeper.briefs import Briefs
+from service.keeper.checks import Checks
 from service.keeper.connections import Connections
 from service.keeper.credentials import Credentials
 from service.keeper.door import Door
@@ -13,6 +14,7 @@ from service.keeper.figures import Figures
 from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.keys import Keyrings
+from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
@@ -48,3 +50,5 @@ class Keeper:
     escrows: Escrows
     restorations: Restorations
     past: Past
+    checks: Checks
+    overdue: Overdue

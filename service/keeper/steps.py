@@ -146,7 +146,7 @@ class Steps:
             if rotation.former_id:
                 connections.mark(tx, rotation.former_id, CredentialState.DRAINING, good_until=ended)
             connections.mark(tx, rotation.candidate_id or "", CredentialState.LIVE, valid_from=tx.now)
-            health = stored.health | {"rotation": None}
+            health = stored.health | {"rotation": None, "check": [], "away": []}
             connections.replace(tx, replace(stored, generation=generation, health=health))
             return {"generation": generation, "not_before": None}
 

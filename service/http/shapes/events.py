@@ -45,3 +45,4 @@ class Ready(Answer):
     held: bool = Field(description="Every rotation is held: the ledger's past may have been lost.")
     replication: Replication = Field(description="How the ledger's PostgreSQL replicates.")
     warnings: list[str]
+    overdue: int = 0
