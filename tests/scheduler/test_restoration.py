@@ -263,6 +263,7 @@ def test_a_target_that_does_not_answer_is_for_a_person_after_a_while() -> None:
 def test_who_is_administered_by_one_that_is_stuck_is_held_too() -> None:
     """The administration connection is probed first."""
     with stand(Strategy.SINGLE) as here:
+        here.ask()
         here.fake.create("admin", "nobody-knows")
         here.service.keeper.restorations.begin(OPERATOR, "a try")
         here.service.restoration.work()
