@@ -92,7 +92,7 @@ def _until_ended(it: Actor, found: Finding) -> Stage:
 def _offered(it: Actor, found: Finding) -> None:
     """What applications get at the end: its first entry logs in."""
     it.fetch()
-    pairs = [pair for pair, _ in it.holders.answers[-1].entries]
+    pairs = [pair for pair, _ in it.holders.answers[-1]]
     found.logins += 1
     if not accepts(it, pairs[0]):
         found.failed.append(f"the first entry of the last answer does not get in: {pairs[0][0]}")

@@ -59,7 +59,8 @@ class Actor:
     def fetch(self) -> None:
         """Somebody is given an answer, and keeps it."""
         answer = self.service.keeper.credentials.one(SYSTEM, self.case.environment, "shop/db")
-        self.holders.given(answer)
+        pairs = [(entry.account.username, entry.account.password.reveal()) for entry in answer.entries]
+        self.holders.given(tuple(zip(pairs, (entry.good_until for entry in answer.entries), strict=True)))
 
     def ask(self) -> None:
         """For a rotation."""
