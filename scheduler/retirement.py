@@ -9,7 +9,7 @@ from scheduler.looks import Looks, adopted, known
 from scheduler.turning import REPLICA_TRIES
 from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe, Rejected, Unreachable
 from service.core.errors import ChangeError, ChangeNotPermitted
-from service.core.password import profile
+from service.core.password import PasswordPolicy, profile
 from service.core.rotation import Strategy
 from service.core.sealed import Randomness
 from service.keeper.briefs import Brief
@@ -61,7 +61,7 @@ class Retirement:
         ends_on = known(brief.candidate)
         if brief.rotation.strategy is Strategy.ALTERNATING:
             if brief.parking is None:
-                self._steps.park(SYSTEM, held, brief.former.username, profile().generate(self._randomness))
+                self._steps.park(SYSTEM, held, brief.former.username, _like(brief, ends_on).generate(self._randomness))
                 return True
             ends_on = brief.parking
         return self._prove(held, brief, brief.administration, brief.former, ends_on)
@@ -130,3 +130,8 @@ def _changed_row_by_row(brief: Brief) -> bool:
     `single` they were all changed before the rotation could become `applied`.
     """
     return brief.target.engine is Engine.MARIADB and brief.rotation.strategy is not Strategy.SINGLE
+
+
+def _like(brief: Brief, taken: Account) -> PasswordPolicy:
+    """How the parking password is made: like the candidate that the target took, which may be a stricter one."""
+    return brief.policy.password or profile(strict=not taken.password.reveal().isalnum())

@@ -130,6 +130,15 @@ def test_a_second_one_joins_the_first() -> None:
         assert again.rotation.id == first.rotation.id
 
 
+def test_what_the_old_login_of_a_pair_is_reset_to_is_as_strict_as_what_was_taken() -> None:
+    """A target that wants symbols gets them there too: otherwise the old password would never end."""
+    with stand(Strategy.ALTERNATING) as here:
+        here.fake.policy = lambda password: not password.isalnum()
+        for _ in range(2):
+            here.ask()
+            assert here.run().rotation.stage is Stage.RETIRED
+
+
 def test_a_refused_password_is_tried_once_more_and_stricter() -> None:
     """The default profile does not fit the target's policy; the strict one does."""
     with stand(Strategy.SINGLE) as here:

@@ -16,11 +16,13 @@ from service.keeper.tokens import SYSTEM
 from service.wiring import build
 from tests.torture import successor, victim
 from tests.torture.forks import Fork, together
-from tests.torture.site import COMBINATIONS, FLOWS, LEDGERS, Case, Site
+from tests.torture.site import COMBINATIONS, LEDGERS, Case, Site
 from tests.torture.successor import Finding
 
 Combination = tuple[str, Strategy, str, str]
 """Server, strategy, ledger, flow."""
+WHOLE = ("turn", "revert")
+"""Flows that are tried at every point; the others at every third."""
 ENDS = ("retired", "reverted", "abandoned")
 
 
@@ -44,7 +46,7 @@ class Matrix:
         for case in undisturbed:
             labels = self.found[case].points
             for point, label in enumerate(labels, start=1):
-                if (point + case.number) % every:
+                if (point + case.number) % (every if case.flow in WHOLE else every * 3):
                     continue
                 like = (case.server, case.strategy, case.ledger, case.flow, point)
                 killed.append(self._case(*like))
@@ -142,13 +144,14 @@ class Matrix:
 
 
 def everything() -> Iterator[Combination]:
-    """Each strategy on each server, on both ledgers; what an operator does meanwhile, on one of them by turns."""
+    """Each strategy on each server, on both ledgers; every other flow on one of them, by turns."""
     for number, (server, strategy) in enumerate(COMBINATIONS):
         for ledger in LEDGERS:
             yield server, strategy, ledger, "turn"
-        for turn, flow in enumerate(FLOWS[1:]):
-            if flow != "revert" or strategy is not Strategy.SINGLE:
-                yield server, strategy, LEDGERS[(number + turn) % 2], flow
+        flows = ["undo", "restage", "lost", "powerless"]
+        flows += ["itself"] if strategy is Strategy.SINGLE else ["revert"]
+        for turn, flow in enumerate(flows):
+            yield server, strategy, LEDGERS[(number + turn) % 2], flow
 
 
 def _in_a_change(label: str) -> bool:

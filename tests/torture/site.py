@@ -18,7 +18,7 @@ from service.keeper.registration import Registration, registration
 from service.keeper.tokens import SYSTEM
 from service.settings import Settings, read
 from service.wiring import Service, build
-from tests.rigs.mariadb import MariaDBServer, running_mariadb
+from tests.rigs.mariadb import GRANTS, MariaDBServer, running_mariadb
 from tests.rigs.postgresql import PostgresServer, new_binaries, old_binaries, running_postgresql
 
 LEASE = 2
@@ -38,8 +38,15 @@ COMBINATIONS = (
     ("mariadb", Strategy.OVERLAPPING),
     ("mariadb", Strategy.SINGLE),
 )
-FLOWS = ("turn", "undo", "revert", "restage")
-"""A rotation; one that an operator abandons once it was applied; one reverted while it drains; one refused first."""
+FLOWS = {
+    "turn": "a rotation",
+    "undo": "an operator abandons it once it was applied",
+    "revert": "an operator reverts it while it drains",
+    "restage": "the target refuses the first candidate",
+    "lost": "the reply to the first change is lost",
+    "powerless": "the administration login may change nothing",
+    "itself": "the administration login turns itself",
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,9 @@ class Site:
             server.execute(SQL("CREATE ROLE {} NOLOGIN").format(role))
             server.login(case.login, FIRST, f"IN ROLE {names[0]}")
             server.execute(SQL("ALTER ROLE {} SET role = {}").format(login, role))
-        if isinstance(server, PostgresServer):
+        if case.flow == "itself":
+            _empower(server, case.login)
+        elif isinstance(server, PostgresServer):
             server.administers(self.administrations[case.server].account.username, *names)
 
     def settings(self, case: Case) -> Settings:
@@ -131,14 +140,30 @@ class Site:
         """The environment, the administration connection, and `shop/db`."""
         keeper, where = service.keeper, case.environment
         keeper.environments.add(SYSTEM, where, {}, ())
-        keeper.connections.put(SYSTEM, where, "admin", put(self.administrations[case.server]), if_match=None)
+        if case.flow != "itself":
+            administration = self.administrations[case.server]
+            if case.flow == "powerless":
+                name = f"powerless_{case.number}"
+                self.targets[case.server].login(name, FIRST)
+                administration = self.targets[case.server].access(name, FIRST)
+            keeper.connections.put(SYSTEM, where, "admin", put(administration), if_match=None)
         access = self.targets[case.server].access(case.login, FIRST)
         rotation: dict[str, Any] = {"strategy": case.strategy.value, "drain_minimum": DRAIN, "drain_limit": "2s"}
         if case.strategy is Strategy.ALTERNATING:
             role = case.login.removesuffix("_a")
             rotation |= {"role": role, "logins": [f"{role}_a", f"{role}_b"]}
-        wanted = put(access, administered_by="admin", rotation=rotation)
+        administered_by = "shop/db" if case.flow == "itself" else "admin"
+        wanted = put(access, administered_by=administered_by, rotation=rotation)
         keeper.connections.put(SYSTEM, where, "shop/db", wanted, if_match=None)
+
+
+def _empower(server: TargetServer, login: str) -> None:
+    """Make it an administration login."""
+    if isinstance(server, PostgresServer):
+        server.execute(SQL("ALTER ROLE {} CREATEROLE").format(Identifier(login)))
+    else:
+        for grant in GRANTS:
+            server.execute(grant, login)
 
 
 def put(access: Access, **more: Any) -> Registration:

@@ -37,6 +37,9 @@ class Finding:
     logins_oldest: int = 0
     seconds: float = 0.0
     """From this process's start to the end of the rotation."""
+    right: float = 0.0
+    """From this process's start until the first entry of the newest answer was one that logs in."""
+    attempts: int = 0
     points: list[str] = field(default_factory=list)
     died: str = ""
 
@@ -45,17 +48,17 @@ def run(site: Site, case: Case, victim: int) -> None:
     """The whole life of a successor. `victim` is the process that was stopped, if it was."""
     began = time.monotonic()
     it, found = Actor(site, case), Finding()
-    it.flow = case.flow
+    it.flow = "turn" if case.flow == "lost" else case.flow
     it.service.keeper.rotations.take_over()
     found.failed += it.holders.broken(lambda pair: accepts(it, pair))
     found.wrong += _unsealed(it, [*_lines(it, "asked"), FIRST])
-    stage = _until_ended(it, found)
+    stage = _until_ended(it, found, began)
     found.seconds = time.monotonic() - began
     if case.pause:
         os.kill(victim, signal.SIGCONT)
         _wait_for_end(victim)
         found.failed += it.holders.broken(lambda pair: accepts(it, pair))
-    found.stage, found.reason = stage.value, it.latest().reason
+    found.stage, found.reason, found.attempts = stage.value, it.latest().reason, it.latest().attempts
     if stage not in ENDED:
         found.wrong.append(f"it did not end: {stage.value} {found.reason}")
     _offered(it, found)
@@ -76,11 +79,13 @@ def accepts(it: Actor, pair: Pair) -> bool:
     return isinstance(probe, Accepted)
 
 
-def _until_ended(it: Actor, found: Finding) -> Stage:
+def _until_ended(it: Actor, found: Finding, began: float) -> Stage:
     deadline, stage = time.monotonic() + PATIENCE, it.latest().stage
     while stage not in ENDED and stage is not Stage.STUCK and time.monotonic() < deadline:
         worked = it.work()
         it.fetch()
+        if not found.right and accepts(it, it.holders.answers[-1][0][0]):
+            found.right = time.monotonic() - began
         if worked:
             found.failed += it.holders.broken(lambda pair: accepts(it, pair))
         else:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from service.core.errors import ChangeRefused
+from service.core.errors import ChangeLost, ChangeRefused
 from service.core.rotation import ENDED, Rotation, Stage
 from service.keeper.tokens import SYSTEM
 from service.ledger import rotations
@@ -52,7 +52,11 @@ class Actor:
             if self.flow == "restage" and passwords[-1].isalnum():
                 self.points.on = True
                 raise ChangeRefused("the target wants a symbol in a password")
-            return change(*args)
+            made = change(*args)
+            if self.flow == "lost":
+                self.flow, self.points.on = "turn", True
+                raise ChangeLost("no reply came")
+            return made
 
         return noted
 
@@ -99,7 +103,7 @@ def run(site: Site, case: Case) -> None:
     it.ask()
     it.flow = case.flow
     points.watch_ledger(it.service.ledger, lambda: _meanwhile(it))
-    points.on = case.flow == "turn"
+    points.on = case.flow in ("turn", "itself", "powerless")
     _until_ended(it)
     points.on = False
     note(it.home / "points", "\n".join(points.seen))
