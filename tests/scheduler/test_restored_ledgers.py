@@ -74,6 +74,10 @@ def test_yesterdays_copy_of_a_ledger_in_postgresql(ledger: str, new_postgresql: 
             client.put(f"{PLACE}/connections/shop/db", json=body).raise_for_status()
             rotate(client)
         it.stop()
+        # A copy is refused while anybody is connected, and a session may take a moment to be gone.
+        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'restored'")
+        gone = "SELECT 1 FROM pg_stat_activity WHERE datname = 'restored'"
+        wait_until(lambda: not server.execute(gone), "somebody is connected to the ledger")
         server.execute("CREATE DATABASE yesterday TEMPLATE restored OWNER ledger")
         with running_keywright(ledger_url=ledger, data=data, owner=owner, clock=True, tick=0.1) as now:
             rotate(now.client())
@@ -101,7 +105,7 @@ def test_yesterdays_copy_of_a_ledger_in_postgresql(ledger: str, new_postgresql: 
 
 def _looked_at(it: Keywright, newest: str, login: Access) -> None:
     client = it.client()
-    wait_until(lambda: bool(latest(client)["ended_at"]), "the restoration did not end")
+    wait_until(lambda: bool(latest(client)["ended_at"]), lambda: f"the restoration did not end: {latest(client)}")
     told = latest(client)
     assert "another PostgreSQL database" in told["reason"]
     assert told["counts"] == {"pending": 0, "fine": 1, "adopted": 0, "stuck": 1, "settled": 0}
