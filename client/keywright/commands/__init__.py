@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from keywright.commands import incident, listing, login, process, restoration, rotation, value
+from keywright.commands import health, incident, listing, login, process, restoration, rotation, value
 from keywright.commands.endings import EPILOG
 from keywright.commands.shape import Command
 
@@ -22,6 +22,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "incident-cancel": incident.cancel,
     "incident-resume": incident.resume,
     "restoration": restoration.run,
+    "health": health.run,
     "run": process.run,
 }
 

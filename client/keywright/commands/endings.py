@@ -9,6 +9,7 @@ from keywright.commands import screen
 
 DONE = 0
 UNEXPECTED = 1
+FAILING = 1
 USAGE = 2
 NOT_ALLOWED = 3
 ABSENT = 4
@@ -19,7 +20,7 @@ NOT_ANSWERED = 7
 EPILOG = """\b
 Exit codes:
   0  done
-  1  unexpected
+  1  unexpected, or `health` found something failing
   2  wrong usage
   3  not signed in, or forbidden
   4  absent
