@@ -1,6 +1,7 @@
 """The sentinel: looks after connections from outside of the rotation path, in threads of its own.
 
-    checks   logs in with live credentials, a few at a time: a server that hangs delays looks and no rotations
+    checks   logs in with live credentials, a few at a time: a server that hangs delays looks and no rotations;
+             and with what the escrow holds, where a connection administers itself
     watch    each minute: what is overdue, by whoever's fault, and whether this process's clock still ticks
 
 Both run in every process that serves or rotates, so that neither depends on the scheduler it judges.
@@ -14,6 +15,7 @@ import structlog
 
 from service.core.errors import KeywrightError
 from service.keeper.checks import Checks
+from service.keeper.escrows import Escrows
 from service.keeper.overdue import Overdue
 
 log = structlog.get_logger("sentinel")
@@ -26,9 +28,16 @@ class Sentinel:
     """Starts and stops its threads. `clock_ticks` is asked about a clock that should tick."""
 
     def __init__(
-        self, checks: Checks, overdue: Overdue, clock_ticks: Callable[[], bool], *, interval: float = MINUTE
+        self,
+        checks: Checks,
+        escrows: Escrows,
+        overdue: Overdue,
+        clock_ticks: Callable[[], bool],
+        *,
+        interval: float = MINUTE,
     ) -> None:
         self._checks = checks
+        self._escrows = escrows
         self._overdue = overdue
         self._clock_ticks = clock_ticks
         self._interval = interval
@@ -70,6 +79,7 @@ class Sentinel:
     def _check(self, connection_id: str) -> None:
         try:
             outcome = self._checks.check(connection_id)
+            self._escrows.check(connection_id)
         except KeywrightError as error:
             log.error("a connection could not be checked", connection=connection_id, error=error.message)
             return

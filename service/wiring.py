@@ -180,7 +180,7 @@ def build(
         interval=settings.tick,
         parallel=settings.parallel,
     )
-    sentinel = Sentinel(keeper.checks, keeper.overdue, lambda: clock.ticks or not clock.started)
+    sentinel = Sentinel(keeper.checks, escrows, keeper.overdue, lambda: clock.ticks or not clock.started)
     return Service(settings, ledger, keeper, clock, found_databases, rotator, restoration, sentinel, new)
 
 

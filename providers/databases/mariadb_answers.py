@@ -3,7 +3,7 @@
     a login that failed                               a statement that failed
     1045 1698            Rejected                     1044 1142 1143 1227 1410  ChangeNotPermitted
     1044 1049 1130 1820  NotPermitted                 1095                      ChangeNotPermitted
-    1862 3159 4151       NotPermitted                 1396 1819 1372            ChangeRefused  (the password)
+    1862 3159 4150 4151  NotPermitted                 1396 1819 1372            ChangeRefused  (the password)
     any other            Unreachable                  1644                      ChangeFenced
                                                       1205 1213 1290            ChangeUnreachable  (busy, read-only)
                                                       1053 1317 1927 1969 3024  ChangeLost: cut off in the middle
@@ -33,6 +33,7 @@ _LOGIN_FORBIDDEN = {
     1820: "its password has expired",
     1862: "its password has expired",
     3159: "the server demands TLS",
+    4150: "the server has blocked it after too many wrong passwords; to unblock it, run: FLUSH PRIVILEGES;",
     4151: "the account is locked",
 }
 _NOT_PERMITTED = (1044, 1095, 1142, 1143, 1227, 1410)

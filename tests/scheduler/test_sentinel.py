@@ -9,21 +9,25 @@ import pytest
 from scheduler.sentinel import Sentinel
 from service.core.connection import Accepted, Access, Endpoint, Probe
 from service.core.rotation import Stage, Strategy
+from service.core.secret import Secret
 from service.keeper import drift
 from service.keeper.events import Question
 from service.keeper.health import told
+from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM
 from tests.rigs.keywright import running_keywright, wait_until
 from tests.rigs.postgresql import PostgresServer
 from tests.rigs.rotating import Stand, stand
+from tests.scheduler.test_administration import escrowed, works
 from tests.scheduler.test_engines import definition
 
 HOUR = timedelta(hours=1, minutes=10)
 SECRET = "api-key-value-of-somebody"
 
 
-def _sentinel(here: Stand, ticks: bool = True) -> Sentinel:
-    return Sentinel(here.service.keeper.checks, here.service.keeper.overdue, lambda: ticks)
+def _sentinel(here: Stand, ticks: bool = True, interval: float = 60) -> Sentinel:
+    keeper = here.service.keeper
+    return Sentinel(keeper.checks, keeper.escrows, keeper.overdue, lambda: ticks, interval=interval)
 
 
 def _check(here: Stand) -> tuple[str, list[str]]:
@@ -37,8 +41,8 @@ def _health(here: Stand) -> tuple[str, list[str]]:
     return told(stored.health | {"registered": []})  # the stand has no TLS
 
 
-def _events(here: Stand, action: str) -> list[Any]:
-    return here.service.keeper.events.ask(SYSTEM, Question(action=action, resource="shop/db"))
+def _events(here: Stand, action: str, resource: str = "shop/db") -> list[Any]:
+    return here.service.keeper.events.ask(SYSTEM, Question(action=action, resource=resource))
 
 
 def _identity(here: Stand, monkeypatch: pytest.MonkeyPatch, **identity: str) -> None:
@@ -116,6 +120,30 @@ def test_many_replicas_look_once() -> None:
         for thread in threads:
             thread.join()
         assert len(claimed) == len(set(claimed)) == 2
+
+
+def test_the_escrow_is_checked_as_well() -> None:
+    """A file that is gone is made anew; where no password in it logs in, the health says so, and nobody is locked."""
+    with stand(Strategy.SINGLE, itself=True, settings={"escrow": "escrow"}) as here:
+
+        def finding() -> str:
+            _check(here)
+            _, findings = here.service.keeper.connections.get(SYSTEM, "production", "admin").health
+            return next((found for found in findings if "escrow" in found), "")
+
+        (here.folder / "escrow").unlink()
+        assert finding() == ""
+        assert [works(here, account) for account in escrowed(here)] == [True]
+        here.fake.locking = 5
+        here.fake.create("admin", "of-somebody-else")
+        for _ in range(8):
+            assert "no password in the escrow logs in" in finding()
+        assert here.fake.locked == set()
+        assert len(_events(here, "escrow.check", "admin")) == 1
+        target = here._target() | {"administered_by": "admin", "login": {"username": "admin"}}
+        theirs = registration(target, Secret("of-somebody-else"))
+        here.service.keeper.connections.put(SYSTEM, "production", "admin", theirs, if_match=None)
+        assert finding() == ""
 
 
 def test_never_means_never() -> None:
@@ -224,7 +252,7 @@ def test_both_threads_look_and_outlive_a_defect(monkeypatch: pytest.MonkeyPatch)
             raise ZeroDivisionError
 
         here.fake.create("shop", "somebody-elses")
-        sentinel = Sentinel(here.service.keeper.checks, here.service.keeper.overdue, lambda: True, interval=0.02)
+        sentinel = _sentinel(here, interval=0.02)
         monkeypatch.setattr(sentinel, "_overdue", None)
         monkeypatch.setattr(sentinel, "watch", defect)
         sentinel.start()
