@@ -4,7 +4,8 @@ A login that administers itself under `single` is turned by the session that it 
 password, which stays until a second one has logged in with the new one, and else takes the change back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from scheduler.administration import Administration
 from scheduler.heartbeat import Heartbeat
@@ -101,17 +102,19 @@ class Changes:
 
     def _asked(self, held: Claim, brief: Brief, change: Callable[[Fence], tuple[str, ...]]) -> tuple[str, ...]:
         try:
-            self._get_in(brief)
-            self._heartbeat.require(held)
-            return change(Fence(brief.rotation.connection_id, held.fence, self._heartbeat.lease.total_seconds()))
+            with self._getting_in(brief):
+                self._heartbeat.require(held)
+                return change(Fence(brief.rotation.connection_id, held.fence, self._heartbeat.lease.total_seconds()))
         except ChangeNotPermitted as error:
             if self._administration.turned_since(held, brief):
                 raise ChangeUnreachable(f"the administration login was turned meanwhile: {error.message}") from None
             raise
 
-    def _get_in(self, brief: Brief) -> None:
+    @contextmanager
+    def _getting_in(self, brief: Brief) -> Iterator[None]:
         """See that the administration login gets in: it is many connections', and each would be rejected once."""
         if brief.administration is None:
+            yield
             return
         who, where = brief.administration.account.username, brief.administration.target.primary
         match self._looks.administration(brief.administration, brief.ways):
@@ -120,4 +123,5 @@ class Changes:
             case Unreachable(reason):
                 raise ChangeUnreachable(f"{where} cannot be reached: {reason}")
             case Accepted():
-                pass
+                with self._looks.changing(brief.administration):
+                    yield

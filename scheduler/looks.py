@@ -1,6 +1,7 @@
 """Looks: what a worker can learn of a target without changing it, and who is who in a pair."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe
 from service.core.database import Database
@@ -42,6 +43,10 @@ class Looks:
     def administration(self, way: Access, ways: Sequence[Access]) -> Probe:
         """Log in as the administration login does, by one of its ways in."""
         return self._budget.way(way, ways)
+
+    def changing(self, way: Access) -> AbstractContextManager[None]:
+        """A change logs in as this administration login."""
+        return self._budget.changing(way)
 
     def difference(self, brief: Brief, new: Accepted, endpoint: Endpoint) -> str:
         """What the new login of a pair would do differently from the former one; empty if nothing."""

@@ -2,7 +2,10 @@
 
 Servers that lock accounts count rejected logins in a row, and an accepted one ends the run: MariaDB's
 max_password_errors, credcheck's max_auth_failure, pam_faillock's deny. So do we, for each account at each
-endpoint, in the ledger: all replicas share one count, and a crash forgets none of it.
+endpoint. The first rejection of a run is nothing unusual (a candidate is tried before it is set, a former
+password to see that it is dead) and is remembered by the process alone; from the second one on a login is
+counted in the ledger before it is tried. So replicas share one count, to which each may have added one that the
+others do not know, and a crash forgets one at most: the budget leaves room for that below a server's limit.
 
     fewer than the budget in a row      the login is tried
     as many, another password works     that one logs in first, which ends the run
@@ -11,14 +14,20 @@ endpoint, in the ledger: all replicas share one count, and a crash forgets none 
                                         password that time does not make right, until a login was accepted, or a
                                         person asked to try again
 
+Administration logins are many connections', and log in for every change: one that was let in is believed for a
+few seconds without another look, and no more changes than the budget are under way with it at once, so that no
+more than these can be rejected when its password was changed behind our back.
+
 An account is its user name at one address. Where one server has several addresses, each is counted apart.
 """
 
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum, auto
 
 from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe, Rejected, Unreachable
 from service.core.database import Database
@@ -28,6 +37,8 @@ from service.ledger.ledger import Ledger
 
 FAILED_LOGINS = 3
 """Rejected logins in a row that are risked; MariaDB's advice and credcheck's examples lock at 5 or more."""
+BELIEVED = 5.0
+"""Seconds for which an administration login that was let in is not looked at again."""
 FORGIVES = timedelta(minutes=15)
 """After the last rejected one, one more may be tried: pam_faillock's fail_interval."""
 
@@ -47,6 +58,11 @@ class Budget:
         self._turns: dict[tuple[str, str], _Turn] = {}
         self._rejected: dict[tuple[str, str], list[Account]] = {}
         """Which passwords were rejected in the present run, as far as this process knows."""
+        self._first: dict[tuple[str, str], float] = {}
+        """Accounts of which one rejection is remembered here and not in the ledger, and since when."""
+        self._let_in: dict[tuple[str, str], tuple[Account, float]] = {}
+        """Administration logins that were let in, and until when that is believed."""
+        self._changes: dict[tuple[str, str], threading.Semaphore] = {}
         self._lock = threading.Lock()
 
     def probe(
@@ -69,37 +85,74 @@ class Budget:
         target, username = access.target, access.account.username
         key = (definitions.address(target, endpoint), username)
         with self._turn(key):
-            if self._begins(key, most, lasting=lasting):
-                return self._tried(key, access, endpoint)
+            if counted := self._begins(key, most, lasting=lasting):
+                return self._tried(key, access, endpoint, counted)
             guess = self._guess(key, access.account, works)
-            if guess and self._begins(key, self._most + 1, lasting=True):
-                probe = self._tried(key, Access(target, guess), endpoint)
+            if guess and (counted := self._begins(key, self._most + 1, lasting=True)):
+                probe = self._tried(key, Access(target, guess), endpoint, counted)
                 if guess == access.account:
                     return probe
-                if self._begins(key, most, lasting=True):
-                    return self._tried(key, access, endpoint)
+                if counted := self._begins(key, most, lasting=True):
+                    return self._tried(key, access, endpoint, counted)
         again = "until one that is known to be right was accepted" if lasting else "for 15 minutes"
         return Withheld(
             f"not tried {again}: {self._most} logins in a row as {username} were rejected, and more could lock it"
         )
 
     def way(self, way: Access, ways: Sequence[Access]) -> Probe:
-        """Log in as an administration login does, by one of its ways in."""
-        who = way.account
+        """Log in as an administration login does, by one of its ways in; or believe that it still gets in."""
+        key, who = _key(way), way.account
+        let_in, until = self._let_in.get(key, (None, 0.0))
+        if len(ways) == 1 and let_in == who and until > time.monotonic():
+            return Accepted({})
         others = [w.account for w in ways if w.account.username == who.username and w.account != who]
-        return self.probe(way, way.target.primary, next(iter(others), None), lasting=True)
+        probe = self.probe(way, way.target.primary, next(iter(others), None), lasting=True)
+        if isinstance(probe, Accepted):
+            self._let_in[key] = (who, time.monotonic() + BELIEVED)
+        return probe
 
-    def _begins(self, key: tuple[str, str], most: int, *, lasting: bool) -> bool:
+    @contextmanager
+    def changing(self, way: Access) -> Iterator[None]:
+        """A change logs in as this administration login: not more at once than may be rejected.
+
+        Whatever fails meanwhile ends the belief that it gets in.
+        """
+        key = _key(way)
+        with self._lock:
+            under_way = self._changes.setdefault(key, threading.Semaphore(self._most))
+        with under_way:
+            try:
+                yield
+            except BaseException:
+                self._let_in.pop(key, None)
+                raise
+
+    def _begins(self, key: tuple[str, str], most: int, *, lasting: bool) -> "_Counted | None":
+        """How the login is counted; None: it must not be tried."""
+        with self._ledger.read() as tx:
+            behind = rejections.run(tx, *key)
+        since = self._first.get(key)
+        first = since is not None and (lasting or time.monotonic() - since < FORGIVES.total_seconds())
+        if not behind and not first:
+            return _Counted.NOT_YET
         with self._ledger.work() as tx:
-            return rejections.begin(tx, *key, most, None if lasting else FORGIVES)
+            begun = rejections.begin(tx, *key, most, None if lasting else FORGIVES, behind=int(first))
+        if begun:
+            self._first.pop(key, None)
+        return _Counted.IN_LEDGER if begun else None
 
-    def _tried(self, key: tuple[str, str], access: Access, endpoint: Endpoint) -> Probe:
+    def _tried(self, key: tuple[str, str], access: Access, endpoint: Endpoint, counted: "_Counted") -> Probe:
         probe = self._databases[access.target.engine].probe(access, endpoint)
+        in_ledger = counted is _Counted.IN_LEDGER
         if isinstance(probe, Rejected):
             self._rejected.setdefault(key, []).append(access.account)
-        else:
-            if isinstance(probe, Accepted):
-                self._rejected.pop(key, None)
+            if not in_ledger:
+                self._first[key] = time.monotonic()
+            return probe
+        if isinstance(probe, Accepted):
+            self._rejected.pop(key, None)
+            self._first.pop(key, None)
+        if in_ledger:
             with self._ledger.work() as tx:
                 (rejections.end if isinstance(probe, Accepted) else rejections.give_back)(tx, *key)
         return probe
@@ -125,6 +178,17 @@ class Budget:
                 turn.wanted -= 1
                 if not turn.wanted:
                     del self._turns[key]
+
+
+class _Counted(Enum):
+    """Where a login is counted, should it be rejected."""
+
+    NOT_YET = auto()  # by this process, afterwards: it would be the first
+    IN_LEDGER = auto()  # already
+
+
+def _key(way: Access) -> tuple[str, str]:
+    return definitions.address(way.target, way.target.primary), way.account.username
 
 
 class _Turn:

@@ -1,6 +1,7 @@
 """Rejected logins in a row, for each account on each server: how many lie behind us, and how many are under way.
 
-a login begins     one more, if fewer than the most; counted before it is tried, so that nobody tries at once
+a login begins     one more, if fewer than the most; counted before it is tried, so that nobody tries at once;
+                   and those behind it that were not counted yet
 it was accepted    the row is gone, as the server's own count is
 it was rejected    the row stays
 neither            one less: the server did not judge the password
@@ -9,26 +10,45 @@ neither            one less: the server did not judge the password
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, or_, text, update
+from sqlalchemy import bindparam, delete, or_, select, text, update
 
 from service.ledger.columns import Moment
 from service.ledger.ledger import Transaction
 from service.ledger.tables import rejections
 
 _ADD = text(
-    "INSERT INTO rejections (endpoint, username, run, at) VALUES (:endpoint, :username, 1, :at) ON CONFLICT DO NOTHING"
+    "INSERT INTO rejections (endpoint, username, run, at) VALUES (:endpoint, :username, :run, :at)"
+    " ON CONFLICT DO NOTHING"
 ).bindparams(bindparam("at", type_=Moment))
 
 
-def begin(tx: Transaction, endpoint: str, username: str, most: int, after: timedelta | None) -> bool:
-    """Count one more, if fewer than `most` were, or the last one is `after` ago. False: it must not be tried."""
-    room = rejections.c.run < most
+_RUN = select(rejections.c.run).where(
+    rejections.c.endpoint == bindparam("where"), rejections.c.username == bindparam("who")
+)
+
+
+def run(tx: Transaction, endpoint: str, username: str) -> int:
+    """How many are counted."""
+    return tx.sql.execute(_RUN, {"where": endpoint, "who": username}).scalar_one_or_none() or 0
+
+
+def begin(
+    tx: Transaction, endpoint: str, username: str, most: int, after: timedelta | None, *, behind: int = 0
+) -> bool:
+    """Count one more, and `behind` that were not counted yet, if fewer than `most` were, or the last one is
+    `after` ago. False: it must not be tried."""
+    room = rejections.c.run + behind < most
     if after is not None:
         room = or_(room, rejections.c.at <= tx.now - after)
-    one_more = update(rejections).where(*_of(endpoint, username), room).values(run=rejections.c.run + 1, at=tx.now)
+    one_more = (
+        update(rejections).where(*_of(endpoint, username), room).values(run=rejections.c.run + 1 + behind, at=tx.now)
+    )
     if tx.sql.execute(one_more).rowcount == 1:
         return True
-    if tx.sql.execute(_ADD, {"endpoint": endpoint, "username": username, "at": tx.now}).rowcount == 1:
+    if behind >= most:
+        return False
+    new = {"endpoint": endpoint, "username": username, "run": 1 + behind, "at": tx.now}
+    if tx.sql.execute(_ADD, new).rowcount == 1:
         return True
     return tx.sql.execute(one_more).rowcount == 1  # another replica was the first, between the two
 
