@@ -8,6 +8,7 @@ from scheduler.endings import Endings
 from scheduler.looks import Looks, adopted, known
 from scheduler.turning import REPLICA_TRIES
 from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe, Rejected, Unreachable
+from service.core.database import Rows
 from service.core.errors import ChangeError, ChangeNotPermitted
 from service.core.password import PasswordPolicy, profile
 from service.core.rotation import Strategy
@@ -92,14 +93,23 @@ class Retirement:
         where = ", ".join(map(str, endpoints))
         swept = self._drain.sweep(held, brief, administration, former)
         sentence = f"at {where} the new password was accepted and then the old one of {former.username} rejected"
-        self._steps.retire(
-            SYSTEM,
-            held,
-            "; ".join(filter(None, [sentence, swept])),
-            {"proven": True, "login": former.username, "endpoints": where},
-        )
+        receipt: dict[str, str | bool | None] = {"proven": True, "login": former.username, "endpoints": where}
+        if beyond := self._beyond_proof(brief, administration, ends_on):
+            receipt["not_provable"] = beyond
+            sentence += f"; not provable: {beyond}"
+        self._steps.retire(SYSTEM, held, "; ".join(filter(None, [sentence, swept])), receipt)
         log.info("retired", rotation=brief.rotation.id, connection=brief.rotation.connection)
         return False
+
+    def _beyond_proof(self, brief: Brief, administration: Access, ends_on: Account) -> str:
+        """Accounts of the same user name that no login from here reaches; empty if there are none."""
+        database = self._looks.database(brief)
+        if not isinstance(database, Rows):
+            return ""
+        try:
+            return ", ".join(database.unreached(administration, Access(brief.target, ends_on)))
+        except ChangeError as error:
+            return f"other accounts of {ends_on.username}, if there are any: {error.message}"
 
     def _pair(
         self, brief: Brief, new: Account, old: Account, endpoint: Endpoint, *, likely: bool = False

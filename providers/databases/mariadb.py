@@ -34,7 +34,7 @@ _RAISING = 3
 
 
 class MariaDB:
-    """The ports Database, Fencing, Overlap, OwnChange, DrainView, SessionEnd, Examination and Rehearsing.
+    """The ports Database, Fencing, Overlap, OwnChange, DrainView, SessionEnd, Examination, Rehearsing and Rows.
 
     `seconds` bounds every single wait.
     """
@@ -173,6 +173,24 @@ class MariaDB:
         finally:
             leave(link)
 
+    def unreached(self, administration: Access, access: Access) -> tuple[str, ...]:
+        """The rows but the one that CURRENT_USER() names in a session of `access`; `Rows.unreached`."""
+        with self._session(administration) as link:
+            found = self._listed(link, access.account.username)
+        if len(found) < 2:
+            return ()
+        try:
+            link = connect(access, access.target.primary, seconds=self._seconds)
+        except MySQLError as error:
+            raise ChangeUnreachable(answers.outcome(error, access.target.primary).reason) from None
+        try:
+            mine = accounts.mine(link)
+        except MySQLError as error:
+            raise answers.failure(error, access, sent=False) from None
+        finally:
+            leave(link)
+        return tuple(str(row) for row in found if (row.username, row.host) != (mine.username, mine.host))
+
     def _change(self, administration: Access, username: str, fence: Fence, *passwords: Secret) -> tuple[str, ...]:
         _require_sendable(*passwords)
         with self._alone(administration, username, fence) as link:
@@ -196,19 +214,23 @@ class MariaDB:
         return lambda password: [accounts.change_mine(row, password)]
 
     def _rows(self, link: Link, username: str) -> tuple[accounts.Row, ...]:
-        try:
-            found = accounts.rows(link, username)
-        except MySQLError as error:
-            if not answers.not_permitted(error):
-                raise
-            me = accounts.current_user(link)
-            raise ChangeNotPermitted(f"{me} may not see accounts; run: {accounts.READ_ROWS.format(me)}") from None
+        found = self._listed(link, username)
         if not found:
             raise ChangeNotPermitted(f"there is no account named {username}")
         for row in found:
             if not row.changeable:
                 raise ChangeNotPermitted(_unchangeable(row))
         return found
+
+    @staticmethod
+    def _listed(link: Link, username: str) -> tuple[accounts.Row, ...]:
+        try:
+            return accounts.rows(link, username)
+        except MySQLError as error:
+            if not answers.not_permitted(error):
+                raise
+            me = accounts.current_user(link)
+            raise ChangeNotPermitted(f"{me} may not see accounts; run: {accounts.READ_ROWS.format(me)}") from None
 
     @contextmanager
     def _session(self, administration: Access, lease: float = _LOOK) -> Iterator[Link]:

@@ -8,6 +8,7 @@
     DrainView    who is connected                SessionEnd    end those sessions
     Examination  what an administration login could not do, without doing it
     Rehearsing   a change that is tried without effect
+    Rows         accounts of one user name, of which a login from here reaches one
 
 Every change raises, of `service.core.errors`: ChangeRefused (the password itself), ChangeNotPermitted,
 ChangeFenced (a later worker was there), ChangeUnreachable (never asked), ChangeLost (done or not done).
@@ -171,3 +172,15 @@ class Rehearsing(Protocol):
 
     def protocol(self, access: Access, endpoint: Endpoint) -> str | None:
         """The protocol and cipher that protect a login there; empty if nothing does, None if there is no login."""
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """An engine on which a user name can have several accounts, each with a password of its own."""
+
+    def unreached(self, administration: Access, access: Access) -> tuple[str, ...]:
+        """Accounts of `access`'s user name other than the one that it logs in to from here, at the primary.
+
+        What their passwords are cannot be shown by a login. Raises ChangeUnreachable when `access` is not let in,
+        ChangeNotPermitted when the administration login may not see accounts.
+        """

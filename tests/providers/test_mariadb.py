@@ -358,3 +358,21 @@ def _ask_for_clear_text(listener: socket.socket, method: bytes, received: list[b
         client.sendall(struct.pack("<I", len(question))[:3] + b"\x02" + question)
         while data := client.recv(65536):
             received.append(data)
+
+
+# Rows that no login from here reaches
+
+
+def test_rows_that_a_login_does_not_reach_are_named(mariadb: MariaDBServer, keeper: Access, user: str) -> None:
+    access = mariadb.access(user, "old")
+    assert database.unreached(keeper, access) == ()
+    mariadb.login(user, "old", "10.%")
+    assert database.unreached(keeper, access) == (f"'{user}'@'10.%'",)
+    mariadb.login(user, "nearer", "127.0.0.%")  # the most specific host that fits is taken, whatever the password
+    with pytest.raises(ChangeUnreachable, match="1045"):
+        database.unreached(keeper, access)
+    found = database.unreached(keeper, mariadb.access(user, "nearer"))
+    assert found == (f"'{user}'@'%'", f"'{user}'@'10.%'")
+    blind = mariadb.administration("blind_to_rows", "GRANT CREATE USER ON *.* TO %s@'%%'")
+    with pytest.raises(ChangeNotPermitted, match="GRANT SELECT"):
+        database.unreached(blind, access)
