@@ -108,8 +108,8 @@ class Checks:
             return ""
         kept, drifted = self._compared(known, finding)
         news = self._news(after.stored, finding, drifted)
-        if news:
-            self._record(before, finding, drifted, news)
+        if news and not self._record(before, finding, drifted, news):
+            return ""
         if kept != known:
             with self._door.ledger.work() as tx:
                 if before.same(self._before(tx, connection_id)):
@@ -178,7 +178,8 @@ class Checks:
             now["drift"] = drifted
         return {source: said for source, said in now.items() if (stored.health.get(source) or []) != said}
 
-    def _record(self, before: _Before, finding: Finding, drifted: list[str], news: dict[str, list[str]]) -> None:
+    def _record(self, before: _Before, finding: Finding, drifted: list[str], news: dict[str, list[str]]) -> bool:
+        """False: it moved in this very moment, and nothing is said."""
         where = (before.stored.environment, before.stored.name)
         deeds = []
         if news.keys() & {"check", "away"}:
@@ -186,11 +187,12 @@ class Checks:
         if "drift" in news:
             deeds.append(Deed("connection.drift", *where, {"difference": "; ".join(drifted), "login": before.username}))
 
-        def act(tx: Transaction) -> None:
+        def act(tx: Transaction) -> bool:
             now = self._before(tx, before.stored.id)
             if now is None or not before.same(now):
-                deeds.clear()  # it moved in this very moment: nothing is said
-                return
+                deeds.clear()
+                return False
             connections.replace(tx, replace(now.stored, health=now.stored.health | news))
+            return True
 
-        self._door.change(SYSTEM, deeds, act)
+        return self._door.change(SYSTEM, deeds, act)

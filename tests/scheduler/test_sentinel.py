@@ -15,6 +15,7 @@ from service.keeper.events import Question
 from service.keeper.health import told
 from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM
+from service.ledger.checks import known
 from tests.rigs.keywright import running_keywright, wait_until
 from tests.rigs.postgresql import PostgresServer
 from tests.rigs.rotating import Stand, stand
@@ -39,6 +40,15 @@ def _check(here: Stand) -> tuple[str, list[str]]:
 def _health(here: Stand) -> tuple[str, list[str]]:
     stored = here.service.keeper.connections.get(SYSTEM, "production", "shop/db").stored
     return told(stored.health | {"registered": []})  # the stand has no TLS
+
+
+def _id(here: Stand) -> str:
+    return here.service.keeper.connections.get(SYSTEM, "production", "shop/db").stored.id
+
+
+def _known(here: Stand) -> dict[str, Any]:
+    with here.service.ledger.read() as tx:
+        return known(tx, _id(here))
 
 
 def _events(here: Stand, action: str, resource: str = "shop/db") -> list[Any]:
@@ -105,6 +115,49 @@ def test_a_rotation_at_any_stage_is_no_finding(strategy: Strategy) -> None:
         assert len(looked) > 8
         assert {state for state, _ in looked} == {"well"}
         assert _events(here, "connection.drift") == []
+
+
+@pytest.mark.parametrize("valid", ["somebody-elses", "first-password"])
+@pytest.mark.parametrize("moment", ["_found", "_news"])
+def test_a_rotation_that_passes_meanwhile_makes_a_look_worthless(
+    moment: str, valid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right after the login, or right before its record: what was seen is of a password that is live no more."""
+    with stand(Strategy.SINGLE) as here:
+        checks, connection_id = here.service.keeper.checks, _id(here)
+        before, look = _known(here), getattr(checks, moment)
+
+        def meanwhile(*given: Any) -> Any:
+            monkeypatch.undo()
+            said = look(*given)
+            here.fake.create("shop", "first-password")
+            here.ask()
+            assert here.run().rotation.stage is Stage.RETIRED
+            return said
+
+        monkeypatch.setattr(checks, moment, meanwhile)
+        here.fake.create("shop", valid)
+        nothing_to_record = (moment, valid) == ("_news", "first-password")
+        assert checks.check(connection_id) == ("accepted" if nothing_to_record else "")
+        assert _health(here) == ("well", [])
+        assert _events(here, "connection.check") == []
+        assert _known(here) == before
+        assert checks.check(connection_id) == "accepted"
+        assert _known(here) != before
+
+
+def test_sources_of_health_speak_for_themselves() -> None:
+    """What one of them found stays when another one says something else."""
+    with stand(Strategy.SINGLE, every="1h") as here:
+        here.fake.unreachable.add(here.fake.everywhere)
+        _check(here)
+        _sentinel(here).watch()
+        state, (overdue, away) = _health(here)
+        assert state == "failing"
+        assert "was not begun by anybody" in overdue
+        assert "could not be checked" in away
+        here.fake.unreachable.clear()
+        assert _check(here) == ("failing", [overdue])
 
 
 def test_many_replicas_look_once() -> None:
@@ -211,6 +264,16 @@ def test_overdue_is_noticed_once_without_the_clock() -> None:
         sentinel.watch()
         assert sentinel.overdue == 0
         assert _health(here) == ("well", [])
+
+
+def test_replicas_that_notice_at_the_same_time_raise_one_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both looked before either of them said so."""
+    with stand(Strategy.ALTERNATING, every="1h") as here:
+        here.now += timedelta(hours=1, minutes=7)
+        overdue = here.service.keeper.overdue
+        monkeypatch.setattr(overdue, "_marked", lambda _: {})
+        assert [len(overdue.look()[1]) for _ in range(3)] == [1, 0, 0]
+        assert len(_events(here, "rotation.overdue")) == 1
 
 
 def test_a_scheduler_that_hangs_is_noticed() -> None:
