@@ -36,7 +36,9 @@ STOPS_WITHIN = 20.0
 class Workers:
     """At most `most` claims at work, each in a thread of its own; `finished` is called after each."""
 
-    def __init__(self, work: Callable[[Claim], None], most: int, finished: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, work: Callable[[Claim, float], None], most: int, finished: Callable[[], None] = lambda: None
+    ) -> None:
         self._work = work
         self._most = most
         self._finished = finished
@@ -49,20 +51,25 @@ class Workers:
         with self._fewer:
             return self._most - self._running
 
-    def begin(self, claim: Claim) -> None:
-        """Work on a claim, now. Daemons: a database that never answers must not keep the process from ending."""
+    def begin(self, claim: Claim, since: float) -> None:
+        """Work on a claim, made at `since` by `time.monotonic`, now.
+
+        Daemons: a database that never answers must not keep the process from ending.
+        """
         with self._fewer:
             self._running += 1
-        threading.Thread(target=self._run, args=(claim,), name=f"rotation {claim.rotation_id}", daemon=True).start()
+        threading.Thread(
+            target=self._run, args=(claim, since), name=f"rotation {claim.rotation_id}", daemon=True
+        ).start()
 
     def wait(self, seconds: float) -> bool:
         """Wait until nothing is at work; False if something still is after `seconds`."""
         with self._fewer:
             return self._fewer.wait_for(lambda: not self._running, seconds)
 
-    def _run(self, claim: Claim) -> None:
+    def _run(self, claim: Claim, since: float) -> None:
         try:
-            self._work(claim)
+            self._work(claim, since)
         except Exception:
             # A defect in one rotation is no other's; its lease runs out and it is looked at again.
             log.exception("a rotation failed unexpectedly", rotation=claim.rotation_id)
@@ -171,8 +178,9 @@ class Clock:
                 room = 0 if self._stopped.is_set() else self._workers.room
                 # Looked at right before: the ledger may have failed over since the last tick.
                 if room > 0 and not self._restoration.look():
+                    since = time.monotonic()
                     for claim in self._rotations.claim(self._holder, self._lease, room):
-                        self._workers.begin(claim)
+                        self._workers.begin(claim, since)
             except KeywrightError as error:
                 log.error("the clock could not look for work", error=error.message)
             finally:

@@ -18,7 +18,7 @@ from service.core.connection import Access, Account, NotPermitted, Unreachable
 from service.core.database import DrainView, Session
 from service.core.drain import Onward, Seen, keeps_waiting, limit_at, look_again, on_former, onward
 from service.core.errors import ChangeError, ChangeNotPermitted
-from service.core.rotation import Stage, Strategy
+from service.core.rotation import AfterLimit, Stage, Strategy
 from service.keeper.briefs import Brief
 from service.keeper.holders import Held, Holders
 from service.keeper.steps import Steps
@@ -64,8 +64,8 @@ class Drain:
     def over(self, held: Claim, brief: Brief, administration: Access, former: Account) -> bool:
         """May the former password be taken away now? If not, it was noted when to look again."""
         rotation, policy = brief.rotation, brief.policy
-        if rotation.retiring:
-            return True
+        if rotation.retiring or (rotation.emergency and policy.after_limit is not AfterLimit.END):
+            return True  # nothing that a look could tell would keep it waiting
         look = self._look(brief, administration, former)
         limit = limit_at(policy, brief.began.get(Stage.DRAINING, brief.now), rotation.not_before)
         left = limit - brief.now

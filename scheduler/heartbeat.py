@@ -38,11 +38,14 @@ class Heartbeat:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def holding(self, held: Claim) -> Iterator[None]:
-        """Renew it now and then until the block is left. Raises LeaseLost if it is another's already."""
+    def holding(self, held: Claim, since: float | None = None) -> Iterator[None]:
+        """Renew it now and then until the block is left. Raises LeaseLost if it is another's already.
+
+        `since`: when the lease began, by `time.monotonic`; if that is not known, one begins now.
+        """
         # Counted from before the answer: the lease is never believed to be longer than it is.
-        until = time.monotonic() + self.lease.total_seconds()
-        if not self._rotations.renew(held, self.lease):
+        until = (time.monotonic() if since is None else since) + self.lease.total_seconds()
+        if since is None and not self._rotations.renew(held, self.lease):
             raise LeaseLost("the rotation was taken over by another worker")
         with self._lock:
             self._until[held], self._began[held] = until, time.monotonic()

@@ -79,10 +79,13 @@ class Rotator:
             Step.RETIRE: retirement.retire,
         }
 
-    def advance(self, held: Claim) -> None:
-        """Take steps until the rotation waits, has ended, or is another worker's."""
+    def advance(self, held: Claim, since: float | None = None) -> None:
+        """Take steps until the rotation waits, has ended, or is another worker's.
+
+        `since`: when it was claimed, by `time.monotonic`; the lease is renewed first if that is not known.
+        """
         try:
-            with self._heartbeat.holding(held):
+            with self._heartbeat.holding(held, since):
                 while True:
                     brief = self._administration.brief(held)
                     step = next_step(brief.rotation, brief.now)

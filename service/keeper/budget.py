@@ -3,9 +3,10 @@
 Servers that lock accounts count rejected logins in a row, and an accepted one ends the run: MariaDB's
 max_password_errors, credcheck's max_auth_failure, pam_faillock's deny. So do we, for each account at each
 endpoint. The first rejection of a run is nothing unusual (a candidate is tried before it is set, a former
-password to see that it is dead) and is remembered by the process alone; from the second one on a login is
-counted in the ledger before it is tried. So replicas share one count, to which each may have added one that the
-others do not know, and a crash forgets one at most: the budget leaves room for that below a server's limit.
+password to see that it is dead) and is remembered by the process alone; the second one is written into the
+ledger with it, and from the third one on a login is counted before it is tried. So replicas share one count, to
+which each may have added one that the others do not know, and a crash forgets one at most: the budget leaves
+room for that below a server's limit.
 
     fewer than the budget in a row      the login is tried
     as many, another password works     that one logs in first, which ends the run
@@ -37,6 +38,8 @@ from service.ledger.ledger import Ledger
 
 FAILED_LOGINS = 3
 """Rejected logins in a row that are risked; MariaDB's advice and credcheck's examples lock at 5 or more."""
+UNMARKED = 2.0
+"""Seconds for which the ledger is not asked again whether another process counted rejections of an account."""
 BELIEVED = 5.0
 """Seconds for which an administration login that was let in is not looked at again."""
 FORGIVES = timedelta(minutes=15)
@@ -60,6 +63,8 @@ class Budget:
         """Which passwords were rejected in the present run, as far as this process knows."""
         self._first: dict[tuple[str, str], float] = {}
         """Accounts of which one rejection is remembered here and not in the ledger, and since when."""
+        self._unmarked: dict[tuple[str, str], float] = {}
+        """Accounts of which the ledger counts none, and until when that is believed."""
         self._let_in: dict[tuple[str, str], tuple[Account, float]] = {}
         """Administration logins that were let in, and until when that is believed."""
         self._changes: dict[tuple[str, str], threading.Semaphore] = {}
@@ -129,17 +134,25 @@ class Budget:
 
     def _begins(self, key: tuple[str, str], most: int, *, lasting: bool) -> "_Counted | None":
         """How the login is counted; None: it must not be tried."""
-        with self._ledger.read() as tx:
-            behind = rejections.run(tx, *key)
         since = self._first.get(key)
+        unmarked = since is None and self._unmarked.get(key, 0.0) > time.monotonic()
+        behind = 0 if unmarked else self._marked(key)
         first = since is not None and (lasting or time.monotonic() - since < FORGIVES.total_seconds())
-        if not behind and not first:
+        if not behind and int(first) < min(most, 2):
             return _Counted.NOT_YET
         with self._ledger.work() as tx:
             begun = rejections.begin(tx, *key, most, None if lasting else FORGIVES, behind=int(first))
         if begun:
             self._first.pop(key, None)
+            self._unmarked.pop(key, None)
         return _Counted.IN_LEDGER if begun else None
+
+    def _marked(self, key: tuple[str, str]) -> int:
+        with self._ledger.read() as tx:
+            run = rejections.run(tx, *key)
+        if not run:
+            self._unmarked[key] = time.monotonic() + UNMARKED
+        return run
 
     def _tried(self, key: tuple[str, str], access: Access, endpoint: Endpoint, counted: "_Counted") -> Probe:
         probe = self._databases[access.target.engine].probe(access, endpoint)
@@ -147,7 +160,7 @@ class Budget:
         if isinstance(probe, Rejected):
             self._rejected.setdefault(key, []).append(access.account)
             if not in_ledger:
-                self._first[key] = time.monotonic()
+                self._count(key)
             return probe
         if isinstance(probe, Accepted):
             self._rejected.pop(key, None)
@@ -156,6 +169,16 @@ class Budget:
             with self._ledger.work() as tx:
                 (rejections.end if isinstance(probe, Accepted) else rejections.give_back)(tx, *key)
         return probe
+
+    def _count(self, key: tuple[str, str]) -> None:
+        """One that was not counted before it was tried: the first here, the second in the ledger with the first."""
+        if key not in self._first:
+            self._first[key] = time.monotonic()
+            return
+        del self._first[key]
+        self._unmarked.pop(key, None)
+        with self._ledger.work() as tx:
+            rejections.begin(tx, *key, self._most, None, behind=1)
 
     def _guess(self, key: tuple[str, str], account: Account, works: Account | None) -> Account | None:
         """The password that most likely ends the run, for the one login above the budget."""

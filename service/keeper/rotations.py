@@ -226,7 +226,9 @@ class Rotations:
             return rotations.claim(tx, holder, lease, limit, self._limits, self._walls.pinned)
 
     def release(self, held: Claim) -> None:
-        """Let go of a rotation."""
+        """Let go of a rotation. One that has ended is held by nobody."""
+        if not self._door.look(lambda tx: rotations.holds(tx, held)):
+            return
         with self._door.ledger.work() as tx:
             rotations.release(tx, held)
 

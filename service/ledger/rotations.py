@@ -6,18 +6,21 @@ whose lease was taken over changes nothing when it wakes up.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Subquery, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Row, Select, Subquery, and_, bindparam, func, insert, or_, select, update
 
 from service.core.errors import Conflict
 from service.core.rotation import ENDED, Limits, Rotation, Stage, Strategy
 from service.ledger import restorations
+from service.ledger.columns import Moment
 from service.ledger.ledger import Transaction
 from service.ledger.tables import connections, environments, rotation_steps, rotations
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_NOW = bindparam("now", type_=Moment)
 _CLAIMING = 7241964
 """The advisory lock, in a ledger in PostgreSQL, of whoever claims (7241963 is the migrations')."""
 
@@ -92,6 +95,9 @@ def _rotation(row: Row[Any]) -> Rotation:
 _BY_ID = _QUERY.where(rotations.c.id == bindparam("wanted"))
 _OPEN = _QUERY.where(rotations.c.open_key == bindparam("wanted"))
 _CHANGE = update(rotations).where(rotations.c.id == bindparam("held"), rotations.c.fence == bindparam("number"))
+_HOLDS = select(rotations.c.id).where(
+    rotations.c.id == bindparam("held"), rotations.c.fence == bindparam("number"), rotations.c.lease_until.is_not(None)
+)
 _LAST = select(func.coalesce(func.max(rotation_steps.c.number), 0) + 1)
 _TELL = insert(rotation_steps).values(
     number=_LAST.where(rotation_steps.c.rotation_id == bindparam("of")).scalar_subquery()
@@ -150,10 +156,14 @@ def add(tx: Transaction, rotation_id: str, connection_id: str, **values: Any) ->
 
 def anything_to_claim(tx: Transaction, within: frozenset[str] | None) -> bool:
     """Is there work that nobody holds? A cheap look before the lock is taken."""
-    return tx.sql.execute(select(rotations.c.id).where(*_claimable(tx, within)).limit(1)).first() is not None
+    return tx.sql.execute(_anything(within), {"now": tx.now}).first() is not None
 
 
-def _claimable(tx: Transaction, within: frozenset[str] | None) -> tuple[Any, ...]:
+# What is claimed by is made once for each set of environments and limits.
+
+
+@lru_cache(maxsize=16)
+def _claimable(within: frozenset[str] | None) -> tuple[Any, ...]:
     inside: tuple[Any, ...] = ()
     if within is not None:
         served = select(connections.c.id).join(environments).where(environments.c.name.in_(within))
@@ -161,11 +171,62 @@ def _claimable(tx: Transaction, within: frozenset[str] | None) -> tuple[Any, ...
     return (
         *inside,
         rotations.c.ended_at.is_(None),
-        rotations.c.wake_at <= tx.now,
+        rotations.c.wake_at <= _NOW,
         rotations.c.stage != Stage.STUCK.value,
         *restorations.free(rotations.c.connection_id),
-        or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < tx.now),
+        or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < _NOW),
     )
+
+
+@lru_cache(maxsize=16)
+def _anything(within: frozenset[str] | None) -> Select[Any]:
+    return select(rotations.c.id).where(*_claimable(within)).limit(1)
+
+
+@lru_cache(maxsize=16)
+def _takes(within: frozenset[str] | None) -> Select[Any]:
+    return (
+        select(rotations.c.id, rotations.c.fence, rotations.c.holder, rotations.c.in_doubt, rotations.c.connection_id)
+        .add_columns(connections.c.fence.label("highest"))
+        .join(connections, connections.c.id == rotations.c.connection_id)
+        .where(rotations.c.id.in_(bindparam("first", expanding=True)), *_claimable(within))
+        .with_for_update(skip_locked=True, key_share=True, of=[rotations, connections])
+    )
+
+
+def _held_by_server() -> Select[Any]:
+    return (
+        select(connections.c.server, func.count().label("number"))
+        .join(rotations, rotations.c.connection_id == connections.c.id)
+        .where(rotations.c.lease_until >= _NOW)
+        .group_by(connections.c.server)
+    )
+
+
+@lru_cache(maxsize=16)
+def _line(within: frozenset[str] | None, per_server: int) -> Select[Any]:
+    held = _held_by_server().subquery()
+    in_order = (rotations.c.emergency.desc(), rotations.c.wake_at, rotations.c.id)
+    nth = func.row_number().over(partition_by=connections.c.server, order_by=in_order)
+    line = (
+        select(rotations.c.id, rotations.c.emergency, rotations.c.wake_at)
+        .add_columns((nth + func.coalesce(held.c.number, 0)).label("place"))
+        .join(connections, connections.c.id == rotations.c.connection_id)
+        .outerjoin(held, held.c.server == connections.c.server)
+        .where(*_claimable(within))
+        .subquery()
+    )
+    return (
+        select(line.c.id)
+        .where(line.c.place <= per_server)
+        .order_by(line.c.emergency.desc(), line.c.place, line.c.wake_at, line.c.id)
+        .limit(bindparam("most"))
+    )
+
+
+_TAKEN = select(func.count()).select_from(rotations).where(rotations.c.lease_until >= _NOW)
+_TAKE = update(rotations).where(rotations.c.id == bindparam("taken"))
+_NUMBERED = update(connections).where(connections.c.id == bindparam("of"))
 
 
 def claim(
@@ -187,21 +248,15 @@ def claim(
         tx.sql.execute(select(func.pg_advisory_xact_lock(_CLAIMING)))
     # A window function and FOR UPDATE do not go together, hence two statements. The second looks again, and
     # passes over rows that somebody is changing this moment: it waits for nobody, so nobody waits in a ring.
-    query = (
-        select(rotations.c.id, rotations.c.fence, rotations.c.holder, rotations.c.in_doubt, rotations.c.connection_id)
-        .add_columns(connections.c.fence.label("highest"))
-        .join(connections, connections.c.id == rotations.c.connection_id)
-        .where(rotations.c.id.in_(_first_in_line(tx, limit, within, limits)), *_claimable(tx, within))
-        .with_for_update(skip_locked=True, key_share=True, of=[rotations, connections])
-    )
+    first = _first_in_line(tx, limit, within, limits)
     claims = []
-    for row in tx.sql.execute(query).all():
+    for row in tx.sql.execute(_takes(within), {"first": first, "now": tx.now}).all() if first else ():
         taken = Claim(row.id, max(row.fence, row.highest, (tx.now - _EPOCH) // _MICROSECOND) + 1)
         # Whoever held it and did not let go may yet wake up, or be at work in the target this very moment.
         in_doubt = row.in_doubt or row.holder is not None
         values = {"holder": holder, "fence": taken.fence, "lease_until": tx.now + lease, "in_doubt": in_doubt}
-        tx.sql.execute(update(rotations).where(rotations.c.id == taken.rotation_id).values(values))
-        tx.sql.execute(update(connections).where(connections.c.id == row.connection_id).values(fence=taken.fence))
+        tx.sql.execute(_TAKE, values | {"taken": taken.rotation_id})
+        tx.sql.execute(_NUMBERED, {"fence": taken.fence, "of": row.connection_id})
         claims.append(taken)
     return claims
 
@@ -211,31 +266,10 @@ def _first_in_line(tx: Transaction, limit: int, within: frozenset[str] | None, l
 
     So a server on which everything hangs takes its own places and no others, however much of it is due.
     """
-    held = (
-        select(connections.c.server, func.count().label("number"))
-        .join(rotations, rotations.c.connection_id == connections.c.id)
-        .where(rotations.c.lease_until >= tx.now)
-        .group_by(connections.c.server)
-        .subquery()
-    )
-    taken = tx.sql.execute(select(func.coalesce(func.sum(held.c.number), 0))).scalar_one()
-    in_order = (rotations.c.emergency.desc(), rotations.c.wake_at, rotations.c.id)
-    nth = func.row_number().over(partition_by=connections.c.server, order_by=in_order)
-    line = (
-        select(rotations.c.id, rotations.c.emergency, rotations.c.wake_at)
-        .add_columns((nth + func.coalesce(held.c.number, 0)).label("place"))
-        .join(connections, connections.c.id == rotations.c.connection_id)
-        .outerjoin(held, held.c.server == connections.c.server)
-        .where(*_claimable(tx, within))
-        .subquery()
-    )
-    query = (
-        select(line.c.id)
-        .where(line.c.place <= limits.per_server)
-        .order_by(line.c.emergency.desc(), line.c.place, line.c.wake_at, line.c.id)
-        .limit(max(0, min(limit, limits.in_all - int(taken))))
-    )
-    return list(tx.sql.execute(query).scalars())
+    taken = tx.sql.execute(_TAKEN, {"now": tx.now}).scalar_one()
+    most = max(0, min(limit, limits.in_all - int(taken)))
+    line = _line(within, limits.per_server)
+    return list(tx.sql.execute(line, {"now": tx.now, "most": most}).scalars())
 
 
 def at_work(tx: Transaction) -> Subquery:
@@ -259,6 +293,12 @@ def renew(tx: Transaction, held: Claim, lease: timedelta) -> bool:
     """Hold on to a rotation for another `lease`. False: it is another's by now."""
     result = tx.sql.execute(update(rotations).where(*_held(held)).values(lease_until=tx.now + lease))
     return result.rowcount == 1
+
+
+def holds(tx: Transaction, held: Claim) -> bool:
+    """Is there a lease to let go of? One that ended has none any more."""
+    query = _HOLDS, {"held": held.rotation_id, "number": held.fence}
+    return tx.sql.execute(*query).first() is not None
 
 
 def release(tx: Transaction, held: Claim) -> None:
@@ -318,7 +358,9 @@ def began(tx: Transaction, rotation_id: str) -> dict[Stage, datetime]:
 
 def closing(stage: Stage, rotation_id: str, now: datetime) -> dict[str, Any]:
     """The columns that change when a rotation ends."""
-    return {"ended_at": now, "open_key": rotation_id} if stage in ENDED else {}
+    if stage not in ENDED:
+        return {}
+    return {"ended_at": now, "open_key": rotation_id, "holder": None, "lease_until": None}
 
 
 def open_by_stage(tx: Transaction) -> dict[str, int]:

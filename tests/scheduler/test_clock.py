@@ -34,7 +34,7 @@ def test_a_defect_in_one_rotation_takes_no_place() -> None:
     workers = Workers(work, 1, finished.release)
     for _ in range(2):
         assert workers.room == 1
-        workers.begin(Claim("broken", 1))
+        workers.begin(Claim("broken", 1), time.monotonic())
         assert finished.acquire(timeout=PATIENCE)
     assert workers.wait(PATIENCE)
 
@@ -43,7 +43,7 @@ def test_waiting_for_what_is_at_work_has_an_end() -> None:
     """Nothing is waited for longer than was said."""
     hang = threading.Event()
     workers = Workers(lambda _: bool(hang.wait(PATIENCE)) and None, 2)
-    workers.begin(Claim("hangs", 1))
+    workers.begin(Claim("hangs", 1), time.monotonic())
     assert workers.room == 1
     assert not workers.wait(0.01)
     hang.set()
