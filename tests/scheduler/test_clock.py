@@ -2,6 +2,7 @@
 
 import tempfile
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def test_a_defect_in_one_rotation_takes_no_place() -> None:
     """The place is free again, and whoever finished looks for more."""
     finished = threading.Semaphore(0)
 
-    def work(claim: Claim) -> None:
+    def work(claim: Claim, since: float) -> None:
         raise ZeroDivisionError
 
     workers = Workers(work, 1, finished.release)
@@ -42,7 +43,7 @@ def test_a_defect_in_one_rotation_takes_no_place() -> None:
 def test_waiting_for_what_is_at_work_has_an_end() -> None:
     """Nothing is waited for longer than was said."""
     hang = threading.Event()
-    workers = Workers(lambda _: bool(hang.wait(PATIENCE)) and None, 2)
+    workers = Workers(lambda _, __: bool(hang.wait(PATIENCE)) and None, 2)
     workers.begin(Claim("hangs", 1), time.monotonic())
     assert workers.room == 1
     assert not workers.wait(0.01)
