@@ -2,7 +2,8 @@
 
     checks   logs in with live credentials, a few at a time: a server that hangs delays looks and no rotations;
              and with what the escrow holds, where a connection administers itself
-    watch    each minute: what is overdue, by whoever's fault, and whether this process's clock still ticks
+    watch    soon after the start and each minute: what is overdue, by whoever's fault, and whether this process's
+             clock still ticks
 
 Both run in every process that serves or rotates, so that neither depends on the scheduler it judges.
 """
@@ -22,6 +23,9 @@ log = structlog.get_logger("sentinel")
 
 AT_ONCE = 4
 MINUTE = 60.0
+SOON = 3.0
+"""Seconds after the start: by then a clock has planned what became due meanwhile. A process that is started
+anew again and again must notice all the same."""
 
 
 class Sentinel:
@@ -49,8 +53,11 @@ class Sentinel:
     def start(self) -> None:
         """Begin. Daemons: a database that never answers must not keep the process from ending."""
         self._stopped.clear()
-        for name, turn in (("checks", self.check), ("watch", self.watch)):
-            thread = threading.Thread(target=self._run, args=(turn,), name=name, daemon=True)
+        for name, turn, first in (
+            ("checks", self.check, self._interval),
+            ("watch", self.watch, min(SOON, self._interval)),
+        ):
+            thread = threading.Thread(target=self._run, args=(turn, first), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -86,8 +93,10 @@ class Sentinel:
         if outcome == "rejected":
             log.error("a live credential is not accepted", connection=connection_id)
 
-    def _run(self, turn: Callable[[], None]) -> None:
-        while not self._stopped.wait(self._interval):
+    def _run(self, turn: Callable[[], None], first: float) -> None:
+        wait = first
+        while not self._stopped.wait(wait):
+            wait = self._interval
             try:
                 turn()
             except KeywrightError as error:

@@ -4,11 +4,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
+from sqlalchemy import update
 
-from tests.rigs.keywright import Keywrightd, running_keywrightd, wait_until
+from service.ledger.tables import connections
+from tests.rigs.fake_database import FakeDatabase
+from tests.rigs.keywright import Keywrightd, running_keywright, running_keywrightd, wait_until
 from tests.rigs.postgresql import PostgresServer
 from tests.scheduler.test_engines import definition
 
@@ -59,6 +65,38 @@ def test_one_serves_and_the_other_rotates(ledger: str, new_postgresql: PostgresS
         assert b"retired" in log
         proof = client.get("/events/verify").json()
         assert proof["whole"], proof
+
+
+def test_a_server_alone_tells_what_is_overdue(tmp_path: Path) -> None:
+    """Nobody rotates, and a connection's time is over since ten minutes: it is told wherever one may look."""
+    fake, data = FakeDatabase(), tmp_path / "data"
+    fake.create("shop", "first-password")
+    login, place = fake.access("shop", "first-password"), "/environments/production/connections/shop/db"
+    with running_keywright(data=data, databases={fake.engine: fake}) as before, before.client() as client:
+        client.post("/environments", json={"name": "production"}).raise_for_status()
+        admin = definition(fake.administration())
+        client.put("/environments/production/connections/admin", json=admin).raise_for_status()
+        body = definition(login, administered_by="admin", rotation={"strategy": "single", "every": "1d"})
+        client.put(place, json=body).raise_for_status()
+        assert client.get(place).json()["health"]["state"] == "warned"  # of TLS, which is off
+        with before.service.ledger.work() as tx:
+            late = update(connections).values(next_due_at=tx.now - timedelta(minutes=10))
+            tx.sql.execute(late.where(connections.c.name == "shop/db"))
+    with running_keywrightd(KEYWRIGHT_CLOCK="false", KEYWRIGHT_DATA=str(data)) as it, it.client(before.owner) as client:
+
+        def ready() -> dict[str, Any]:
+            return dict(httpx2.get(f"{it.url}/readyz", trust_env=False).json())
+
+        wait_until(lambda: ready()["overdue"] == 1, "nobody noticed", PATIENCE)
+        assert ready()["ready"]
+        figures = httpx2.get(f"{it.url}/metrics", trust_env=False).text.splitlines()
+        assert {"keywright_overdue 1.0", 'keywright_connections_health{state="failing"} 1.0'} <= {*figures}
+        health = client.get(place).json()["health"]
+        assert health["state"] == "failing"
+        assert "was not begun by anybody" in health["findings"][0]
+        (event,) = client.get("/events", params={"action": "rotation.overdue"}).json()["items"]
+        assert event["resource"] == "shop/db"
+        assert "was not begun by anybody" in it.stderr
 
 
 def test_a_scheduler_of_its_own_needs_postgresql(tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ def test_replicas_that_notice_at_the_same_time_raise_one_alarm(monkeypatch: pyte
         overdue = here.service.keeper.overdue
         monkeypatch.setattr(overdue, "_marked", lambda _: {})
         assert [len(overdue.look()[1]) for _ in range(3)] == [1, 0, 0]
-        assert len(_events(here, "rotation.overdue")) == 1
+        assert len(here.service.keeper.events.ask(SYSTEM, Question(action="rotation.overdue"))) == 1
 
 
 def test_a_scheduler_that_hangs_is_noticed() -> None:
