@@ -178,7 +178,7 @@ class Budget:
         del self._first[key]
         self._unmarked.pop(key, None)
         with self._ledger.work() as tx:
-            rejections.begin(tx, *key, self._most, None, behind=1)
+            rejections.add(tx, *key, 2)
 
     def _guess(self, key: tuple[str, str], account: Account, works: Account | None) -> Account | None:
         """The password that most likely ends the run, for the one login above the budget."""

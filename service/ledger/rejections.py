@@ -53,6 +53,15 @@ def begin(
     return tx.sql.execute(one_more).rowcount == 1  # another replica was the first, between the two
 
 
+def add(tx: Transaction, endpoint: str, username: str, number: int) -> None:
+    """Count so many that were rejected already, whatever the limit."""
+    more = update(rejections).where(*_of(endpoint, username)).values(run=rejections.c.run + number, at=tx.now)
+    if tx.sql.execute(more).rowcount != 1:
+        new = {"endpoint": endpoint, "username": username, "run": number, "at": tx.now}
+        if tx.sql.execute(_ADD, new).rowcount != 1:
+            tx.sql.execute(more)  # another replica was the first, between the two
+
+
 def end(tx: Transaction, endpoint: str, username: str) -> None:
     """The run has ended: a login was accepted."""
     tx.sql.execute(delete(rejections).where(*_of(endpoint, username)))
