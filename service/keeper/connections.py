@@ -283,7 +283,7 @@ class Connections:
             (former.revision if former else 0) + 1,
             due,
             former.waits_since if former and former.next_due_at == due else None,
-            promised_until(former, wanted, tx.now),
+            promised_until(former, wanted, tx.latest),
             tx.now,
             wall.name,
         )
@@ -327,7 +327,7 @@ class Connections:
         """The verified account becomes the live credential; the one before it drains if it still works."""
         policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
         minimum = policy.drain_minimum if policy else definitions.DRAIN_MINIMUM
-        until = max(tx.now + minimum, stored.promised_until or tx.now) + GRACE
+        until = max(tx.latest + minimum, stored.promised_until or tx.now) + GRACE
         for held in connections.standing(tx, stored.id):
             if held.state is CredentialState.LIVE and verified.live_works:
                 connections.mark(tx, held.id, CredentialState.DRAINING, good_until=until)

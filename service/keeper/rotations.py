@@ -181,7 +181,7 @@ class Rotations:
             if stored.revision != before.revision:
                 raise Conflict(f"connection {stored.name} was changed while it was looked at; revert again")
             policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
-            promised = tx.now + (policy.drain_minimum if policy else timedelta(0)) + GRACE
+            promised = tx.latest + (policy.drain_minimum if policy else timedelta(0)) + GRACE
             connections.mark(tx, rotation.former_id or "", CredentialState.LIVE, good_until=None)
             connections.mark(tx, rotation.candidate_id or "", CredentialState.DRAINING, good_until=promised)
             connections.replace(tx, replace(stored, generation=stored.generation + 1))

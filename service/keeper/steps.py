@@ -91,7 +91,7 @@ class Steps:
 
         def act(tx: Transaction, rotation: Rotation) -> dict[str, Any]:
             promised = stored_of(tx, rotation).promised_until
-            until = max(tx.now + lasts, promised + GRACE) if promised else tx.now + lasts
+            until = max(tx.latest + lasts, promised + GRACE) if promised else tx.latest + lasts
             return {"not_before": until, "wake_at": until}
 
         self._stay(
@@ -161,7 +161,7 @@ class Steps:
         def act(tx: Transaction, rotation: Rotation) -> dict[str, Any]:
             over = drains_at_once(rotation)
             promised = stored_of(tx, rotation).promised_until or tx.now
-            good_until = tx.now if over else max(tx.now + minimum, promised)
+            good_until = tx.now if over else max(tx.latest + minimum, promised)
             if rotation.former_id:
                 connections.mark(tx, rotation.former_id, CredentialState.DRAINING, good_until=good_until)
             return {"not_before": good_until if over else good_until + GRACE}

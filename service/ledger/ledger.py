@@ -1,8 +1,9 @@
 """The ledger's transactions, and the one `head` row that holds them together.
 
-    head(epoch, seq, hash)
+    head(epoch, seq, hash, at)
       epoch  moves with every change that an answer could depend on
       seq    number of the last event; hash: the end of the chain
+      at     the latest moment that anything was recorded at; it does not go back with a clock
 
     read()    one consistent snapshot, with the epoch that it was taken at
     change()  locks `head` first; on leaving, the events noted in it are appended and the epoch moves
@@ -42,12 +43,25 @@ STANDS_STILL = 4.0
 
 @dataclass
 class Transaction:
-    """A unit of work. `now` is the ledger's clock when it began; `events` are appended when it commits."""
+    """A unit of work. `now` is the ledger's clock when it began; `events` are appended when it commits.
+
+    `latest` is the latest moment that anything was ever recorded at, or now: it is not before any answer that was
+    given, also where the clock went back since. What was promised is counted from it.
+    """
 
     sql: Connection = field(repr=False)
     epoch: int
     now: datetime
+    latest: datetime
     events: list[Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Head:
+    epoch: int
+    seq: int
+    hash: bytes
+    at: datetime
 
 
 class Ledger:
@@ -63,9 +77,9 @@ class Ledger:
         # Asked in every transaction, so made once.
         clock = literal_column("0") if self.embedded else func.clock_timestamp()
         self._begin = text("BEGIN" if self.embedded else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        self._look = select(head.c.epoch, clock)
+        self._look = select(head.c.epoch, head.c.at, clock)
         self._time = select(clock)
-        lock = select(head.c.epoch, head.c.seq, head.c.hash, clock)
+        lock = select(head.c.epoch, head.c.seq, head.c.hash, head.c.at, clock)
         self._lock = lock if self.embedded else lock.with_for_update()
 
     def use_chain_key(self, key: bytes) -> None:
@@ -81,8 +95,9 @@ class Ledger:
         """A consistent snapshot. Raises Unavailable if the ledger does not answer."""
         with self._connection(Unavailable) as sql:
             sql.execute(self._begin)
-            epoch, now = sql.execute(self._look).one()
-            yield Transaction(sql, epoch, self._moment(now))
+            epoch, at, read = sql.execute(self._look).one()
+            now = self._moment(read)
+            yield Transaction(sql, epoch, now, max(now, at))
             sql.rollback()
 
     def change(self) -> AbstractContextManager[Transaction]:
@@ -96,10 +111,10 @@ class Ledger:
     @contextmanager
     def _holding(self, *, moves: bool) -> Iterator[Transaction]:
         with self._turn(Unrecorded), self._connection(Unrecorded) as sql:
-            epoch, seq, former, now = self._locked_head(sql)
-            transaction = Transaction(sql, epoch, now)
+            last, now = self._locked_head(sql)
+            transaction = Transaction(sql, last.epoch, now, max(now, last.at))
             yield transaction
-            self._append(sql, transaction.events, seq, former, epoch + moves)
+            self._append(sql, transaction.events, last, last.epoch + moves)
             sql.commit()
 
     def record(self, events: Sequence[Event], epoch: int) -> bool:
@@ -108,11 +123,11 @@ class Ledger:
         Raises Unrecorded if the ledger cannot record.
         """
         with self._turn(Unrecorded), self._connection(Unrecorded) as sql:
-            current, seq, former, _ = self._locked_head(sql)
-            if current != epoch:
+            last, _ = self._locked_head(sql)
+            if last.epoch != epoch:
                 sql.rollback()
                 return False
-            self._append(sql, events, seq, former, epoch)
+            self._append(sql, events, last, epoch)
             sql.commit()
         return True
 
@@ -123,7 +138,7 @@ class Ledger:
             if self.embedded:
                 sql.execute(_IMMEDIATE)
             now = self._moment(sql.execute(self._time).scalar_one())
-            yield Transaction(sql, -1, now)
+            yield Transaction(sql, -1, now, now)
             sql.commit()
 
     @contextmanager
@@ -148,22 +163,23 @@ class Ledger:
         with self._connection(Unavailable) as sql:
             return int(sql.execute(select(head.c.epoch)).scalar_one())
 
-    def _append(self, sql: Connection, events: Sequence[Event], seq: int, former: bytes, epoch: int) -> None:
-        end = former
+    def _append(self, sql: Connection, events: Sequence[Event], last: "_Head", epoch: int) -> None:
+        seq, end = last.seq, last.hash
         if events:
             if self._chain_key is None:
                 raise Unrecorded("the ledger's keys are not open yet, so nothing can be recorded")
             made = batch(events, self._randomness)
-            end = link(self._chain_key, former, seq + 1, made)
+            end = link(self._chain_key, last.hash, seq + 1, made)
             row = {"first": seq + 1, "events": made.count, "body": made.body, "persons": made.persons, "hash": end}
             sql.execute(_BATCH, row)
-        sql.execute(_HEAD, {"epoch": epoch, "seq": seq + len(events), "hash": end})
+        at = max([last.at, *(event.at for event in events)])
+        sql.execute(_HEAD, {"epoch": epoch, "seq": seq + len(events), "hash": end, "at": at})
 
-    def _locked_head(self, sql: Connection) -> tuple[int, int, bytes, datetime]:
+    def _locked_head(self, sql: Connection) -> "tuple[_Head, datetime]":
         if self.embedded:
             sql.execute(_IMMEDIATE)
         row = sql.execute(self._lock).one()
-        return row[0], row[1], row[2], self._moment(row[3])
+        return _Head(row[0], row[1], row[2], row[3]), self._moment(row[4])
 
     def _moment(self, read: Any) -> datetime:
         return read if isinstance(read, datetime) else self._now()

@@ -51,6 +51,7 @@ head = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("at", Moment, nullable=False),
     Column("indexed", BigInteger, nullable=False),  # entries are built up to this sequence number
 )
 

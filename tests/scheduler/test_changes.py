@@ -183,3 +183,28 @@ def test_an_environment_with_a_rotation_under_way_is_not_deleted() -> None:
         here.ask()
         with pytest.raises(Conflict, match="under way"):
             here.service.keeper.environments.delete(SYSTEM, "production", if_match=None)
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_a_clock_that_goes_back_cuts_no_promise_short(strategy: Strategy) -> None:
+    """What was promised while it was ahead is kept to its end, as whoever holds it reads it on the right clock."""
+    with stand(strategy) as here:
+        turned(here)
+        here.now += timedelta(hours=1)
+        here.fetch()
+        here.now -= timedelta(hours=1)
+        story = here.ask().rotation
+        for _ in range(60):
+            here.work()
+            here.fetch()
+            here.check()
+            here.now += timedelta(seconds=1)
+        rotations = here.service.keeper.rotations
+        assert rotations.get(SYSTEM, story.id).rotation.ended_at is None
+        here.now += timedelta(hours=1)
+        while not rotations.get(SYSTEM, story.id).rotation.ended_at:
+            here.work()
+            here.fetch()
+            here.check()
+            here.now += timedelta(seconds=1)
+        assert rotations.get(SYSTEM, story.id).rotation.stage is Stage.RETIRED

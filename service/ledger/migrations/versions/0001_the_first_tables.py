@@ -89,6 +89,7 @@ def upgrade() -> None:
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("at", Moment(), nullable=False),
         sa.Column("indexed", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_head_one_row")),
         sa.PrimaryKeyConstraint("id", name="pk_head"),
@@ -374,7 +375,7 @@ def upgrade() -> None:
     op.create_index("ix_findings_connection_id", "findings", ["connection_id"])
     # The one row, with the hash that the chain begins with.
     op.execute(
-        sa.text("INSERT INTO head (id, epoch, seq, hash, indexed) VALUES (1, 0, 0, :hash, 0)").bindparams(
+        sa.text("INSERT INTO head (id, epoch, seq, hash, at, indexed) VALUES (1, 0, 0, :hash, 0, 0)").bindparams(
             hash=bytes(32)
         )
     )
