@@ -8,7 +8,7 @@ from service.core.sealed import Randomness
 from service.keeper.briefs import Brief
 from service.keeper.steps import Steps
 from service.keeper.tokens import SYSTEM
-from service.ledger.rotations import Claim, LeaseLost
+from service.ledger.rotations import Claim
 
 log = structlog.get_logger("rotator")
 
@@ -30,7 +30,14 @@ class Endings:
     def unchanged(self, held: Claim, brief: Brief, error: ChangeError, before: str = "") -> bool:
         """A change failed in a way that passes: later, in doubt if it may yet take effect."""
         if isinstance(error, ChangeFenced):
-            raise LeaseLost(error.message)
+            # A late worker cannot record this (LeaseLost). Who still holds the rotation met a number that this
+            # ledger never gave out.
+            return self.stick(
+                held,
+                f"{before}{error.message}: a number that this ledger never gave out. Another Keywright with a newer "
+                "ledger works on this server, or somebody changed the fence; if neither is so any more, remove it "
+                "(PostgreSQL: DROP ROLE, MariaDB: DROP USER keywright_fence_…) and try again",
+            )
         return self.later(held, brief, before + error.message, in_doubt=isinstance(error, ChangeLost))
 
     def give_up(self, held: Claim, reason: str) -> bool:

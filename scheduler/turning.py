@@ -91,7 +91,7 @@ class Turning:
                     "outside of Keywright",
                 )
         if former:
-            match self._looks.probe(brief, former, lasting=True):
+            match self._looks.probe(brief, former, lasting=True, likely=True):
                 case Withheld(reason) | Rejected(reason) | NotPermitted(reason):
                     return self._endings.give_up(
                         held,

@@ -104,14 +104,17 @@ class Budget:
             f"not tried {again}: {self._most} logins in a row as {username} were rejected, and more could lock it"
         )
 
-    def way(self, way: Access, ways: Sequence[Access]) -> Probe:
-        """Log in as an administration login does, by one of its ways in; or believe that it still gets in."""
+    def way(self, way: Access, ways: Sequence[Access], *, believing: bool = True) -> Probe:
+        """Log in as an administration login does, by one of its ways in; or believe that it still gets in.
+
+        Others may have spent the budget by guessing at it: one login above it shows that its password is right.
+        """
         key, who = _key(way), way.account
         let_in, until = self._let_in.get(key, (None, 0.0))
-        if len(ways) == 1 and let_in == who and until > time.monotonic():
+        if believing and len(ways) == 1 and let_in == who and until > time.monotonic():
             return Accepted({})
         others = [w.account for w in ways if w.account.username == who.username and w.account != who]
-        probe = self.probe(way, way.target.primary, next(iter(others), None), lasting=True)
+        probe = self.probe(way, way.target.primary, next(iter(others), who), lasting=True)
         if isinstance(probe, Accepted):
             self._let_in[key] = (who, time.monotonic() + BELIEVED)
         return probe
@@ -120,7 +123,7 @@ class Budget:
     def changing(self, way: Access) -> Iterator[None]:
         """A change logs in as this administration login: not more at once than may be rejected.
 
-        Whatever fails meanwhile ends the belief that it gets in.
+        Whatever fails meanwhile ends the belief that it gets in; where nothing does, it got in once more.
         """
         key = _key(way)
         with self._lock:
@@ -131,6 +134,11 @@ class Budget:
             except BaseException:
                 self._let_in.pop(key, None)
                 raise
+        self._rejected.pop(key, None)
+        self._first.pop(key, None)
+        if self._unmarked.get(key, 0.0) <= time.monotonic() and self._marked(key):
+            with self._ledger.work() as tx:
+                rejections.end(tx, *key)
 
     def _begins(self, key: tuple[str, str], most: int, *, lasting: bool) -> "_Counted | None":
         """How the login is counted; None: it must not be tried."""

@@ -8,7 +8,7 @@
 Problems would keep the rotation from working; warnings would not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -22,6 +22,7 @@ from service.core.connection import (
     Endpoint,
     Engine,
     NotPermitted,
+    Probe,
     Rejected,
     TlsMode,
     Unreachable,
@@ -134,7 +135,7 @@ class Rehearsals:
         self._holders.catch_up()
         start = self._door.fetch(caller, Deed("rotation.rehearse", environment, name), evaluate)
         at, database = start.at, self._databases[start.at.target.engine]
-        at = replace(at, administration=admitted(self._budget.way, at.ways))
+        at = replace(at, administration=admitted(self._really, at.ways))
         cast = _cast(at)
         reached = tuple(self._reached(database, at, endpoint) for endpoint in at.target.endpoints)
         found = [_of_ledger(start, cast), _of_endpoints(at, reached)]
@@ -142,7 +143,7 @@ class Rehearsals:
         sessions: tuple[Session, ...] | None = None
         if at.administration is None:
             found.append(Findings(("there is no administration credential to change the password with",)))
-        elif not isinstance(probe := self._budget.way(at.administration, at.ways), Accepted):
+        elif not isinstance(probe := self._really(at.administration, at.ways), Accepted):
             # Nothing more is tried with it: rejected logins may lock an account.
             found.append(Findings((f"the administration login does not get in: {probe.reason}",)))
         elif cast:
@@ -173,6 +174,10 @@ class Rehearsals:
             return Reached(endpoint, _outcome(probe), probe.reason, protection, None)
         protocol = database.protocol(access, endpoint) if isinstance(database, Rehearsing) else None
         return Reached(endpoint, "accepted", None, protection, protocol)
+
+    def _really(self, way: Access, ways: Sequence[Access]) -> Probe:
+        """What follows logs in outside of the budget: so nothing is believed, and a rejection ends the rehearsal."""
+        return self._budget.way(way, ways, believing=False)
 
     def _tried(
         self, database: Database, at: Standpoint, administration: Access, cast: Cast, fence: Fence

@@ -21,7 +21,7 @@ from service.core.errors import ChangeUnreachable, Invalid
 from service.core.password import profile
 from service.core.reference import Reference, select
 from service.core.sealed import Randomness
-from service.keeper.budget import Budget
+from service.keeper.budget import Budget, Withheld
 from service.keeper.definitions import KeptIn
 from service.keeper.references import References
 from service.keeper.registration import Login, Registration
@@ -71,13 +71,18 @@ class Verification:
 
     def _probed(self, target: Target, endpoint: Endpoint, account: Account, field: str) -> str | None:
         who = account.username
-        match self._budget.probe(Access(target, account), endpoint):
+        match self._budget.probe(Access(target, account), endpoint, account):
             case Accepted():
                 pass
             case Rejected(reason) if endpoint.required:
                 raise Invalid(f"{field}: {endpoint} rejected the password of {who}: {reason}", field=field)
             case NotPermitted(reason) if endpoint.required:
                 raise Invalid(f"{field}: {endpoint} does not let {who} in: {reason}", field=field)
+            case Withheld(reason) if endpoint.required:
+                raise ChangeUnreachable(
+                    f"{who} was not verified at {endpoint}: {reason}. Where a rotation waits for this login, "
+                    "`keywright rotation ID --retry` says that its password is right now"
+                )
             case Unreachable(reason) if endpoint.required:
                 raise ChangeUnreachable(f"{endpoint} cannot be reached, so {who} could not be verified: {reason}")
             case Rejected(reason) | NotPermitted(reason) | Unreachable(reason):

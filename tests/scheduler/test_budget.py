@@ -218,7 +218,7 @@ def test_registering_with_wrong_passwords_locks_nobody() -> None:
     """A person, or a pipeline, that puts a wrong password again and again is told so, and not tried for."""
     with locking(Strategy.SINGLE) as here:
         here.fake.create("shop", "somebody-elses")
-        for _ in range(FAILED_LOGINS - 1):  # the service tried one on purpose when it registered
+        for _ in range(FAILED_LOGINS):  # one on purpose when it registered, and one above the budget
             with pytest.raises(Invalid):
                 here.put(password="wrong")
         for _ in range(5):
@@ -265,3 +265,25 @@ def test_mariadb_counts_as_we_do(mariadb: MariaDBServer) -> None:
     finally:
         mariadb.execute("SET GLOBAL max_password_errors = %s", former)
         mariadb.execute("FLUSH PRIVILEGES")
+
+
+def test_guesses_by_others_stop_no_rotation() -> None:
+    """Whoever may put a connection can spend the budget of the administration login; its password is right, though."""
+    with locking(Strategy.ALTERNATING) as here:
+        wrong, endpoint = here.fake.access("admin", "guessed"), here.fake.endpoints[0]
+        budget = _budget(here)
+        for _ in range(FAILED_LOGINS):
+            budget.probe(wrong, endpoint)
+        here.ask()
+        assert here.run().rotation.stage is Stage.RETIRED
+        assert here.fake.locked == set()
+
+
+def test_rehearsals_of_a_login_that_was_changed_just_now_lock_nobody() -> None:
+    with locking(Strategy.ALTERNATING) as here:
+        here.ask()
+        assert here.run().rotation.stage is Stage.RETIRED
+        here.fake.create("admin", "somebody-elses")
+        for _ in range(9):
+            assert here.service.keeper.rehearsals.rehearse(SYSTEM, "production", "shop/db").problems
+        assert here.fake.locked == set()

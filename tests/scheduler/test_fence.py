@@ -196,3 +196,19 @@ def test_a_worker_that_never_comes_back_loses_its_lease() -> None:
     heartbeat = Heartbeat(rotations, timedelta(seconds=0.3), longest=0.5)
     with heartbeat.holding(HELD), pytest.raises(LeaseLost):
         wait_until(lambda: heartbeat.require(HELD) is not None, "it is held for good")
+
+
+def test_a_fence_that_this_ledger_never_raised_is_told_and_nothing_goes_on_in_silence() -> None:
+    """Somebody changed it, or a newer ledger works there: a person must look, and is told the way out."""
+    with stand(Strategy.ALTERNATING) as here:
+        here.ask()
+        assert here.run().rotation.stage is Stage.RETIRED
+        raised = dict.fromkeys(here.fake.fences, 10**18)
+        here.fake.fences.update(raised)
+        asked = here.ask().rotation.id
+        story = here.run()
+        assert story.rotation.stage is Stage.STUCK
+        assert "never gave out" in story.rotation.reason
+        here.fake.fences.clear()
+        here.service.keeper.rotations.retry(SYSTEM, asked)
+        assert here.run().rotation.stage is Stage.RETIRED
