@@ -47,18 +47,17 @@ class Changes:
                 )
             case _:
                 self.set_password(held, brief, administration, candidate)
+        self._looks.password_set(brief, candidate)
 
     def set_password(self, held: Claim, brief: Brief, administration: Access, account: Account) -> None:
         """The account's password becomes the only one of its login."""
         database = self._looks.database(brief)
         if brief.administers_itself and brief.rotation.strategy is Strategy.SINGLE:
             self._make(held, brief, lambda fence: self._change_own(brief, administration, account, fence))
-            return
-        self._make(
-            held,
-            brief,
-            lambda fence: database.set_password(administration, account.username, account.password, fence),
-        )
+        else:
+            username, password = account.username, account.password
+            self._make(held, brief, lambda fence: database.set_password(administration, username, password, fence))
+        self._looks.password_set(brief, account)
 
     def end_sessions(self, held: Claim, brief: Brief, administration: Access, sessions: tuple[Session, ...]) -> int:
         """These sessions are ended, each only if it still is who it was; how many were."""

@@ -48,6 +48,10 @@ class Looks:
         """A change logs in as this administration login."""
         return self._budget.changing(way)
 
+    def password_set(self, brief: Brief, account: Account) -> None:
+        """A change was made: the login that follows it is known to be right."""
+        self._budget.password_set(brief.target, account.username)
+
     def difference(self, brief: Brief, new: Accepted, endpoint: Endpoint) -> str:
         """What the new login of a pair would do differently from the former one; empty if nothing."""
         if brief.rotation.strategy is not Strategy.ALTERNATING:

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
 
-from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe, Rejected, Unreachable
+from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe, Rejected, Target, Unreachable
 from service.core.database import Database
 from service.keeper import definitions
 from service.ledger import rejections
@@ -93,7 +93,7 @@ class Budget:
             if counted := self._begins(key, most, lasting=lasting):
                 return self._tried(key, access, endpoint, counted)
             guess = self._guess(key, access.account, works)
-            if guess and (counted := self._begins(key, self._most + 1, lasting=True)):
+            if guess and (counted := self._begins(key, self._most + 1, lasting=True, above=True)):
                 probe = self._tried(key, Access(target, guess), endpoint, counted)
                 if guess == access.account:
                     return probe
@@ -134,14 +134,24 @@ class Budget:
             except BaseException:
                 self._let_in.pop(key, None)
                 raise
+        self._end(key)
+
+    def password_set(self, target: Target, username: str) -> None:
+        """A password was set just now, so the next login with it ends whatever run there was."""
+        self._end((definitions.address(target, target.primary), username))
+
+    def _end(self, key: tuple[str, str]) -> None:
         self._rejected.pop(key, None)
         self._first.pop(key, None)
         if self._unmarked.get(key, 0.0) <= time.monotonic() and self._marked(key):
             with self._ledger.work() as tx:
                 rejections.end(tx, *key)
 
-    def _begins(self, key: tuple[str, str], most: int, *, lasting: bool) -> "_Counted | None":
-        """How the login is counted; None: it must not be tried."""
+    def _begins(self, key: tuple[str, str], most: int, *, lasting: bool, above: bool = False) -> "_Counted | None":
+        """How the login is counted; None: it must not be tried.
+
+        `above`: it is the one above the budget, which is due whatever this process remembers besides the ledger.
+        """
         since = self._first.get(key)
         unmarked = since is None and self._unmarked.get(key, 0.0) > time.monotonic()
         behind = 0 if unmarked else self._marked(key)
@@ -149,7 +159,7 @@ class Budget:
         if not behind and int(first) < min(most, 2):
             return _Counted.NOT_YET
         with self._ledger.work() as tx:
-            begun = rejections.begin(tx, *key, most, None if lasting else FORGIVES, behind=int(first))
+            begun = rejections.begin(tx, *key, most, None if lasting else FORGIVES, behind=int(first and not above))
         if begun:
             self._first.pop(key, None)
             self._unmarked.pop(key, None)
