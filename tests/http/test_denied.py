@@ -43,7 +43,7 @@ def operations(it: Keywright) -> list[tuple[str, str]]:
 
 Ids = Mapping[str, str]
 """By the name of the parameter."""
-NO_IDS = dict.fromkeys(("rotation_id", "incident_id", "token_id", "grant_id"), "0" * 32)
+NO_IDS = dict.fromkeys(("rotation_id", "incident_id", "restoration_id", "token_id", "grant_id"), "0" * 32)
 
 
 def filled(path: str, environment: str, name: str, ids: Ids) -> str:
@@ -111,7 +111,9 @@ def test_without_a_token_nothing_answers(it: Keywright) -> None:
 def test_watchers_need_no_token_and_learn_nothing(it: Keywright) -> None:
     with httpx2.Client(base_url=it.url, trust_env=False) as client:
         assert client.get("/healthz").json() == {"status": "alive"}
-        assert client.get("/readyz").json() == {"ready": True, "ledger": True, "clock": True}
+        ready = {"ready": True, "ledger": True, "clock": True}
+        told = {"held": False, "overdue": 0, "replication": "none", "warnings": []}
+        assert client.get("/readyz").json() == ready | told
         said = client.get("/metrics").text
     assert "production" not in said
     assert "shop" not in said
@@ -137,7 +139,7 @@ STRANGERS: dict[str, list[dict[str, str]]] = {
     "another connection": [{"level": "own", "kind": "connection", "environment": "production", "path": "bank/db"}],
 }
 INSIDE = ("/variables", "/connections", "/rotations", "/incidents")
-LISTS = {"GET /environments", "GET /me", "GET /grants"}
+LISTS = {"GET /environments", "GET /me", "GET /grants", "GET /restorations"}
 """What answers everybody, with what is theirs."""
 
 
