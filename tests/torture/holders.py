@@ -25,6 +25,8 @@ class Holders:
     strategy: Strategy
     file: Path | None = None
     answers: list[Answer] = field(default_factory=list)
+    over: dict[tuple[Pair, ...], datetime] = field(default_factory=dict)
+    """Promises that ended by the clock that they were given by; a clock that goes back does not revive them."""
     logins: int = 0
     logins_oldest: int = 0
 
@@ -50,7 +52,9 @@ class Holders:
             else:
                 for pair, until in answer:
                     found[(pair,)] = max(until, found.get((pair,), until))
-        return [(pairs, until) for pairs, until in found.items() if until > now]
+        self.over.update({pairs: until for pairs, until in found.items() if until <= now})
+        ended = {pairs for pairs, until in self.over.items() if until >= found[pairs]}
+        return [(pairs, until) for pairs, until in found.items() if pairs not in ended]
 
     def broken(self, accepts: Callable[[Pair], bool], now: Callable[[], datetime] = utc_now) -> list[str]:
         """Try everything that is promised by the clock `now`; a sentence for each that does not get in."""
