@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-IN_FLIGHT = 40
+IN_FLIGHT = 28
 LONGEST = 200.0
 """Seconds after which a process is taken for hanging, and killed."""
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG in prctl(2)

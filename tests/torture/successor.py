@@ -89,7 +89,7 @@ def _until_ended(it: Actor, found: Finding, began: float) -> Stage:
         if worked:
             found.failed += it.holders.broken(lambda pair: accepts(it, pair))
         else:
-            time.sleep(STEP)
+            it.rest()
         stage = it.latest().stage
     return stage
 

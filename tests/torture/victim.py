@@ -14,13 +14,15 @@ from service.core.errors import ChangeLost, ChangeRefused
 from service.core.rotation import ENDED, Rotation, Stage
 from service.keeper.tokens import SYSTEM
 from service.ledger import rotations
-from service.wiring import Service, build, databases
+from service.wiring import Service, build, databases, utc_now
 from tests.torture.holders import Holders, note
 from tests.torture.points import Points
 from tests.torture.site import Case, Site
 
 PATIENCE = 90.0
 STEP = 0.25
+LONGEST_STEP = 1.5
+"""Seconds between two looks at most: dozens of cases wait at once, and a look costs more than it tells."""
 _CHANGES = ("set_password", "add_password", "join", "change_own")
 
 
@@ -90,6 +92,12 @@ class Actor:
             self.service.rotator.advance(held)
         return bool(claims)
 
+    def rest(self) -> None:
+        """Until the rotation is due, or free of who holds it; looking in between, since an operator may move it."""
+        rotation = self.latest()
+        due = max(rotation.wake_at, rotation.lease_until or rotation.wake_at)
+        time.sleep(min(max((due - utc_now()).total_seconds() + 0.02, STEP), LONGEST_STEP))
+
 
 def run(site: Site, case: Case) -> None:
     """The whole life of a victim."""
@@ -124,7 +132,8 @@ def _until_ended(it: Actor) -> None:
             it.points.on = True
             it.service.keeper.rotations.revert(SYSTEM, it.latest().id)
         elif not worked:
-            time.sleep(STEP)
+            with it.points.muted():
+                it.rest()
 
 
 def _meanwhile(it: Actor) -> None:
