@@ -1,9 +1,15 @@
 """Events: the audit log, and the chain that shows whether it was altered.
 
-Events are stored in batches. A batch's *body* is canonical JSON: a list of events in which the fields
-that can name a person (`name`, `address`) are salted SHA-256 digests. The plain fields stand beside the
-body with their salts, so that a person can be erased (salt and plain field removed) while the chain still
-verifies.
+Events are stored in batches: those that were recorded together. What several events of a batch share is
+written once. A batch's *body* is canonical JSON:
+
+    {"callers": [[id, kind, digest of the name, digest of the address], …],
+     "deeds":   [[action, outcome, environment, resource, detail], …],
+     "events":  [[microseconds since 1970, caller, deed, request], …]}     caller, deed: places in the lists above
+
+The fields that can name a person (name and address of a caller) enter it as salted SHA-256 digests. In plain
+they stand beside the body with their salt, one object for each caller of the body, so that a person can be
+erased (the object becomes null) while the chain still verifies.
 
     hash(n) = HMAC-SHA-256(chain key, hash(n-1) ‖ first sequence number ‖ count ‖ body(n))
     hash(0) = 32 zero bytes
@@ -19,8 +25,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -29,6 +36,7 @@ from service.core.access import Caller
 from service.core.sealed import Randomness
 
 GENESIS = bytes(32)
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 Detail = str | int | bool | None
 
 
@@ -40,7 +48,7 @@ class Outcome(StrEnum):
     FAILED = "failed"  # by something outside: a store, a database, a key wrapper
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """One entry of the audit log: who did what to which resource, and how it ended. Never a secret."""
 
@@ -51,22 +59,6 @@ class Event:
     environment: str = ""
     resource: str = ""
     detail: Mapping[str, Detail] = field(default_factory=dict)
-
-    def entry(self, salt: str) -> dict[str, object]:
-        """As it enters the chain, persons digested."""
-        return {
-            "at": self.at.isoformat(),
-            "actor": self.caller.id,
-            "kind": self.caller.kind,
-            "name": digest(salt, self.caller.name),
-            "address": digest(salt, self.caller.address),
-            "request": fit(self.caller.request_id),
-            "action": self.action,
-            "outcome": self.outcome.value,
-            "environment": fit(self.environment)[:LONGEST_ENVIRONMENT],
-            "resource": fit(self.resource),
-            "detail": {key: fit(told) if isinstance(told, str) else told for key, told in self.detail.items()},
-        }
 
 
 @dataclass(frozen=True)
@@ -94,12 +86,66 @@ def digest(salt: str, text: str) -> str:
 
 def batch(events: Sequence[Event], randomness: Randomness) -> Batch:
     """Events made ready to be chained."""
-    entries, persons = [], []
+    callers: dict[tuple[str, str, str, str], int] = {}
+    deeds: dict[_Deed, int] = {}
+    lines = []
     for event in events:
-        salt = randomness(16).hex()
-        entries.append(event.entry(salt))
-        persons.append({"salt": salt, "name": event.caller.name, "address": event.caller.address})
-    return Batch(_canonical(entries), _canonical(persons), len(entries))
+        who = event.caller
+        caller = (who.id, who.kind, who.name, who.address)
+        deed = (event.action, event.outcome, event.environment, event.resource, tuple(event.detail.items()))
+        at = (event.at - _EPOCH) // _MICROSECOND
+        number = callers.setdefault(caller, len(callers))
+        lines.append((at, number, deeds.setdefault(deed, len(deeds)), fit(who.request_id)))
+    salts = randomness(16 * len(callers)).hex()
+    persons = [
+        {"salt": salts[32 * number : 32 * number + 32], "name": name, "address": address}
+        for number, (_, _, name, address) in enumerate(callers)
+    ]
+    body = {
+        "callers": [
+            (id_, kind, digest(person["salt"], name), digest(person["salt"], address))
+            for (id_, kind, name, address), person in zip(callers, persons, strict=True)
+        ],
+        "deeds": [_deed(*deed) for deed in deeds],
+        "events": lines,
+    }
+    return Batch(_canonical(body), _canonical(persons), len(lines))
+
+
+_Deed = tuple[str, Outcome, str, str, tuple[tuple[str, Detail], ...]]
+
+
+def _deed(action: str, outcome: Outcome, environment: str, resource: str, told: tuple[tuple[str, Detail], ...]) -> Any:
+    detail = {key: fit(said) if isinstance(said, str) else said for key, said in told}
+    return [action, outcome.value, fit(environment)[:LONGEST_ENVIRONMENT], fit(resource), detail]
+
+
+def entries(made: Batch) -> list[dict[str, Any]]:
+    """The events of a batch, each as it is shown; `name` and `address` are None where the person was erased.
+
+    Raises ValueError (or KeyError, TypeError, IndexError) for what `batch` never made.
+    """
+    body, persons = json.loads(made.body), json.loads(made.persons)
+    callers, deeds = body["callers"], body["deeds"]
+    found = []
+    for at, who, deed, request in body["events"]:
+        (actor, kind, *_), person = callers[who], persons[who]
+        action, outcome, environment, resource, detail = deeds[deed]
+        entry = {
+            "at": (_EPOCH + at * _MICROSECOND).isoformat(),
+            "actor": actor,
+            "kind": kind,
+            "name": person["name"] if person else None,
+            "address": person["address"] if person else None,
+            "request": request,
+            "action": action,
+            "outcome": outcome,
+            "environment": environment,
+            "resource": resource,
+            "detail": detail,
+        }
+        found.append(entry)
+    return found
 
 
 def chain_key(data_key: bytes) -> bytes:
@@ -115,12 +161,10 @@ def link(key: bytes, former: bytes, first: int, made: Batch) -> bytes:
 
 def persons_match(made: Batch) -> bool:
     """Do the plain fields beside a body still agree with the digests in it? Erased ones do."""
-    entries, persons = json.loads(made.body), json.loads(made.persons)
-    return len(entries) == len(persons) and all(
-        person is None
-        or (digest(person["salt"], person["name"]), digest(person["salt"], person["address"]))
-        == (entry["name"], entry["address"])
-        for entry, person in zip(entries, persons, strict=True)
+    callers, persons = json.loads(made.body)["callers"], json.loads(made.persons)
+    return len(callers) == len(persons) and all(
+        person is None or [digest(person["salt"], person["name"]), digest(person["salt"], person["address"])] == digests
+        for person, (_, _, *digests) in zip(persons, callers, strict=True)
     )
 
 

@@ -5,15 +5,15 @@ to date, so a question is answered on everything that was recorded before it was
 """
 
 import hmac
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from service.core.event import GENESIS, Batch, link, persons_match
+from service.core.event import entries as unfolded
 from service.ledger import fetches
 from service.ledger.ledger import Transaction
 from service.ledger.tables import batches, entries, head, touched
@@ -67,8 +67,7 @@ def catch_up(tx: Transaction) -> bool:
     seen: list[dict[str, Any]] = []
     numbered: list[tuple[int, dict[str, Any]]] = []
     for row in rows:
-        for number, (entry, person) in enumerate(zip(json.loads(row.body), json.loads(row.persons), strict=True)):
-            seq = row.first + number
+        for seq, entry in enumerate(unfolded(_batch(row)), start=row.first):
             numbered.append((seq, entry))
             seen += [{"resource": name, "seq": seq} for name in _resources(entry)]
             indexed.append(
@@ -76,7 +75,7 @@ def catch_up(tx: Transaction) -> bool:
                     "seq": seq,
                     "at": datetime.fromisoformat(entry["at"]),
                     "actor": entry["actor"],
-                    "name": person["name"] if person else "",
+                    "name": entry["name"] or "",
                     "action": entry["action"],
                     "outcome": entry["outcome"],
                     "environment": entry["environment"],
@@ -126,13 +125,12 @@ def shown(tx: Transaction, seq: int) -> dict[str, Any]:
     """One event, as it is shown: names and addresses as far as they were not erased."""
     query = select(batches).where(batches.c.first <= seq).order_by(batches.c.first.desc()).limit(1)
     row = tx.sql.execute(query).one()
-    entry, person = json.loads(row.body)[seq - row.first], json.loads(row.persons)[seq - row.first]
-    return {
-        "id": str(seq),
-        **entry,
-        "name": person["name"] if person else None,
-        "address": person["address"] if person else None,
-    }
+    event: dict[str, Any] = unfolded(_batch(row))[seq - row.first]
+    return {"id": str(seq)} | event
+
+
+def _batch(row: Row[Any]) -> Batch:
+    return Batch(row.body, row.persons, row.events)
 
 
 def _stored(tx: Transaction) -> Iterator[tuple[int, Batch, bytes]]:
@@ -141,7 +139,7 @@ def _stored(tx: Transaction) -> Iterator[tuple[int, Batch, bytes]]:
         query = select(batches).order_by(batches.c.first).limit(_PAGE)
         rows = tx.sql.execute(query if behind is None else query.where(batches.c.first > behind)).all()
         for row in rows:
-            yield row.first, Batch(row.body, row.persons, row.events), row.hash
+            yield row.first, _batch(row), row.hash
         if len(rows) < _PAGE:
             return
         behind = rows[-1].first
@@ -163,8 +161,8 @@ def prove(tx: Transaction, key: bytes, noted: bytes | None = None) -> Proof:
         if not hmac.compare_digest(link(key, former, first, made), stored):
             return Proof(expected - 1, former.hex(), first, f"the batch that begins with event {first} was changed")
         try:
-            intact = len(json.loads(made.body)) == made.count and persons_match(made)
-        except (ValueError, KeyError, TypeError):
+            intact = persons_match(made) and len(unfolded(made)) == made.count
+        except (ValueError, KeyError, TypeError, IndexError):
             intact = False
         if not intact:
             return Proof(

@@ -3,20 +3,33 @@
 import json
 import secrets
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core.access import Caller
-from service.core.event import GENESIS, Batch, Event, Outcome, batch, chain_key, digest, fit, link, persons_match
+from service.core.event import (
+    GENESIS,
+    Batch,
+    Event,
+    Outcome,
+    batch,
+    chain_key,
+    digest,
+    entries,
+    fit,
+    link,
+    persons_match,
+)
 
 KEY = chain_key(bytes(32))
 ANNA = Caller("id-1", "anna", "person", (), "192.0.2.7", "request-1")
 EVENT = Event(
     datetime(2026, 11, 22, tzinfo=UTC), ANNA, "value.fetch", Outcome.ALLOWED, "production", "shop/A", {"version": 3}
 )
-MADE = batch([EVENT, replace(EVENT, resource="shop/B")], secrets.token_bytes)
+BEN = replace(ANNA, name="ben", request_id="request-2")
+MADE = batch([EVENT, replace(EVENT, caller=BEN, resource="shop/B")], secrets.token_bytes)
 
 
 def test_a_link_depends_on_everything_before_and_in_it() -> None:
@@ -44,11 +57,21 @@ def test_erasure_keeps_the_chain_whole() -> None:
 
 
 def test_persons_are_told_by_salted_digests() -> None:
-    entries, persons = json.loads(MADE.body), json.loads(MADE.persons)
-    assert entries[0]["name"] == digest(persons[0]["salt"], "anna")
-    assert entries[0]["name"] != entries[1]["name"]  # a salt each: the same person is not recognised
+    callers, persons = json.loads(MADE.body)["callers"], json.loads(MADE.persons)
+    assert callers[0] == ["id-1", "person", digest(persons[0]["salt"], "anna"), digest(persons[0]["salt"], "192.0.2.7")]
+    assert callers[0][3] != callers[1][3]  # a salt each: the same address is not recognised
     assert len(persons[0]["salt"]) == 32
     assert persons_match(MADE)
+    again = batch([EVENT], secrets.token_bytes)
+    assert json.loads(again.body)["callers"][0][2:] != callers[0][2:]
+
+
+def test_what_events_of_a_batch_share_is_written_once() -> None:
+    made = batch([EVENT, replace(EVENT, at=EVENT.at + timedelta(seconds=1)), EVENT], secrets.token_bytes)
+    body = json.loads(made.body)
+    assert (len(body["callers"]), len(body["deeds"]), len(body["events"]), made.count) == (1, 1, 3, 3)
+    assert len(json.loads(made.persons)) == 1
+    assert [entry["at"][17:19] for entry in entries(made)] == ["00", "01", "00"]
 
 
 def test_changed_persons_do_not_match() -> None:
@@ -64,12 +87,16 @@ def test_changed_persons_do_not_match() -> None:
 
 def test_the_body_is_canonical() -> None:
     assert json.dumps(json.loads(MADE.body), sort_keys=True, separators=(",", ":"), ensure_ascii=False) == MADE.body
-    assert json.loads(MADE.body)[0] == {
+
+
+def test_an_event_is_shown_as_it_happened() -> None:
+    first, second = entries(MADE)
+    assert first == {
         "at": "2026-11-22T00:00:00+00:00",
         "actor": "id-1",
         "kind": "person",
-        "name": json.loads(MADE.body)[0]["name"],
-        "address": json.loads(MADE.body)[0]["address"],
+        "name": "anna",
+        "address": "192.0.2.7",
         "request": "request-1",
         "action": "value.fetch",
         "outcome": "allowed",
@@ -77,6 +104,9 @@ def test_the_body_is_canonical() -> None:
         "resource": "shop/A",
         "detail": {"version": 3},
     }
+    assert second == first | {"name": "ben", "request": "request-2", "resource": "shop/B"}
+    erased = replace(MADE, persons=json.dumps([None, json.loads(MADE.persons)[1]]))
+    assert entries(erased) == [first | {"name": None, "address": None}, second]
 
 
 @settings(deadline=None)
@@ -85,7 +115,7 @@ def test_whatever_a_request_names_it_can_be_stored(environment: str, resource: s
     said = replace(EVENT, environment=environment, resource=resource, detail={"path": told})
     made: Batch = batch([said], secrets.token_bytes)
     made.body.encode()
-    entry = json.loads(made.body)[0]
+    entry = entries(made)[0]
     assert not {"\0", *map(chr, range(0xD800, 0xE000))} & set(entry["environment"] + entry["resource"])
     assert len(entry["environment"]) <= 200
 
