@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from service.core.connection import Accepted, Access, Account, Endpoint, Engine, Probe
+from service.core.connection import Access, Account, Endpoint, Engine, Probe
 from service.core.database import Database
 from service.core.errors import KeywrightError
 from service.core.rotation import Strategy, resting_login
-from service.keeper import drift
 from service.keeper.briefs import Brief
 from service.keeper.budget import Budget
 
@@ -51,20 +50,6 @@ class Looks:
     def password_set(self, brief: Brief, account: Account) -> None:
         """A change was made: the login that follows it is known to be right."""
         self._budget.password_set(brief.target, account.username)
-
-    def difference(self, brief: Brief, new: Accepted, endpoint: Endpoint) -> str:
-        """What the new login of a pair would do differently from the former one; empty if nothing."""
-        if brief.rotation.strategy is not Strategy.ALTERNATING:
-            return ""
-        if brief.former is None:
-            expected = {"current_user": role(brief)}
-        else:
-            former = self.probe(brief, brief.former, endpoint)
-            if not isinstance(former, Accepted):
-                return ""  # nothing to compare with; the new one works
-            expected = dict(former.identity)
-        compared = {name: new.identity.get(name, "") for name in expected}
-        return "; ".join(drift.difference(drift.parts(expected), drift.parts(compared)))
 
 
 def _other(brief: Brief, account: Account) -> Account | None:

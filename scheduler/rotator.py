@@ -18,6 +18,7 @@ import structlog
 
 from scheduler.administration import Administration
 from scheduler.changes import Changes
+from scheduler.comparison import Comparison
 from scheduler.drain import Drain
 from scheduler.endings import Endings
 from scheduler.heartbeat import Heartbeat
@@ -42,7 +43,7 @@ log = structlog.get_logger("rotator")
 
 
 class Rotator:
-    """Moves rotations on. `databases` has one implementation per engine."""
+    """Moves rotations on. `databases` has one implementation per engine; `key` is as `Comparison` has it."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Rotator:
         budget: Budget,
         write_back: WriteBack,
         randomness: Randomness,
+        key: bytes,
         lease: timedelta,
     ) -> None:
         self._rotations = rotations
@@ -62,7 +64,9 @@ class Rotator:
         looks, endings = Looks(databases, budget), Endings(steps, randomness)
         self._administration = Administration(briefs, looks, escrows)
         changes = Changes(steps, looks, self._heartbeat, self._administration)
-        turning = Turning(steps, looks, changes, endings, write_back, self._administration, randomness)
+        turning = Turning(
+            steps, looks, changes, endings, write_back, self._administration, Comparison(briefs, looks, key), randomness
+        )
         drain = Drain(steps, looks, changes, holders)
         retirement = Retirement(steps, looks, changes, endings, drain, randomness)
         self._take: dict[Step, Callable[[Claim, Brief], bool]] = {

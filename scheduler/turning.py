@@ -1,11 +1,13 @@
 """The first half of a rotation: from planned to published, and back when it cannot be."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import structlog
 
 from scheduler.administration import Administration
 from scheduler.changes import Changes
+from scheduler.comparison import Comparison
 from scheduler.endings import Endings
 from scheduler.looks import Looks, known, next_username
 from scheduler.writeback import WriteBack
@@ -23,6 +25,7 @@ from service.core.rotation import GRACE, Stage, Strategy, drains_at_once
 from service.core.sealed import Randomness
 from service.keeper.briefs import Brief
 from service.keeper.budget import Withheld
+from service.keeper.drift import Sighting
 from service.keeper.steps import Steps
 from service.keeper.tokens import SYSTEM
 from service.ledger.rotations import Claim
@@ -44,6 +47,7 @@ class Turning:
         endings: Endings,
         write_back: WriteBack,
         administration: Administration,
+        comparison: Comparison,
         randomness: Randomness,
     ) -> None:
         self._steps = steps
@@ -52,6 +56,7 @@ class Turning:
         self._endings = endings
         self._write_back = write_back
         self._administration = administration
+        self._comparison = comparison
         self._randomness = randomness
 
     def fence(self, held: Claim, brief: Brief) -> bool:
@@ -177,13 +182,20 @@ class Turning:
     def verify(self, held: Claim, brief: Brief) -> bool:
         """Log in with the candidate as applications do, on every required endpoint."""
         candidate = known(brief.candidate)
-        notes = []
+        notes: list[str] = []
+        seen: dict[str, dict[str, str]] = {}
+        moved: dict[str, Mapping[str, str]] = {}
         for endpoint in brief.target.endpoints:
             probe = self._looks.probe(brief, candidate, endpoint, likely=True)
             match probe:
                 case Accepted():
-                    if difference := self._looks.difference(brief, probe, endpoint):
-                        return self._undo(held, brief, f"at {endpoint} the new login differs: {difference}")
+                    try:
+                        compared = self._comparison.compare(brief, probe, endpoint)
+                    except ChangeError as error:
+                        return self._endings.later(held, brief, f"{endpoint} could not be compared: {error.message}")
+                    if compared.differs:
+                        return self._undo(held, brief, f"at {endpoint} the new login differs: {compared.differs}")
+                    seen[str(endpoint)], moved[str(endpoint)] = self._comparison.parts(probe), compared.moved
                 case _ if not endpoint.required:
                     notes.append(f"{endpoint} (optional): {probe.reason}")
                 case Unreachable(reason):
@@ -193,8 +205,11 @@ class Turning:
                 case Rejected(reason) | NotPermitted(reason):
                     return self._undo(held, brief, f"{endpoint} does not accept the new password: {reason}")
         sentence = f"{candidate.username} logged in with the new password on every required endpoint"
+        if inherited := sorted({name for parts in moved.values() for name in parts}):
+            notes.append(f"as its role has it since: {', '.join(inherited)}")
         published = "" if brief.kept_in else f"{candidate.username} is live"
-        self._steps.verified(SYSTEM, held, "; ".join([sentence, *notes]), published, ends_at_once(brief))
+        said = "; ".join([sentence, *notes])
+        self._steps.verified(SYSTEM, held, said, published, ends_at_once(brief), Sighting(seen, moved))
         if published:
             self._administration.published(brief)
         return True

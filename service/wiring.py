@@ -135,7 +135,7 @@ def build(
     past = Past(door, restorations, FileWitness(settings.data))
     briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
     rotations = Rotations(door, walls, planning, limits, holders, Reversal(door, briefs, budget))
-    overdue = Overdue(door, walls)
+    overdue, tag_key = Overdue(door, walls), keyrings.tag_key()
     escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
     keeper = Keeper(
         door,
@@ -143,7 +143,7 @@ def build(
         Environments(door, walls, keyrings),
         definitions,
         Values(door, walls, definitions, credentials, references, keyrings),
-        Connections(door, walls, keyrings, references, budget, calendar, escrows),
+        Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key),
         credentials,
         rotations,
         holders,
@@ -158,13 +158,13 @@ def build(
         escrows,
         restorations,
         past,
-        Checks(door, walls, briefs, references, budget, keyrings.tag_key()),
+        Checks(door, walls, briefs, references, budget, tag_key),
         overdue,
     )
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
     rotator = Rotator(
-        briefs, steps, rotations, escrows, holders, found_databases, budget, write_back, randomness, lease
+        briefs, steps, rotations, escrows, holders, found_databases, budget, write_back, randomness, tag_key, lease
     )
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     restoration = Restoration(

@@ -52,7 +52,7 @@ SELECT current_user::text,
 
 
 class PostgreSQL:
-    """The ports Database, Fencing, Pairing, OwnChange, DrainView, SessionEnd, Examination and Rehearsing.
+    """The ports Database, Fencing, Pairing, Inheritance, OwnChange, DrainView, SessionEnd, Examination and Rehearsing.
 
     `seconds` bounds every login.
     """
@@ -119,6 +119,14 @@ class PostgreSQL:
                     f"-- once nobody logs in as {role} itself any more:\n-- {roles.retire(role).as_string(connection)};"
                 )
         return tuple(lines)
+
+    def inherited(self, administration: Access, role: str, username: str, database: str) -> frozenset[str]:
+        """Settings that the login has as the role has them; `Inheritance.inherited`."""
+        with (
+            self._asking(administration) as connection,
+            transaction(connection, administration, username, role, locks=()) as look,
+        ):
+            return roles.inherited(look, role, username, database)
 
     def change_own(self, access: Access, password: Secret, fence: Fence, works: Callable[[], bool]) -> tuple[str, ...]:
         """Turn the password of the login itself, with a way back; `OwnChange.change_own`.

@@ -96,14 +96,21 @@ def _limits(look: roles.Look, trial: Trial) -> tuple[list[str], list[str]]:
             "twice as many can be open."
         )
     if live and live.name != shared.name:
-        own = {key for key, value in live.settings.items() if shared.settings.get(key) != value} - {(None, "role")}
+        own = {key for key in live.settings if key not in shared.settings} - {(None, "role")}
         names = sorted(setting for database, setting in own if database in (None, trial.database))
         elsewhere = sorted(f"{setting} in {where}" for where, setting in own if where not in (None, trial.database))
+        here = {key: value for key, value in shared.settings.items() if key[0] in (None, trial.database)}
+        other = sorted(setting for (at, setting), value in here.items() if live.settings.get((at, setting)) != value)
         advice = f"set them for the role {shared.name} instead (ALTER ROLE … SET)"
         if names:
             problems.append(
                 f"{live.name} has settings of its own, which {trial.username} would not have ({', '.join(names)}): the "
                 f"two are compared, and the rotation would be undone; {advice}."
+            )
+        if other:
+            warnings.append(
+                f"{trial.username} will have {', '.join(other)} as the role {shared.name} has it now, and {live.name} "
+                f"has it otherwise. If it was changed for {live.name} itself, the rotation would be undone; {advice}."
             )
         if elsewhere:
             listed = ", ".join(elsewhere)

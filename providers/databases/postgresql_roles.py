@@ -189,6 +189,15 @@ def join(who: Administrator, shared: Role | str, login: Role | str, verifier: Ve
     return statements
 
 
+def inherited(look: Look, shared: str, username: str, database: str) -> frozenset[str]:
+    """Names of settings that `shared` has in `database`, and that `username` has in the same way."""
+    role, login = look.roles.get(shared), look.roles.get(username)
+    if role is None or login is None:
+        return frozenset()
+    same = {key for key, value in role.settings.items() if login.settings.get(key) == value}
+    return frozenset(setting for where, setting in same if where in (None, database))
+
+
 def retire(shared: str) -> Composed:
     """Ends direct logins as the shared role; for a person to run once nobody uses it any more."""
     return SQL("ALTER ROLE {} NOLOGIN").format(Identifier(shared))

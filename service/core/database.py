@@ -4,6 +4,7 @@
     Fencing      keep a number in the target that late workers fail at
     Overlap      one login with two valid passwords                    (strategy `overlapping`)
     Pairing      two logins that act as one role                       (strategy `alternating`)
+    Inheritance  what the logins of a pair have from their role
     OwnChange    a login changes its own password, a session held open until the new one was seen to work
     DrainView    who is connected                SessionEnd    end those sessions
     Examination  what an administration login could not do, without doing it
@@ -86,6 +87,14 @@ class Pairing(Protocol):
 
     def explain(self, administration: Access, role: str, username: str) -> tuple[str, ...]:
         """The statements that `join` would send now, for a person to read or run; no password in them."""
+
+
+@runtime_checkable
+class Inheritance(Protocol):
+    """An engine on which roles have settings of their own, and logins copies of them."""
+
+    def inherited(self, administration: Access, role: str, username: str, database: str) -> frozenset[str]:
+        """Names of settings that `role` has for `database`, and that `username` has as it. Raises ChangeError."""
 
 
 @runtime_checkable

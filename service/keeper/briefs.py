@@ -14,7 +14,7 @@ from service.keeper import definitions
 from service.keeper.definitions import KeptIn
 from service.keeper.door import Door
 from service.keeper.keys import Keyrings
-from service.ledger import connections, rotations
+from service.ledger import checks, connections, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 from service.ledger.rotations import Claim, LeaseLost
@@ -94,6 +94,10 @@ class Briefs:
             )
 
         return self._door.look(look)
+
+    def known(self, connection_id: str) -> dict[str, dict[str, str]]:
+        """What the connection's login showed before, by endpoint, in the parts of `drift`."""
+        return dict(self._door.look(lambda tx: checks.known(tx, connection_id)).get("identity", {}))
 
     def standpoint(self, tx: Transaction, stored: StoredConnection) -> Standpoint:
         """What is to be known of a connection. Raises Absent, SealBroken, key errors."""

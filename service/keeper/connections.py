@@ -83,11 +83,12 @@ class Connections:
         budget: Budget,
         calendar: Calendar,
         escrows: Escrows,
+        key: bytes,
     ) -> None:
         self._door = door
         self._walls = walls
         self._keyrings = keyrings
-        self._verification = Verification(budget, references, door.randomness)
+        self._verification = Verification(budget, references, door.randomness, key)
         self._calendar = calendar
         self._escrows = escrows
 
@@ -291,7 +292,10 @@ class Connections:
             connections.replace(tx, stored)
         else:
             connections.add(tx, stored)
-        checks.accept(tx, stored.id, anew=former is None or imports or former.definition != stored.definition)
+        anew = former is None or imports or former.definition != stored.definition
+        # A login that is not the live one shows nothing of what that one is.
+        shows = imports or given is None
+        checks.accept(tx, stored.id, (verified.identity if shows else {}) if anew else None)
         if imports and given:
             stored = self._import(tx, stored, given, verified, sealed_here=wanted.kept_in is None)
         return self._shown(tx, stored), former is None

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 _SECRET = re.compile(r"\.|pass|secret|key|token|credential|pwd", re.I)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.$]*")
@@ -20,6 +21,17 @@ _HIDDEN = "digest "
 _MOST, _LONGEST = 10, 120
 
 Parts = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What a login that was let in showed, by endpoint.
+
+    `moved`: parts that are other than before, and right. What is known already stays known but for those.
+    """
+
+    seen: Mapping[str, Parts] = field(default_factory=dict)
+    moved: Mapping[str, Parts] = field(default_factory=dict)
 
 
 def parts(identity: Mapping[str, str], key: bytes = b"") -> dict[str, str]:

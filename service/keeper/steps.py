@@ -28,8 +28,9 @@ from service.core.sealed import credential_context
 from service.core.secret import Secret
 from service.keeper.briefs import held_rotation, stored_of
 from service.keeper.door import Deed, Door
+from service.keeper.drift import Sighting
 from service.keeper.keys import Keyrings
-from service.ledger import connections, rotations
+from service.ledger import checks, connections, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 from service.ledger.rotations import Claim
@@ -120,12 +121,25 @@ class Steps:
 
         self._stay(caller, held, "rotation.unfenced", "; ".join(sentences), act)
 
-    def verified(self, caller: Caller, held: Claim, sentence: str, published: str = "", drained: str = "") -> None:
-        """A real login with the candidate worked wherever it must.
+    def verified(
+        self,
+        caller: Caller,
+        held: Claim,
+        sentence: str,
+        published: str = "",
+        drained: str = "",
+        sighting: Sighting = Sighting(),  # noqa: B008  # frozen
+    ) -> None:
+        """A real login with the candidate worked wherever it must. What it showed, drift is judged by from now on.
 
         With `published` said, nothing else is to be done before the pointer moves: it moves in the same transaction.
         """
-        passages = [Passage(Stage.VERIFIED, sentence, lambda _tx, _rotation: {})]
+
+        def act(tx: Transaction, rotation: Rotation) -> dict[str, Any]:
+            checks.saw(tx, rotation.connection_id, sighting.seen, sighting.moved)
+            return {}
+
+        passages = [Passage(Stage.VERIFIED, sentence, act)]
         if published:
             passages += self._published(published, drained)
         self._pass(caller, held, *passages)

@@ -4,6 +4,7 @@ What is looked for: the right password is accepted on every required endpoint, a
 whether the live credential still works. All of it happens outside of any transaction.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.core.connection import (
@@ -21,6 +22,7 @@ from service.core.errors import ChangeUnreachable, Invalid
 from service.core.password import profile
 from service.core.reference import Reference, select
 from service.core.sealed import Randomness
+from service.keeper import drift
 from service.keeper.budget import Budget, Withheld
 from service.keeper.definitions import KeptIn
 from service.keeper.references import References
@@ -34,15 +36,18 @@ class Verified:
     given: Account | None
     live_works: bool
     findings: tuple[str, ...]
+    identity: Mapping[str, drift.Parts]
+    """What the login showed at each required endpoint: what drift is judged by from now on."""
 
 
 class Verification:
-    """Looks at targets."""
+    """Looks at targets. `key` keys the digests of settings that may be secrets."""
 
-    def __init__(self, budget: Budget, references: References, randomness: Randomness) -> None:
+    def __init__(self, budget: Budget, references: References, randomness: Randomness, key: bytes) -> None:
         self._budget = budget
         self._references = references
         self._randomness = randomness
+        self._key = key
 
     def verify(self, wanted: Registration, live: Account | None) -> Verified:
         """Log in as the given login, or as the live one when none is given.
@@ -50,6 +55,7 @@ class Verification:
         Raises Invalid, ChangeUnreachable, the store errors.
         """
         findings = []
+        identity: dict[str, drift.Parts] = {}
         if wanted.target.tls.mode is TlsMode.DISABLE:
             findings.append("TLS is off: whoever can listen on the way to the database sees what is sent")
         elif wanted.target.tls.mode is TlsMode.REQUIRE:
@@ -57,10 +63,10 @@ class Verification:
         given = self._given(wanted)
         account, field = (given, _field(wanted)) if given else (live, "endpoints")
         for endpoint in wanted.target.endpoints if account else ():
-            finding = self._probed(wanted.target, endpoint, account, field) if account else None
+            finding = self._probed(wanted.target, endpoint, account, field, identity) if account else None
             if finding:
                 findings.append(finding)
-        return Verified(given, self._works(wanted.target, live), tuple(findings))
+        return Verified(given, self._works(wanted.target, live), tuple(findings), identity)
 
     def _works(self, target: Target, live: Account | None) -> bool:
         if live is None:
@@ -69,11 +75,14 @@ class Verification:
         # Only a rejection shows that it does not: whoever was promised it must not lose it on doubt.
         return not isinstance(probe, Rejected)
 
-    def _probed(self, target: Target, endpoint: Endpoint, account: Account, field: str) -> str | None:
+    def _probed(
+        self, target: Target, endpoint: Endpoint, account: Account, field: str, identity: dict[str, drift.Parts]
+    ) -> str | None:
         who = account.username
         match self._budget.probe(Access(target, account), endpoint, account):
-            case Accepted():
-                pass
+            case Accepted(seen):
+                if endpoint.required:
+                    identity[str(endpoint)] = drift.parts(seen, self._key)
             case Rejected(reason) if endpoint.required:
                 raise Invalid(f"{field}: {endpoint} rejected the password of {who}: {reason}", field=field)
             case NotPermitted(reason) if endpoint.required:

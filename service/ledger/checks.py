@@ -4,6 +4,7 @@
 `{"identity": {endpoint: parts}, "seen": {endpoint: parts}}`, the second where it drifted from the first.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,10 +38,26 @@ def keep(tx: Transaction, connection_id: str, seen: dict[str, Any]) -> None:
     tx.sql.execute(update(connections).where(connections.c.id == connection_id).values(known=seen))
 
 
-def accept(tx: Transaction, connection_id: str, *, anew: bool) -> None:
-    """A person put the connection: what was reported is right, or everything is seen anew; it is looked at soon."""
-    former = {} if anew else known(tx, connection_id)
-    seen = {"identity": former.get("identity", {}) | former.get("seen", {})}
+def saw(
+    tx: Transaction,
+    connection_id: str,
+    seen: Mapping[str, Mapping[str, str]],
+    moved: Mapping[str, Mapping[str, str]],
+) -> None:
+    """What was seen at endpoints where nothing is known yet; elsewhere only the parts that moved are another now."""
+    before = known(tx, connection_id)
+    identity = {place: dict(parts) for place, parts in before.get("identity", {}).items()}
+    for place, parts in seen.items():
+        identity[place] = identity.get(place, dict(parts)) | dict(moved.get(place, {}))
+    if identity != before.get("identity", {}):
+        keep(tx, connection_id, before | {"identity": identity})
+
+
+def accept(tx: Transaction, connection_id: str, anew: Mapping[str, Mapping[str, str]] | None) -> None:
+    """A person put the connection: what was reported is right, or what was seen `anew` is; it is looked at soon."""
+    former = known(tx, connection_id) if anew is None else {}
+    identity = former.get("identity", {}) | former.get("seen", {}) if anew is None else anew
+    seen = {"identity": {place: dict(parts) for place, parts in identity.items()}}
     tx.sql.execute(update(connections).where(connections.c.id == connection_id).values(known=seen, check_at=None))
 
 

@@ -15,7 +15,7 @@ from service.keeper.events import Question
 from service.keeper.health import told
 from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM
-from service.ledger.checks import known
+from service.ledger.checks import keep, known
 from tests.rigs.keywright import running_keywright, wait_until
 from tests.rigs.postgresql import PostgresServer
 from tests.rigs.rotating import Stand, stand
@@ -49,6 +49,13 @@ def _id(here: Stand) -> str:
 def _known(here: Stand) -> dict[str, Any]:
     with here.service.ledger.read() as tx:
         return known(tx, _id(here))
+
+
+def _forget(here: Stand) -> None:
+    """Nobody has seen anything yet."""
+    connection_id = _id(here)
+    with here.service.ledger.work() as tx:
+        keep(tx, connection_id, {})
 
 
 def _events(here: Stand, action: str, resource: str = "shop/db") -> list[Any]:
@@ -125,7 +132,8 @@ def test_a_rotation_that_passes_meanwhile_makes_a_look_worthless(
     """Right after the login, or right before its record: what was seen is of a password that is live no more."""
     with stand(Strategy.SINGLE) as here:
         checks, connection_id = here.service.keeper.checks, _id(here)
-        before, look = _known(here), getattr(checks, moment)
+        look = getattr(checks, moment)
+        _forget(here)
 
         def meanwhile(*given: Any) -> Any:
             monkeypatch.undo()
@@ -141,9 +149,9 @@ def test_a_rotation_that_passes_meanwhile_makes_a_look_worthless(
         assert checks.check(connection_id) == ("accepted" if nothing_to_record else "")
         assert _health(here) == ("well", [])
         assert _events(here, "connection.check") == []
-        assert _known(here) == before
+        identity = _known(here)["identity"]
         assert checks.check(connection_id) == "accepted"
-        assert _known(here) != before
+        assert _known(here) == {"identity": identity}
 
 
 def test_sources_of_health_speak_for_themselves() -> None:
@@ -206,9 +214,10 @@ def test_never_means_never() -> None:
 
 
 def test_drift_is_reported_and_accepted_by_putting(monkeypatch: pytest.MonkeyPatch) -> None:
-    with stand(Strategy.SINGLE) as here:
+    with stand(Strategy.SINGLE, registered=False) as here:
         settings = f"app.api_key={SECRET}\nwork_mem=4MB"
         _identity(here, monkeypatch, memberships="readers,shop", settings=settings)
+        here.register()
         assert _check(here) == ("well", [])
         _identity(here, monkeypatch, memberships="readers", settings=f"app.api_key={SECRET}2\nwork_mem=64MB")
         state, findings = _check(here)
@@ -223,6 +232,31 @@ def test_drift_is_reported_and_accepted_by_putting(monkeypatch: pytest.MonkeyPat
             assert SECRET.encode() not in file.read_bytes()
         here.put(password=None, login=False)
         assert _check(here) == ("well", [])
+
+
+@pytest.mark.parametrize("moment", ["registered", "rotated"])
+def test_drift_is_noticed_from_the_first_moment_on(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has looked yet: what registering or verifying saw is what counts."""
+    with stand(Strategy.SINGLE, registered=False) as here:
+        _identity(here, monkeypatch, memberships="shop")
+        here.register()
+        if moment == "rotated":
+            _forget(here)
+            here.ask()
+            assert here.run().rotation.stage is Stage.RETIRED
+        _identity(here, monkeypatch, memberships="shop,superusers")
+        assert _check(here) == ("warned", ["db.test:5432: membership gained: superusers"])
+
+
+def test_a_rotation_makes_no_drift_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was known before it stays what a login is judged by."""
+    with stand(Strategy.ALTERNATING, registered=False) as here:
+        _identity(here, monkeypatch, memberships="shop")
+        here.register()
+        _identity(here, monkeypatch, memberships="shop,superusers")
+        here.ask()
+        assert here.run().rotation.stage is Stage.RETIRED
+        assert _check(here) == ("warned", ["db.test:5432: membership gained: superusers"])
 
 
 def test_drift_that_was_undone_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
