@@ -7,11 +7,12 @@ SCRAM authentication for everybody, every statement and connection in the log.
 """
 
 import importlib.util
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from service.core.connection import Access, Account, Endpoint, Engine, Option, T
 from service.core.secret import Secret
 from tests.rigs.debian import need
 from tests.rigs.ports import free_port
-from tests.rigs.servers import Ground, end
+from tests.rigs.servers import PATIENCE, Ground, end
 
 SUPERUSER = "postgres"
 
@@ -72,6 +73,19 @@ class PostgresServer:
         if self._process:
             end(self._process, signal.SIGINT)
             self._process = None
+
+    def kill(self) -> None:
+        """Kill it with all its backends (SIGKILL): nothing is finished, nothing is written."""
+        if self._process:
+            os.kill(self._process.pid, signal.SIGSTOP)  # it makes no new ones while they are counted
+            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+            for pid in (self._process.pid, *map(int, children)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._process.wait(PATIENCE)
+            self._process = None
+            while any(map(_runs, children)):
+                time.sleep(0.002)
 
     def restart(self) -> None:
         """Stop and start."""
@@ -160,6 +174,14 @@ class PostgresServer:
         except psycopg.OperationalError:
             return False
         return True
+
+
+def _runs(pid: str) -> bool:
+    """Not when it only waits for somebody to ask how it ended (proc(5), `stat`)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Whether every answer has its event, whatever is killed; see docs/durability.md."""
