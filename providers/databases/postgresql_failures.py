@@ -68,7 +68,9 @@ def failure(error: psycopg.Error, access: Access) -> ChangeError:
     """What a statement's failure means. Until COMMIT is sent, a lost connection is a rollback."""
     endpoint, code = access.target.primary, error.sqlstate
     if is_busy(error):
-        return ChangeUnreachable(f"{endpoint}: {_BUSY.get(code, 'the server could not do it now')} (SQLSTATE {code})")
+        # Without a code it was libpq that noticed, and the sentence says all there is.
+        shown = f" (SQLSTATE {code})" if code else ""
+        return ChangeUnreachable(f"{endpoint}: {_BUSY.get(code, 'the server could not do it now')}{shown}")
     said = f"{endpoint} refused: {error.diag.message_primary} (SQLSTATE {code})"
     if code in ("42501", "42704"):
         return ChangeNotPermitted(f"{said}; the administration login is {access.account.username}")

@@ -29,6 +29,7 @@ def shown(it: Shown) -> dict[str, Any]:
         "generation": stored.generation,
         "next_due_at": stored.next_due_at,
         "health": {"state": state, "findings": findings},
+        "id": stored.id,
         "revision": stored.revision,
         "updated_at": stored.updated_at,
     }

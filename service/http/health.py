@@ -14,6 +14,10 @@ from service.http import shapes
 router = APIRouter(tags=["health"])
 
 _HELD = "rotations are held: the ledger's past may have been lost, and every login is probed; see GET /restorations"
+_SOME_HELD = (
+    "connections that are held until somebody has looked at them, or at those that administer them: {}; "
+    "see GET /restorations"
+)
 
 
 @router.get("/healthz")
@@ -30,20 +34,21 @@ async def readyz(request: Request) -> Any:
     state = request.app.state
     try:
         # In threads of its own: whoever watches must not wait behind those who are slow.
-        held = await to_thread.run_sync(state.keeper.restorations.open_now, limiter=state.probes)
+        held, number = await to_thread.run_sync(state.keeper.restorations.held_now, limiter=state.probes)
         ledger = True
     except KeywrightError:
-        ledger = held = False
+        ledger, held, number = False, False, 0
     clock = state.clock_ticks()
     ready = ledger and clock
     replication = state.keeper.past.replication
-    told = [_HELD if held else "", REPLICATES[replication]]
+    told = [_HELD if held else _SOME_HELD.format(number) if number else "", REPLICATES[replication]]
     answer = {
         "ready": ready,
         "ledger": ledger,
         "clock": clock,
         "overdue": state.overdue(),
         "held": held,
+        "connections_held": number,
         "replication": replication.value,
         "warnings": [sentence for sentence in told if sentence],
     }

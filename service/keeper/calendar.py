@@ -166,7 +166,22 @@ def _cron(expression: str, start: datetime) -> CronSim:
     try:
         return CronSim(expression, start)
     except CronSimError as error:
-        raise Invalid(f"cron is not understood: {str(error).lower()}", field="rotation.cron") from None
+        raise Invalid(_misread(str(error)), field="rotation.cron") from None
+
+
+_TAKES = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day-of-month": "1 to 31, L",
+    "month": "1 to 12, jan to dec",
+    "day-of-week": "0 to 7, sun to sat, one with # or L behind it",
+}
+
+
+def _misread(error: str) -> str:
+    """What cronsim did not understand, in a sentence that does not repeat what was given."""
+    place = next((f"its {name} (it takes {takes})" for name, takes in _TAKES.items() if error.endswith(name)), "it")
+    return f"cron: {place} is not understood; each field has numbers, *, lists 1,5, ranges 1-5 or steps */15"
 
 
 def _scheduled(schedule: Schedule, after: datetime) -> Iterator[datetime]:

@@ -189,7 +189,7 @@ class Connections:
         stored = connections.find(tx, wall.id, name)
         check_revision(if_match, stored.revision if stored else 0)
         if wanted.administered_by is not None:
-            check_administration(tx, wall, caller, name, wanted)
+            check_administration(tx, wall, caller, name, wanted, stored)
         elif wanted.policy:
             raise Invalid(
                 "administered_by is needed for a rotation: who is to change the password?", field="administered_by"

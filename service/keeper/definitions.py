@@ -27,6 +27,8 @@ MOST_ENDPOINTS = 16
 DRAIN_MINIMUM = timedelta(hours=1)
 DRAIN_LIMIT = timedelta(hours=24)
 CHECK_EVERY = timedelta(hours=1)
+MOST_OFTEN = timedelta(minutes=1)
+"""So often the sentinel looks for what is to be checked. Judged where a connection is put, not where it is read."""
 NEVER = "never"
 LONGEST_USERNAME = {Engine.POSTGRESQL: 63, Engine.MARIADB: 80}
 """Bytes for PostgreSQL (NAMEDATALEN - 1), characters for MariaDB."""

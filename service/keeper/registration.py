@@ -51,6 +51,11 @@ def registration(data: Mapping[str, Any], password: Secret | None) -> Registrati
     if login is not None:
         user = Login(definitions.username(login.get("username"), target.engine, "login.username"), password)
     policy = definitions.policy(data.get("rotation"), target.engine)
+    if policy and policy.check_every and policy.check_every < definitions.MOST_OFTEN:
+        raise Invalid(
+            "rotation.check_every: logins are tried once a minute at most; say 1m or longer, or never",
+            field="rotation.check_every",
+        )
     administered_by = data.get("administered_by")
     if administered_by is not None:
         names.path(administered_by, "administered_by")

@@ -98,9 +98,9 @@ class Restorations:
 
         return self._door.fetch(caller, Deed("restoration.get", resource=restoration_id), evaluate)
 
-    def open_now(self) -> bool:
-        """Is every rotation held? For those who watch; it leaves no event. Raises Unavailable."""
-        return self._door.look(restorations.open_one) is not None
+    def held_now(self) -> tuple[bool, int]:
+        """Is every rotation held; and of how many connections. For those who watch; no event. Raises Unavailable."""
+        return self._door.look(lambda tx: (restorations.open_one(tx) is not None, restorations.count_held(tx)))
 
     def _latest(self, caller: Caller) -> Outlook:
         return self._door.look(lambda tx: self._outlook(tx, caller, restorations.listed(tx, "", 1)[0]))

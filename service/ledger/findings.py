@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, exists, func, or_, select, update
+from sqlalchemy import Row, and_, exists, func, literal, or_, select, update
 from sqlalchemy.orm import aliased
 
 from service.core.errors import Conflict
@@ -209,13 +209,15 @@ def is_stuck(tx: Transaction, connection_id: str) -> bool:
 
 def settle(tx: Transaction, connection_id: str, *, but: str = "") -> tuple[bool, int]:
     """Nobody must look at this connection any more, in any restoration `but` one: whether anybody had to, and the
-    highest fencing number that its target was seen to have."""
+    highest fencing number that its target was seen to have. What was found stays told, behind why it is settled."""
     stuck = (
         findings.c.connection_id == connection_id,
         findings.c.finding == Finding.STUCK.value,
         findings.c.restoration_id != but,
     )
     highest: int | None = tx.sql.execute(select(func.max(findings.c.fence)).where(*stuck)).scalar_one()
-    values = {"finding": Finding.SETTLED.value, "updated_at": tx.now}
+    why = "a later restoration looked at it" if but else "it was put again, with a login that works"
+    sentence = literal(f"{why}. Before: ").concat(findings.c.sentence)
+    values = {"finding": Finding.SETTLED.value, "sentence": sentence, "updated_at": tx.now}
     settled = tx.sql.execute(update(findings).where(*stuck).values(values))
     return settled.rowcount > 0, highest or 0

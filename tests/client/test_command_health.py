@@ -33,7 +33,7 @@ def test_all_is_well(inside: Inside, server: Server) -> None:
     told = inside("health")
     assert (told.returncode, told.stdout, told.stderr) == (0, "all is well\n", "")
     server.route("GET", "/restorations", listed())  # there never was one
-    expected = {"failing": False, "held": False, "connections": [], "rotations": []}
+    expected = {"failing": False, "held": False, "connections_held": 0, "connections": [], "rotations": []}
     told = inside("health", "--json")
     assert (told.returncode, json.loads(told.stdout)) == (0, expected)
     assert "/environments/staging/connections" not in {asked.path for asked in server.asked}
@@ -80,6 +80,16 @@ def test_rotations_that_are_held_are_told(inside: Inside, server: Server) -> Non
     assert (told.returncode, told.stdout.count("\n")) == (0, 1)
     assert "every rotation is held" in told.stdout
     assert json.loads(inside("health", "--json").stdout)["held"] is True
+
+
+def test_connections_that_stay_held_are_counted(inside: Inside, server: Server) -> None:
+    ended = {"id": "r-3", "ended_at": "2026-01-01T00:00:00Z", "counts": {"fine": 5, "stuck": 2}}
+    server.route("GET", "/restorations", listed(ended))
+    told = inside("health").stdout
+    assert "with what they administer: 2 connections" in told
+    assert "all is well" not in told
+    said = json.loads(inside("health", "--json").stdout)
+    assert (said["held"], said["connections_held"]) == (False, 2)
 
 
 def test_no_answer_is_not_well(inside: Inside, server: Server) -> None:

@@ -175,7 +175,14 @@ def test_list_connections_rotations_and_environments(inside: Inside, server: Ser
     health = {"state": "warned", "findings": ["the server trusts everybody"]}
     endpoints = [{"host": "db1", "port": 5432, "part": "primary", "required": True}]
     connections = [
-        {"name": name, "engine": "postgresql", "endpoints": endpoints, "generation": 7, "health": health}
+        {
+            "id": f"id-of-{name}",
+            "name": name,
+            "engine": "postgresql",
+            "endpoints": endpoints,
+            "generation": 7,
+            "health": health,
+        }
         for name in ("shop/db", "mail/db")
     ]
     server.route("GET", "/environments/development/connections", Told(body={"items": connections, "next": None}))
@@ -184,6 +191,7 @@ def test_list_connections_rotations_and_environments(inside: Inside, server: Ser
     server.route("GET", "/environments", Told(body={"items": [{"name": "development"}], "next": None}))
     shown = inside("list", "connections", "--folder", "shop").stdout
     assert "db1:5432" in shown
+    assert "id-of-shop/db" in shown
     assert "warned: the server trusts everybody" in shown
     assert "mail/db" not in shown
     assert "rot-1" in inside("list", "rotations").stdout

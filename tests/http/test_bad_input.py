@@ -113,6 +113,11 @@ CONNECTIONS: dict[str, tuple[Any, int, str | None]] = {
         422,
         "rotation.strategy",
     ),
+    "checked too often": (
+        {"administered_by": "shop/admin", "rotation": {"strategy": "single", "check_every": "59s"}},
+        422,
+        "rotation.check_every",
+    ),
     "cron": (
         {"administered_by": "shop/admin", "rotation": {"strategy": "single", "cron": "61 * * * *"}},
         422,

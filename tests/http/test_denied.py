@@ -112,7 +112,7 @@ def test_watchers_need_no_token_and_learn_nothing(it: Keywright) -> None:
     with httpx2.Client(base_url=it.url, trust_env=False) as client:
         assert client.get("/healthz").json() == {"status": "alive"}
         ready = {"ready": True, "ledger": True, "clock": True}
-        told = {"held": False, "overdue": 0, "replication": "none", "warnings": []}
+        told = {"held": False, "connections_held": 0, "overdue": 0, "replication": "none", "warnings": []}
         assert client.get("/readyz").json() == ready | told
         said = client.get("/metrics").text
     assert "production" not in said

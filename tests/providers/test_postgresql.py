@@ -15,8 +15,21 @@ from psycopg.sql import SQL, Identifier
 
 from providers.databases import postgresql_roles
 from providers.databases.postgresql import PostgreSQL
+from providers.databases.postgresql_failures import failure
 from providers.databases.postgresql_login import Certificates, LoginFailed, connect
-from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Rejected, Tls, TlsMode
+from service.core.connection import (
+    Accepted,
+    Access,
+    Account,
+    Endpoint,
+    Engine,
+    NotPermitted,
+    Probe,
+    Rejected,
+    Target,
+    Tls,
+    TlsMode,
+)
 from service.core.connection import Unreachable as Unreached
 from service.core.database import Session
 from service.core.errors import ChangeLost, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
@@ -562,3 +575,15 @@ def _catalog(server: PostgresServer, role: str) -> list[tuple[object, ...]]:
         f"SELECT to_jsonb(m)::text FROM pg_auth_members m WHERE roleid = '{role}'::regrole ORDER BY 1"
     )
     return rows
+
+
+def test_a_sentence_without_a_code_names_none() -> None:
+    """libpq itself noticed that the connection broke."""
+    access = Access(
+        Target(Engine.POSTGRESQL, (Endpoint("db.test", 5432),), "shop", Tls(TlsMode.DISABLE)),
+        Account("admin", Secret("hush")),
+    )
+    said = failure(psycopg.OperationalError("the connection is closed"), access)
+    assert isinstance(said, ChangeUnreachable)
+    assert "None" not in said.message
+    assert said.message.endswith("so it was rolled back")

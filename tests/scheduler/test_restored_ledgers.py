@@ -98,6 +98,7 @@ def test_yesterdays_copy_of_a_ledger_in_postgresql(ledger: str, new_postgresql: 
             client = again.client()
             client.put(f"{PLACE}/connections/shop/db", json=body).raise_for_status()
             assert latest(client)["findings"]["shop/db"]["finding"] == "settled"
+            assert "put again, with a login that works" in latest(client)["findings"]["shop/db"]["sentence"]
             assert password(client) == "set-by-a-dba"
             rotate(client)
             assert client.get(f"{PLACE}/connections/shop/db").json()["health"]["state"] != "failing"
@@ -125,6 +126,9 @@ def _looked_at(it: Keywright, newest: str, login: Access) -> None:
     metrics = httpx2.get(f"{it.url}/metrics", trust_env=False).text
     assert "keywright_connections_held 1.0" in metrics
     assert "keywright_held 0.0" in metrics
+    ready = httpx2.get(f"{it.url}/readyz", trust_env=False).json()
+    assert (ready["ready"], ready["held"], ready["connections_held"]) == (True, False, 1)
+    assert "or at those that administer them: 1;" in ready["warnings"][0]
 
 
 def test_a_fail_over_to_an_asynchronous_standby_under_a_living_process() -> None:

@@ -103,3 +103,9 @@ def test_a_setting_that_the_role_has_no_more_is_named_with_its_cure(pair: Pair) 
     assert "ALTER ROLE settled_a RESET work_mem. Then rotate again" in story["reason"]
     pair.alter("settled_a", "RESET work_mem")
     assert pair.turn()["stage"] == "retired"
+
+
+def test_the_connection_tells_what_its_fence_is_called(pair: Pair) -> None:
+    shown = pair.client.get(f"{PLACE}/connections/shop").json()
+    name = f"keywright_fence_{shown['id']}"
+    assert pair.server.execute(SQL("SELECT 1 FROM pg_roles WHERE rolname = {}").format(name)) == [(1,)]

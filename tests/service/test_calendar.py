@@ -112,6 +112,24 @@ def test_every_hour_of_the_year_is_run_whatever_the_clock_does(zone: str) -> Non
     assert {b - a for a, b in pairwise(moments)} == {HOUR}
 
 
+MISREAD = {
+    "61 * * * *": "its minute (it takes 0 to 59",
+    "0 hush * * *": "its hour (",
+    "0 0 32 * *": "its day-of-month (",
+    "0 0 * hush *": "its month (",
+    "0 0 * * 5-1": "its day-of-week (",
+}
+
+
+@pytest.mark.parametrize("cron", MISREAD)
+def test_the_field_that_is_not_understood_is_named_and_not_repeated(cron: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        CALENDAR.check(Schedule(cron=cron), HOUR, NOW)
+    assert refused.value.field == "rotation.cron"
+    assert f"cron: {MISREAD[cron]}" in refused.value.message
+    assert "hush" not in refused.value.message
+
+
 @pytest.mark.parametrize("cron", ["0 0 29 2 */7", "0 0 * 2 mon#5"])
 def test_what_does_not_come_within_five_years_does_not_come(cron: str) -> None:
     assert CALENDAR.next_due(Schedule(cron=cron), NOW, least) is None

@@ -27,11 +27,16 @@ def run(
             stuck += list(place.door.items(f"/environments/{name}/rotations", {"stage": "stuck"}))
         latest: dict[str, Any] | None = next(iter(place.door.items("/restorations", {"limit": "1"})), None)
     held = latest is not None and not latest.get("ended_at")
+    counts = (latest or {}).get("counts") or {}
+    # Of those that a finished restoration could not settle; what each of them says is among the connections.
+    waiting = 0 if held else int(counts.get("stuck") or 0)
     failing = bool(stuck) or any(connection["state"] == "failing" for connection in unwell)
     if as_json:
-        screen.dump({"failing": failing, "held": held, "connections": unwell, "rotations": stuck})
+        screen.dump(
+            {"failing": failing, "held": held, "connections_held": waiting, "connections": unwell, "rotations": stuck}
+        )
     else:
-        _show(unwell, stuck, held)
+        _show(unwell, stuck, held, waiting)
     if failing:
         raise typer.Exit(FAILING)
 
@@ -57,9 +62,14 @@ def _unwell(place: options.Place, environment: str) -> Iterator[dict[str, Any]]:
             }
 
 
-def _show(unwell: list[dict[str, Any]], stuck: list[dict[str, Any]], held: bool) -> None:
+def _show(unwell: list[dict[str, Any]], stuck: list[dict[str, Any]], held: bool, waiting: int) -> None:
     if held:
         screen.say("every rotation is held, while logins are probed: see `keywright restoration`")
+    if waiting:
+        screen.say(
+            f"held until somebody has looked, with what they administer: {waiting} connections; "
+            "see `keywright restoration --finding stuck`"
+        )
     if unwell:
         screen.table(
             ["STATE", "ENVIRONMENT", "CONNECTION", "FINDING"],
@@ -73,5 +83,5 @@ def _show(unwell: list[dict[str, Any]], stuck: list[dict[str, Any]], held: bool)
         screen.say("stuck, until a person has looked; `keywright rotation ID` tells what can be done:")
         keys = ("id", "environment", "connection", "reason")
         screen.table([key.upper() for key in keys], [[entry.get(key) for key in keys] for entry in stuck])
-    if not (unwell or stuck or held):
+    if not (unwell or stuck or held or waiting):
         screen.say("all is well")

@@ -53,7 +53,7 @@ def show(what: What, entries: list[dict[str, Any]], as_json: bool) -> None:
                 for e in entries
             ]
         case What.CONNECTIONS:
-            columns = ["NAME", "ENGINE", "ENDPOINTS", "GENERATION", "NEXT DUE", "HEALTH"]
+            columns = ["NAME", "ENGINE", "ENDPOINTS", "GENERATION", "NEXT DUE", "ID", "HEALTH"]
             rows = [_connection(e) for e in entries]
         case What.ROTATIONS:
             columns = ["ID", "CONNECTION", "STAGE", "STRATEGY", "UPDATED", "REASON", "CHOICES"]
@@ -87,5 +87,6 @@ def _connection(entry: dict[str, Any]) -> list[object]:
         endpoints,
         entry.get("generation"),
         entry.get("next_due_at"),
+        entry.get("id"),
         f"{state}: {told}" if told else state,
     ]

@@ -95,7 +95,7 @@ class PutRotation(Request):
         None, description="Scheduled rotations of siblings, and on one host, begin at least this far apart."
     )
     check_every: Duration | Literal["never"] | None = Field(
-        None, description="How often the live credential is tried from outside of the rotation path."
+        None, description="How often the live credential is tried from outside of the rotation path; at least 1m."
     )
     password: PutPassword | None = None
     role: Line | None = Field(None, description="`alternating`: the role that both logins act as.")
@@ -157,6 +157,7 @@ class Connection(Answer):
     generation: int
     next_due_at: datetime | None
     health: Health
+    id: str = Field(description="Stays the same. What keeps its fence in the target is named `keywright_fence_ID`.")
     revision: int
     updated_at: datetime
 

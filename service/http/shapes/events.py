@@ -43,6 +43,7 @@ class Ready(Answer):
     ledger: bool
     clock: bool
     held: bool = Field(description="Every rotation is held: the ledger's past may have been lost.")
+    connections_held: int = Field(0, description="Connections that may not rotate: all of them, or some until a look.")
     replication: Replication = Field(description="How the ledger's PostgreSQL replicates.")
     warnings: list[str]
     overdue: int = 0
