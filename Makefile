@@ -1,7 +1,7 @@
 # make demo   see passwords turn by themselves (SECONDS=30)
 # make test   everything that CI runs
 # make test-helm  the chart, with Helm itself (350 MB more)
-# make bench  how fast it is, as ratios measured in one run
+# make bench  how fast it is, as ratios measured in one run (BENCH="--quick fetch")
 # make torture  kill processes and cut connections at every point, and count who could not log in (SECONDS=120, SEED=1)
 # make lock   renew the pinned, hashed requirements
 SHELL := /bin/bash
@@ -37,7 +37,7 @@ $(VENV)-helm/done: requirements-helm.lock
 	touch $@
 
 bench: $(VENV)/test.done
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(BENCH)
 
 # SECONDS has a default for the demo; the soak has one of its own.
 torture: $(VENV)/test.done

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from bench.run import Run
 from service.keeper.tokens import SYSTEM
 from service.ledger.tables import connections, environments, rotations
 from service.settings import read
@@ -24,8 +25,9 @@ _LEASE = timedelta(seconds=30)
 _LATER = timedelta(days=30)
 
 
-def measure(folder: Path) -> dict[str, Any]:
+def measure(run: Run) -> dict[str, Any]:
     """Medians in milliseconds, by turns at both sizes, and their ratios."""
+    folder = run.new_folder("due")
     services = {size: _furnished(folder / str(size), size) for size in (FEW, MANY)}
     looks: dict[int, list[float]] = {FEW: [], MANY: []}
     plans: dict[int, list[float]] = {FEW: [], MANY: []}

@@ -1,71 +1,60 @@
-"""Fetches of one literal secret through the real server."""
+"""Fetches of one secret of five fields: Keywright beside OpenBao, without TLS and with it, by turns.
 
-import json
-import secrets
-import statistics
-import subprocess
-import sys
+Keywright runs on SQLite with synchronous=FULL, a long log behind it, and records every fetch before it answers;
+OpenBao runs on raft with a file as its audit device. Each has the machine to itself while it is asked.
+"""
+
+from pathlib import Path
 from typing import Any
 
-from bench import wrk
+from bench import ceiling, disk, journal, keep
+from bench.bao import Bao
+from bench.certificate import Certificate, issued
+from bench.contender import Contender, by_turns, errors, ratios
 from bench.process import Process
-from bench.rounds import Rounds
+from bench.run import Run
+from bench.target import generator
 from service.core.secret import Secret
-from service.demo.wire import Wire
 
-CONNECTIONS = (1, 16, 64)
-SECONDS = 4.0
-NAME = "bench/TOKEN"
+CONNECTIONS = (1, 16, 64, 256)
 
 
-def measure(process: Process, owner: Secret, rounds: Rounds) -> list[dict[str, Any]]:
-    """A row per number of connections: fetches a second, and milliseconds; medians over the rounds."""
-    wire = Wire(process.address, owner)
+def measure(run: Run) -> dict[str, Any]:
+    """Both transports, and the ceiling."""
+    folder = run.new_folder("fetch")
+    results: dict[str, Any] = {"generator": generator(), "seconds": run.pace.seconds, "rounds": run.pace.rounds}
+    results |= {"disk": disk.measure(folder), "keywright": {}, "openbao": {}}
+    data, about = journal.copied(run)
+    results["events"] = about["events"]
+    owner = Secret(about["owner"])
+    process = Process(data, run.log)
     try:
-        wire.post("/environments", {"name": "bench"})
-        wire.put(f"/environments/bench/variables/{NAME}", {"value": secrets.token_hex(16)})
-        grant = {"level": "use", "kind": "folder", "environment": "bench", "path": "bench"}
-        token = wire.post("/tokens", {"name": "load", "grants": [grant]})["token"]
+        token = keep.furnished(process, owner)
     finally:
-        wire.close()
-    rows = []
-    for connections in CONNECTIONS:
-        question = {
-            "port": process.port,
-            "path": f"/api/v1/environments/bench/values/{NAME}",
-            "token": token,
-            "connections": connections,
-            "seconds": SECONDS,
-        }
-        seen = [_asked(question) for _ in rounds]
-        rows.append(
-            {
-                "connections": connections,
-                "fetches_per_second": statistics.median(it["fetches"] / it["seconds"] for it in seen),
-                "p50_ms": statistics.median(it["p50"] for it in seen),
-                "p99_ms": statistics.median(it["p99"] for it in seen),
-                "errors": sum(it["errors"] for it in seen),
-                "rounds": len(seen),
-            }
-        )
-    return rows
+        process.stop()
+    for transport, certificate in (("plain", None), ("tls", issued(folder))):
+        run.tell(f"fetching, {transport}: Keywright and OpenBao by turns")
+        _compare(run, results, transport, certificate, data, token)
+    results["errors"] = errors(*results["keywright"].values(), *results["openbao"].values())
+    run.tell("the ceiling: the same server with nothing behind it")
+    return results | ceiling.measure(run, data, token)
 
 
-def generator() -> str:
-    """Which load generator is used, for every row the same."""
-    return "wrk" if wrk.found() else "bench.load (asyncio, a process of its own)"
-
-
-def _asked(question: dict[str, Any]) -> dict[str, float]:
-    if wrk.found():
-        return wrk.measure(**question)
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.load"],
-        input=json.dumps(question) + "\n",
-        capture_output=True,
-        text=True,
-        timeout=SECONDS + 60,
-        check=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+def _compare(
+    run: Run, results: dict[str, Any], transport: str, certificate: Certificate | None, data: Path, token: Secret
+) -> None:
+    process = Process(data, run.log, certificate=certificate)
+    try:
+        bao = Bao(run.new_folder("bao") / "bao", certificate)
+        try:
+            ours = Contender(keep.target(token, process), lambda: process.child.cpu_seconds)
+            theirs = Contender(bao.target, lambda: bao.child.cpu_seconds)
+            by_turns([ours, theirs], CONNECTIONS, run.pace.rounds, run.pace.seconds)
+            mine, its = ours.figures(), theirs.figures()
+            ratios(mine, its)
+            results["keywright"][transport] = mine | {"peak_mb": process.child.peak_megabytes}
+            results["openbao"][transport] = its | {"peak_mb": bao.child.peak_megabytes, "audited": bao.audited}
+        finally:
+            bao.stop()
+    finally:
+        process.stop()

@@ -1,11 +1,12 @@
 """A load generator in a process of its own: keep-alive connections, each asking again as soon as it was answered.
 
-`python -m bench.load` reads one JSON line (port, path, token, connections, seconds) and writes one
-(fetches, seconds, p50, p99 in milliseconds, errors). The token comes by the pipe: arguments are seen by everybody.
+`python -m bench.load` reads one JSON line (port, path, header, ca, connections, seconds) and writes one
+(answers, seconds, p50, p99 in milliseconds, errors). The header comes by the pipe: arguments are seen by everybody.
 """
 
 import asyncio
 import json
+import ssl
 import statistics
 import sys
 import time
@@ -65,24 +66,26 @@ class Asker(asyncio.Protocol):
         self._transport.write(self._request)
 
 
-async def measure(port: int, path: str, token: str, connections: int, seconds: float) -> dict[str, float]:
-    """What that many connections saw in that many seconds."""
-    request = (
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\nAccept: */*\r\n\r\n"
-    ).encode()
+async def measure(
+    port: int, path: str, header: tuple[str, str], ca: str, connections: int, seconds: float
+) -> dict[str, float]:
+    """What that many connections saw in that many seconds; over TLS where there is a `ca` to verify with."""
+    name, secret = header
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{name}: {secret}\r\nAccept: */*\r\n\r\n".encode()
+    tls = ssl.create_default_context(cafile=ca) if ca else None
     seen: list[tuple[float, float]] = []
     begin = time.perf_counter() + WARM_UP
     until = begin + seconds
     loop = asyncio.get_running_loop()
     askers = [
-        (await loop.create_connection(lambda: Asker(request, seen, until), "127.0.0.1", port))[1]
+        (await loop.create_connection(lambda: Asker(request, seen, until), "127.0.0.1", port, ssl=tls))[1]
         for _ in range(connections)
     ]
     async with asyncio.timeout(WARM_UP + seconds + 30):
         await asyncio.gather(*(asker.done for asker in askers))
     took = sorted(each for at, each in seen if begin <= at <= until)
     return {
-        "fetches": len(took),
+        "answers": len(took),
         "seconds": seconds,
         "p50": statistics.median(took) * 1000 if took else float("nan"),
         "p99": took[int(len(took) * 0.99)] * 1000 if took else float("nan"),

@@ -1,94 +1,99 @@
-"""The real server as a process of its own: `keywrightd serve` on its SQLite defaults."""
+"""The real server as a process of its own: `keywrightd serve`, on its SQLite defaults or as it is told."""
 
 import json
 import os
-import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.certificate import Certificate
+from bench.child import Child, last_words
+from bench.port import free_port
 from service.core.secret import Secret
 
 STARTS_WITHIN = 60.0
-STOPS_WITHIN = 40.0
 _COMMAND = (sys.executable, "-m", "service")
 
 
 class Process:
-    """One `keywrightd serve`, from its start to its end.
+    """One server, from its start to its end. `settings` are words such as `ledger`, with their values.
 
     `seconds` is how long it took to be ready, `start_cpu_seconds` how much of a core that was.
     """
 
-    def __init__(self, data: Path, log: Path, *, clock: bool = True, workers: int = 4) -> None:
-        self.port = _free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
-        command = [*_COMMAND, "serve", "--data", str(data), "--listen", f"127.0.0.1:{self.port}"]
+    def __init__(
+        self,
+        data: Path,
+        log: Path,
+        *,
+        clock: bool = True,
+        workers: int = 4,
+        certificate: Certificate | None = None,
+        command: Sequence[str] = (*_COMMAND, "serve"),
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = free_port()
+        self.address = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
+        self.ca = certificate.ca if certificate else None
+        # The clock is switched, the workers are counted, and nothing is taken of what the person who measures has set.
+        own = dict(settings or {}) | {
+            "clock": str(clock).lower(),
+            "workers": str(workers),
+            "listen": f"127.0.0.1:{self.port}",
+        }
+        if certificate:
+            own |= {"tls_cert": str(certificate.chain), "tls_key": str(certificate.key)}
         began = time.perf_counter()
         with log.open("ab") as output:
-            self._popen = subprocess.Popen(
-                command, env=_environment(clock, workers), stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
+            self.child = Child(command, environment=_environment(data, own), stdout=output, stderr=output)
         try:
             while not self._ready():
-                if self._popen.poll() is not None or time.perf_counter() - began > STARTS_WITHIN:
-                    raise SystemExit(f"bench: the server did not start: {log.read_text(errors='replace')[-1000:]}")
+                if self.child.ended or time.perf_counter() - began > STARTS_WITHIN:
+                    raise SystemExit(f"bench: the server did not start: {last_words(log)}")
                 time.sleep(0.005)
         except BaseException:
             self.stop()
             raise
         self.ready_at = time.time()
         self.seconds = time.perf_counter() - began
-        self.start_cpu_seconds = self.cpu_seconds
+        self.start_cpu_seconds = self.child.cpu_seconds
 
     def stop(self) -> None:
         """Stop it in order. Bounded."""
-        self._popen.terminate()
-        try:
-            self._popen.wait(STOPS_WITHIN)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait(STOPS_WITHIN)
+        self.child.stop()
 
-    @property
-    def megabytes(self) -> float:
-        """Resident memory (VmRSS in proc(5)), in units of 1,000,000 bytes."""
-        for line in Path(f"/proc/{self._popen.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024 / 1e6
-        return float("nan")
-
-    @property
-    def cpu_seconds(self) -> float:
-        """Seconds of a core used so far (utime and stime in proc(5))."""
-        fields = Path(f"/proc/{self._popen.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def read(self, path: str, seconds: float = 5) -> str:
+        """What a path outside the API answers. Raises OSError."""
+        context = ssl.create_default_context(cafile=self.ca) if self.ca else None
+        with urllib.request.urlopen(f"{self.address}{path}", timeout=seconds, context=context) as answer:
+            return str(answer.read().decode())
 
     def _ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.address}/readyz", timeout=5) as answer:
-                return bool(answer.status == 200)
+            self.read("/readyz")
         except (urllib.error.URLError, OSError):
             return False
+        return True
 
 
-def initialised(data: Path) -> Secret:
+def initialised(data: Path, settings: Mapping[str, str] | None = None) -> Secret:
     """A new ledger; its owner's token."""
-    command = [*_COMMAND, "init", "--data", str(data), "--json"]
-    done = subprocess.run(command, env=_environment(True), capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [*_COMMAND, "init", "--json"],
+        env=_environment(data, settings or {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     return Secret(json.loads(done.stdout.splitlines()[-1])["token"])
 
 
-def _environment(clock: bool, workers: int = 4) -> dict[str, str]:
-    # Nothing of what the person who measures has set; only the clock is switched, and the workers are counted.
-    own = {"KEYWRIGHT_CLOCK": str(clock).lower(), "KEYWRIGHT_WORKERS": str(workers)}
+def _environment(data: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    own = {f"KEYWRIGHT_{word.upper()}": value for word, value in {"data": str(data), **settings}.items()}
     return {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path)} | own
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

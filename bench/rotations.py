@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import bare
-from bench.process import Process
+from bench import bare, openbao
+from bench.process import Process, initialised
 from bench.rounds import Rounds
+from bench.run import Run
 from bench.shop import ADMINISTRATOR, DATABASE, LOGINS, Shop
 from service.core.secret import Secret
-from service.demo.server import HOST
+from service.demo.server import HOST, Server
+from service.demo.stopping import Stopping
 from service.demo.wire import Wire
 
 WORKERS = (1, 8)
@@ -25,16 +27,33 @@ ENDS_WITHIN = 90.0
 _ENVIRONMENT = "turning"
 
 
-def measure(data: Path, log: Path, owner: Secret, shop: Shop, rounds: Rounds) -> list[dict[str, Any]]:
-    """For each number of workers: medians over the rounds, of Keywright and, by turns, of the bare limit."""
-    process = Process(data, log, clock=False)
-    wire = Wire(process.address, owner)
+def measure(run: Run) -> dict[str, Any]:
+    """By the number of workers: medians over the rounds, of Keywright and, by turns, of the bare limit.
+
+    Beside them what OpenBao does with the same logins.
+    """
+    home = run.new_folder("postgresql")
+    server = Server(home, Stopping())
     try:
-        _register(wire, shop)
+        run.tell(f"making {LOGINS} logins in a PostgreSQL")
+        server.start()
+        shop = Shop(server)
+        data, log = run.new_folder("rotations"), run.log
+        owner = initialised(data)
+        process = Process(data, log, clock=False)
+        wire = Wire(process.address, owner)
+        try:
+            _register(wire, shop)
+        finally:
+            wire.close()
+            process.stop()
+        run.tell("rotating them")
+        rounds = Rounds(run.pace.rounds)
+        found: dict[str, Any] = {str(w): _measured(data, log, owner, shop, rounds, w) for w in WORKERS}
+        run.tell("the same logins in an OpenBao")
+        return found | {"openbao": openbao.measure(shop, Rounds(run.pace.rounds))}
     finally:
-        wire.close()
-        process.stop()
-    return [_measured(data, log, owner, shop, rounds, workers) for workers in WORKERS]
+        server.close()
 
 
 def _measured(data: Path, log: Path, owner: Secret, shop: Shop, rounds: Rounds, workers: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 
-MOST = 3
 BUDGET = 110.0
 """Seconds after which no further round begins; one that is under way ends. Each measurement has one at least."""
 
@@ -11,11 +10,12 @@ BUDGET = 110.0
 class Rounds:
     """Iterate over it once for each measurement."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._until = time.monotonic() + BUDGET
 
     def __iter__(self) -> Iterator[int]:
-        for number in range(MOST):
+        for number in range(self._most):
             if number and time.monotonic() > self._until:
                 return
             yield number

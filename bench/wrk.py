@@ -1,9 +1,7 @@
-"""The load generator `wrk`, where it is on the path: the same question, and its answer read."""
+"""The load generator `wrk`, where it is on the path: how it is called, and its answer read."""
 
 import re
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
@@ -14,36 +12,30 @@ def found() -> bool:
     return shutil.which("wrk") is not None
 
 
-def measure(port: int, path: str, token: str, connections: int, seconds: float) -> dict[str, float]:
-    """As `bench.load.measure`."""
-    with tempfile.TemporaryDirectory() as folder:
-        # The header by a file (0600 in a folder 0700): arguments are seen by everybody.
-        script = Path(folder) / "token.lua"
-        script.touch(0o600)
-        script.write_text(f'wrk.headers["Authorization"] = "Bearer {token}"\n')
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--latency", "-s", str(script)]
-        done = subprocess.run(
-            [*command, f"http://127.0.0.1:{port}{path}"],
-            capture_output=True,
-            text=True,
-            timeout=seconds + 30,
-            check=True,
-        )
-    return read(done.stdout)
+def command(url: str, connections: int, seconds: float, header: tuple[str, str], folder: Path) -> list[str]:
+    """How to call it. `folder` is a private one (0700)."""
+    # The header by a file: arguments are seen by everybody.
+    script = folder / "header.lua"
+    script.touch(0o600)
+    script.write_text(f'wrk.headers["{header[0]}"] = "{header[1]}"\n')
+    return ["wrk", "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--latency", "-s", str(script), url]
 
 
-def read(text: str) -> dict[str, float]:
-    """What it printed."""
+def read(text: str) -> dict[str, float | int]:
+    """What it printed. Raises SystemExit."""
     counted = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m)", text)
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     if counted is None:
         raise SystemExit(f"bench: wrk said something unknown: {text[:500]}")
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    cut = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    refused = int(bad[1]) if bad else 0
+    answers = int(counted[1]) - refused
     return {
-        "fetches": int(counted[1]),
+        "answers": answers,
         "seconds": float(counted[2]) * _UNITS[counted[3]] / 1000,
-        "p50": _percentile(text, "50%"),
-        "p99": _percentile(text, "99%"),
-        "errors": int(bad[1]) if bad else 0,
+        "p50": _percentile(text, "50%") if answers else float("nan"),
+        "p99": _percentile(text, "99%") if answers else float("nan"),
+        "errors": refused + (sum(map(int, cut.groups())) if cut else 0),
     }
 
 

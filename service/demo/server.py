@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -37,13 +38,17 @@ _SETTINGS = {
 
 
 class Server:
-    """The server. `start` it, `close` it, whatever happened in between. The folder must exist."""
+    """The server. `start` it, `close` it, whatever happened in between. The folder must exist.
 
-    def __init__(self, folder: Path, stopping: Stopping) -> None:
+    `settings` are PostgreSQL's own, in place of those that suit a demo, which nothing needs to survive.
+    """
+
+    def __init__(self, folder: Path, stopping: Stopping, settings: Mapping[str, str] | None = None) -> None:
         self.port = 0
         self.log = folder / "server.log"
         self._folder = folder
         self._stopping = stopping
+        self._settings = {**_SETTINGS, **(settings or {})}
         self._owner: Owner | None = owner()
         self._password = Secret(secrets.token_urlsafe(24))
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,7 +105,7 @@ class Server:
 
     def _answered(self, binaries: Path) -> bool:
         self.port = _free_port()
-        settings = [f"-c{name}={value}" for name, value in {**_SETTINGS, "port": str(self.port)}.items()]
+        settings = [f"-c{name}={value}" for name, value in {**self._settings, "port": str(self.port)}.items()]
         self._spawn([binaries / "postgres", "-D", self._data, *settings])
         deadline = time.monotonic() + STARTS_WITHIN
         while self._running() and time.monotonic() < deadline:
