@@ -18,6 +18,7 @@ need none. Entries of connections that the writer does not know stay as they are
 import fcntl
 import json
 import os
+import stat
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +85,16 @@ class EscrowFile:
             )
             self._write(contents)
 
+    def exposed(self) -> str:
+        """`Escrow.exposed`."""
+        try:
+            mode = stat.S_IMODE(self._path.stat().st_mode)
+        except OSError:
+            return ""
+        if not mode & 0o077:
+            return ""
+        return f"others than its owner may open the escrow file (mode {mode:04o}): chmod 600"
+
     def rewrap(self, new: KeyWrapper) -> None:
         """Wrap the file's data key under another master key; nothing is done where that was done already."""
         with self._turn():
@@ -102,8 +113,8 @@ class EscrowFile:
             return self._wrapper.unwrap(contents.wrapped, escrow_key_context())
         except KeyWrong as error:
             raise KeyWrong(
-                f"the escrow file {self._path} was sealed under {contents.wrapper}, and does not open: {error.message}"
-            ) from None
+                "the escrow file was sealed under another master key, which its `wrapper` names, and does not open"
+            ) from error
 
     def _read(self) -> _Contents | None:
         try:
@@ -115,10 +126,11 @@ class EscrowFile:
         except FileNotFoundError:
             return None
         except OSError as fault:
-            raise EscrowError(f"the escrow file {self._path} cannot be read ({fault.strerror})") from None
+            raise EscrowError(f"the escrow file cannot be read ({fault.strerror})", place=str(self._path)) from None
         except (ValueError, KeyError, TypeError):
             raise EscrowError(
-                f"{self._path} is not an escrow file, or a damaged one; it is left as it is: move it away"
+                "the escrow file is damaged, or not an escrow file; it is left as it is: move it away",
+                place=str(self._path),
             ) from None
 
     def _write(self, contents: _Contents) -> None:
@@ -149,7 +161,7 @@ class EscrowFile:
             finally:
                 os.close(folder)
         except OSError as fault:
-            raise EscrowError(f"the escrow file {self._path} cannot be written ({fault.strerror})") from None
+            raise EscrowError(f"the escrow file cannot be written ({fault.strerror})", place=str(self._path)) from None
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -158,7 +170,7 @@ class EscrowFile:
         try:
             handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as fault:
-            raise EscrowError(f"the escrow file {self._path} cannot be written ({fault.strerror})") from None
+            raise EscrowError(f"the escrow file cannot be written ({fault.strerror})", place=str(self._path)) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield

@@ -50,10 +50,12 @@ class Administration:
         try:
             self._escrows.keep(brief.rotation.connection_id)
         except (EscrowError, SealBroken, WrapError) as error:
+            place = error.place if isinstance(error, EscrowError) else None
+            log.error("no escrow", rotation=brief.rotation.id, error=error.message, place=place)
             raise ChangeUnreachable(f"the administration login is not turned: {error.message}") from None
 
-    def published(self, brief: Brief) -> None:
-        """The candidate was seen to log in, and is live: the escrow may forget what was before."""
+    def proven(self, brief: Brief) -> None:
+        """The live password was seen to log in just now: the escrow may forget those that the ledger gave up."""
         if not brief.administers_itself:
             return
         try:

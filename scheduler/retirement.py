@@ -2,6 +2,7 @@
 
 import structlog
 
+from scheduler.administration import Administration
 from scheduler.changes import Changes
 from scheduler.drain import Drain
 from scheduler.endings import Endings
@@ -25,13 +26,21 @@ class Retirement:
     """Steps that end the former credential. Each answers whether to go on at once."""
 
     def __init__(
-        self, steps: Steps, looks: Looks, changes: Changes, endings: Endings, drain: Drain, randomness: Randomness
+        self,
+        steps: Steps,
+        looks: Looks,
+        changes: Changes,
+        endings: Endings,
+        drain: Drain,
+        administration: Administration,
+        randomness: Randomness,
     ) -> None:
         self._steps = steps
         self._looks = looks
         self._changes = changes
         self._endings = endings
         self._drain = drain
+        self._administration = administration
         self._randomness = randomness
 
     def drain(self, held: Claim, brief: Brief) -> bool:
@@ -98,6 +107,7 @@ class Retirement:
             receipt["not_provable"] = beyond
             sentence += f"; not provable: {beyond}"
         self._steps.retire(SYSTEM, held, "; ".join(filter(None, [sentence, swept])), receipt)
+        self._administration.proven(brief)
         log.info("retired", rotation=brief.rotation.id, connection=brief.rotation.connection)
         return False
 

@@ -68,7 +68,7 @@ class Rotator:
             steps, looks, changes, endings, write_back, self._administration, Comparison(briefs, looks, key), randomness
         )
         drain = Drain(steps, looks, changes, holders)
-        retirement = Retirement(steps, looks, changes, endings, drain, randomness)
+        retirement = Retirement(steps, looks, changes, endings, drain, self._administration, randomness)
         self._take: dict[Step, Callable[[Claim, Brief], bool]] = {
             Step.FENCE: turning.fence,
             Step.STAGE: turning.stage,

@@ -211,7 +211,7 @@ class Turning:
         said = "; ".join([sentence, *notes])
         self._steps.verified(SYSTEM, held, said, published, ends_at_once(brief), Sighting(seen, moved))
         if published:
-            self._administration.published(brief)
+            self._administration.proven(brief)
         return True
 
     def publish(self, held: Claim, brief: Brief) -> bool:
@@ -223,7 +223,7 @@ class Turning:
             except KeywrightError as error:
                 return self._endings.later(held, brief, f"the new password could not be written back: {error.message}")
         self._steps.publish(SYSTEM, held, f"{candidate.username} is live", ends_at_once(brief))
-        self._administration.published(brief)
+        self._administration.proven(brief)
         log.info("published", rotation=brief.rotation.id, connection=brief.rotation.connection)
         return True
 

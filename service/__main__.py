@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.core.errors import KeywrightError
+from service.core.errors import EscrowError, KeywrightError
 
 app = typer.Typer(
     name="keywrightd",
@@ -39,7 +39,8 @@ def main() -> None:
     try:
         app()
     except KeywrightError as error:
-        print(f"keywrightd: {error.message}", file=sys.stderr)
+        place = f": {error.place}" if isinstance(error, EscrowError) else ""
+        print(f"keywrightd: {error.message}{place}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -334,6 +335,8 @@ def _escrowed(settings: Any) -> Any:
     kept = escrow_file(settings, key_wrapper(settings, settings.key_home))
     if kept is None:
         raise KeywrightError("there is no escrow: KEYWRIGHT_ESCROW names no file")
+    if warning := kept.exposed():
+        print(f"keywrightd: {warning}: {settings.escrow}", file=sys.stderr)
     return kept.entries()
 
 

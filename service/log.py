@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -9,6 +10,16 @@ from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
 from service.settings import Settings
+
+
+def printable(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape whatever would break a line or steer a terminal: a request may bring anything. Tracebacks stay whole."""
+    for name, value in entry.items():
+        if isinstance(value, str) and not value.isprintable() and name not in ("exception", "stack"):
+            entry[name] = "".join(
+                c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in value
+            )
+    return entry
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:
@@ -27,7 +38,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     else:
         # Plain tracebacks: the pretty ones would print local variables, and with them what must not be printed.
         plain = structlog.dev.plain_traceback
-        renderer = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+        renderer = [printable, structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

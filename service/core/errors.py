@@ -82,7 +82,14 @@ class Unrecorded(Unavailable):
 
 
 class EscrowError(Unavailable):
-    """The escrow file cannot be read or written: what needs it is not done now."""
+    """The escrow file cannot be read or written: what needs it is not done now.
+
+    `place` is its path, for the log and for who works on the server; callers do not learn it.
+    """
+
+    def __init__(self, message: str, *, place: str) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class StoreError(KeywrightError):

@@ -50,10 +50,13 @@ class Entry:
 
 
 class Escrow(Protocol):
-    """Keeps entries. Both raise EscrowError, KeyMissing, KeyWrong, KeyUnreachable."""
+    """Keeps entries. `entries` and `keep` raise EscrowError, KeyMissing, KeyWrong, KeyUnreachable."""
 
     def entries(self) -> Sequence[Entry]:
         """Everything that is kept, in the order of names."""
+
+    def exposed(self) -> str:
+        """What is wrong with who may open it, as a sentence; empty if nothing is."""
 
     def keep(self, entry: Entry, *, proven: bool) -> None:
         """Put an entry in place of the connection's earlier one; on disk when this returns.

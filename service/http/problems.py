@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from service.core import errors
-from service.core.errors import Invalid, KeywrightError
+from service.core.errors import EscrowError, Invalid, KeywrightError
 
 
 class WrongType(KeywrightError):
@@ -91,7 +91,8 @@ def install(app: FastAPI) -> None:
         if status >= 500:
             # The cause may quote statements: it goes to the log by its class only.
             cause = type(error.__cause__).__name__ if error.__cause__ else None
-            log.error("failed", path=request.url.path[:200], error=error.message, cause=cause)
+            place = error.place if isinstance(error, EscrowError) else None
+            log.error("failed", path=request.url.path[:200], error=error.message, cause=cause, place=place)
         field = error.field if isinstance(error, Invalid) else None
         return answer(request, status, slug, title, error.message, field)
 

@@ -156,7 +156,11 @@ class Connections:
         try:
             self._escrows.keep(shown.stored.id)
         except EscrowError as error:
-            raise EscrowError(f"connection {name} is recorded, but not kept in escrow: {error.message}") from None
+            raise EscrowError(
+                f"connection {name} is recorded (revision {shown.stored.revision}), but not kept in escrow: "
+                f"{error.message}. It is tried again once in check_every; until then its login is not turned",
+                place=error.place,
+            ) from None
         return shown, new
 
     def delete(self, caller: Caller, environment: str, name: str, *, if_match: int | None) -> None:

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import structlog
+
 from service.core.administration import MOST_WAYS, in_order
 from service.core.connection import Accepted, Access, Target, Unreachable
-from service.core.errors import KeywrightError
+from service.core.errors import EscrowError, KeywrightError
 from service.core.escrow import FORMER, Entry, Escrow, Escrowed
 from service.keeper import definitions
 from service.keeper.briefs import Briefs
@@ -15,6 +17,8 @@ from service.keeper.walls import Walls
 from service.ledger import connections, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
+
+log = structlog.get_logger("escrow")
 
 ALONE = (
     "it administers itself, and there is no second way in: if the ledger were lost, nobody would know its password; "
@@ -69,9 +73,11 @@ class Escrows:
         try:
             said = self._checked(self._escrow, stored)
         except KeywrightError as error:
+            place = error.place if isinstance(error, EscrowError) else None
+            log.error("the second way in is not up to date", error=error.message, place=place)
             said = f"the second way in is not up to date: {error.message}"
         if said is not None:
-            self._tell(stored, (said,) if said else ())
+            self._tell(stored, tuple(filter(None, (said, self._escrow.exposed()))))
 
     def _checked(self, escrow: Escrow, stored: StoredConnection) -> str | None:
         """What is wrong; empty if nothing; None if that cannot be told now."""

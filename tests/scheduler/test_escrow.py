@@ -101,8 +101,7 @@ def test_what_was_proven_dead_is_forgotten(here: Stand) -> None:
     for _ in range(2):
         here.ask()
         assert here.run().rotation.stage is Stage.RETIRED
-    here.service.keeper.escrows.check_all()
-    assert [works(here, account) for account in escrowed(here)] == [True]
+        assert [works(here, account) for account in escrowed(here)] == [True]
 
 
 def test_an_older_ledger_does_not_overwrite_the_only_password(here: Stand) -> None:
@@ -169,8 +168,26 @@ def test_a_connection_is_recorded_and_its_escrow_fails(here: Stand) -> None:
     (here.folder / "escrow").unlink()
     (here.folder / "escrow").mkdir()
     target = here._target() | {"administered_by": "admin"}
-    with pytest.raises(EscrowError, match="is recorded, but not kept in escrow"):
+    with pytest.raises(EscrowError, match=r"is recorded \(revision 2\), but not kept in escrow") as refused:
         here.service.keeper.connections.put(SYSTEM, "production", "admin", registration(target, None), if_match=None)
+    assert str(here.folder) not in refused.value.message
+    assert refused.value.place == str(here.folder / "escrow")
+    here.service.keeper.escrows.check_all()
+    assert str(here.folder) not in str(findings(here))
+
+
+def test_a_file_that_others_may_open_is_remarked(here: Stand) -> None:
+    (here.folder / "escrow").chmod(0o644)
+    here.service.keeper.escrows.check_all()
+    assert findings(here) == ["others than its owner may open the escrow file (mode 0644): chmod 600"]
+    program = shutil.which("keywrightd", path=str(Path(sys.executable).parent))
+    environ = {"KEYWRIGHT_ESCROW": str(here.folder / "escrow"), "LC_ALL": "C.UTF-8"}
+    command = [str(program), "escrow", "list", "--data", str(here.folder)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environ)
+    assert f"(mode 0644): chmod 600: {here.folder / 'escrow'}" in said.stderr
+    (here.folder / "escrow").chmod(0o600)
+    here.service.keeper.escrows.check_all()
+    assert findings(here) == []
 
 
 def test_a_login_that_administers_itself_alone_is_warned_of() -> None:
