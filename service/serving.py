@@ -1,17 +1,18 @@
 """The serving process: from settings to a listening server, and down again in order."""
 
 import fcntl
+import resource
 import signal
 import sys
 from pathlib import Path
 from typing import IO
 
 import structlog
-import uvicorn
 
 from service.core.errors import Invalid, Unavailable
 from service.http.app import application
-from service.http.wire import Wire
+from service.http.certificates import Certificates
+from service.http.listener import Listener
 from service.settings import Settings
 from service.wiring import Service, build
 
@@ -19,24 +20,26 @@ log = structlog.get_logger("serve")
 
 DRAINS_WITHIN = 20
 """Seconds that requests under way have to end when the server is told to stop."""
+_OTHER_FILES = 256
+"""File descriptors for all that is no connection of a client."""
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises Invalid, Unavailable, the key errors before anything listens."""
     host, port = settings.host_and_port
-    if bool(settings.tls_cert) != bool(settings.tls_key):
-        raise Invalid("KEYWRIGHT_TLS_CERT and KEYWRIGHT_TLS_KEY belong together")
     if not settings.tls_cert and host not in ("127.0.0.1", "::1", "localhost"):
         log.warning(
             "serving without TLS beyond this machine: tokens and secrets travel in clear", listen=settings.listen
         )
+    certificates = certificates_of(settings)
+    allow_files(settings.connections + _OTHER_FILES)
     lock = only_writer(settings)
     service = build(settings)
     try:
+        server = server_of(service, host, port, certificates)
+        server.bind()
         greet(service)
-        server = server_of(service, host, port)
-        # uvicorn raises the signal again once it has drained: unhandled, that would end the process before the
-        # clock is stopped and the ledger closed.
+        # While nobody is served yet, and again once the listener has drained.
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, lambda *_: sys.exit(0))
         service.clock.start(rotates=settings.clock)
@@ -48,7 +51,7 @@ def serve(settings: Settings) -> None:
             lock.close()
 
 
-def server_of(service: Service, host: str, port: int) -> uvicorn.Server:
+def server_of(service: Service, host: str, port: int, certificates: Certificates | None = None) -> Listener:
     """The server, not running yet."""
     settings = service.settings
     # Where another process rotates, it looks by itself.
@@ -59,26 +62,28 @@ def server_of(service: Service, host: str, port: int) -> uvicorn.Server:
         clock_ticks=lambda: service.clock.ticks or not settings.clock,
         overdue=lambda: service.sentinel.overdue,
     )
-    config = uvicorn.Config(
-        app,
-        host,
-        port,
-        log_config=None,
-        access_log=False,
-        http=Wire,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=DRAINS_WITHIN,
-        timeout_keep_alive=30,
-        limit_concurrency=2000,
-        h11_max_incomplete_event_size=16 * 1024,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
-    )
-    return uvicorn.Server(config)
+    return Listener(app, host, port, certificates=certificates, most=settings.connections, drains_within=DRAINS_WITHIN)
+
+
+def certificates_of(settings: Settings) -> Certificates | None:
+    """What TLS is served with; None for without. Raises Invalid."""
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise Invalid("KEYWRIGHT_TLS_CERT and KEYWRIGHT_TLS_KEY belong together")
+    if settings.tls_cert and settings.tls_key:
+        return Certificates(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    if settings.tls_client_ca:
+        raise Invalid("KEYWRIGHT_TLS_CLIENT_CA needs KEYWRIGHT_TLS_CERT and KEYWRIGHT_TLS_KEY")
+    return None
+
+
+def allow_files(wanted: int) -> None:
+    """Let this process open as many files as its connections need, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("fewer files may be open than KEYWRIGHT_CONNECTIONS needs", wanted=wanted, allowed=allowed)
 
 
 def greet(service: Service) -> None:

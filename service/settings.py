@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     listen: str = Field("127.0.0.1:8420", description="Address and port to serve on.")
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
     tls_key: Path | None = Field(None, description="Its private key (PEM).")
+    tls_client_ca: Path | None = Field(
+        None, description="Authority of client certificates (PEM): who shows one of its own is known by it."
+    )
+    connections: int = Field(
+        10_000, ge=10, le=1_000_000, description="Connections of clients at once; more are refused."
+    )
     environments: Words = Field(
         (), description="Comma-separated: the only environments that this instance serves. Empty: all."
     )

@@ -1,10 +1,7 @@
 """A Keywright on its embedded default, in this process: SQLite, a master key of its own, a free loopback port."""
 
-import socket
 import threading
 from pathlib import Path
-
-import uvicorn
 
 from providers.stores.env import EnvStore
 from service.core.errors import Unavailable
@@ -34,15 +31,13 @@ class Instance:
             if owner is None:
                 raise Unavailable("the demo's ledger is not a new one")
             self.owner: Secret = owner
-            self._socket = socket.create_server((HOST, 0), backlog=128)
+            self._server = server_of(self._service, HOST, 0)
+            self._server.bind()
         except BaseException:
             self._service.close()
             raise
-        self.address = f"http://{HOST}:{self._socket.getsockname()[1]}"
-        self._server: uvicorn.Server = server_of(self._service, HOST, 0)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, name="keywright", daemon=True
-        )
+        self.address = f"http://{HOST}:{self._server.address[1]}"
+        self._thread = threading.Thread(target=self._server.run, name="keywright", daemon=True)
         try:
             self._start(stopping)
         except BaseException:
@@ -53,7 +48,7 @@ class Instance:
         self._service.clock.start()
         self._thread.start()
         for _ in range(int(STARTS_WITHIN / 0.02)):
-            if self._server.started:
+            if self._server.started.is_set():
                 return
             if not self._thread.is_alive():
                 break
@@ -62,12 +57,12 @@ class Instance:
 
     def close(self) -> None:
         """Stop serving, let the rotation's step under way end, close the ledger."""
-        self._server.should_exit = True
+        self._server.stop()
         if self._thread.is_alive():
             self._thread.join(STOPS_WITHIN)
-            self._server.force_exit = True
+            self._server.stop(hurry=True)
             self._thread.join(STOPS_WITHIN)
-        self._socket.close()
+        self._server.close()
         self._service.close()
 
 

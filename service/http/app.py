@@ -29,7 +29,7 @@ VERSION = "0.1.0"
 LOOKS = 8
 """Databases that are looked at for callers at once; more wait their turn."""
 _PROBLEM = {"content": {problems.MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-_BEFORE = {400: "Not HTTP", 414: "Too long"}
+_BEFORE = {400: "Not HTTP", 408: "Too slow", 414: "Too long", 429: "Too many", 431: "Too long"}
 """What is answered before there is a request: see `wire.py` and `envelope.py`."""
 _PROBLEMS = {
     status: {"description": title, **_PROBLEM} for status, title in (_BEFORE | problems.TITLES).items() if status != 500

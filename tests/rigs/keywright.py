@@ -1,6 +1,6 @@
 """Keywright itself for tests: in this process behind a real port, or as the command `keywrightd serve`.
 
-    running_keywright   built by wiring, served by uvicorn in a thread, on a data folder that is gone afterwards
+    running_keywright   built by wiring, served in a thread, on a data folder that is gone afterwards
     keywrightd          `keywrightd serve` as a process of its own, which may be killed and started again
 
     with running_keywright(environments=("production",)) as it:
@@ -28,12 +28,12 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 
 from service import settings as settings_
 from service.core.connection import Engine
 from service.core.database import Database
 from service.core.reference import Store
+from service.http.listener import Listener
 from service.ledger.tables import metadata
 from service.serving import server_of
 from service.wiring import Service, build, utc_now
@@ -58,7 +58,7 @@ class Keywright:
     data: Path
     owner: str
     url: str = ""
-    _server: uvicorn.Server | None = None
+    _server: Listener | None = None
     _thread: threading.Thread | None = None
     _clients: list[httpx2.Client] = field(default_factory=list)
 
@@ -83,11 +83,11 @@ class Keywright:
     def start(self) -> None:
         """Begin to serve, on a port that the system chooses."""
         self._server = server_of(self.service, "127.0.0.1", 0)
+        self._server.bind()
         self._thread = threading.Thread(target=self._server.run, name="keywright", daemon=True)
         self._thread.start()
-        wait_until(lambda: bool(self._server and self._server.started), "the server did not start")
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        assert self._server.started.wait(PATIENCE), "the server did not start"
+        self.url = f"http://127.0.0.1:{self._server.address[1]}"
 
     def stop(self) -> None:
         """Serve no more and close the ledger; the data folder stays. Doing it twice does nothing."""
@@ -95,7 +95,7 @@ class Keywright:
             client.close()
         self._clients.clear()
         if self._server and self._thread:
-            self._server.should_exit = True
+            self._server.stop()
             self._thread.join(PATIENCE)
             self._server = self._thread = None
             self.service.close()
