@@ -44,8 +44,7 @@ class Load:
 
     def interrupted(self, kill: Callable[[], None], start: Callable[[], None]) -> None:
         """Ask, be interrupted, and look at what is left. Every other kill comes right after an answer."""
-        for client in self._clients:
-            client.go()
+        self.ask()
         aimed = self._random.choice(self._clients)
         aimed.answered.clear()
         aimed.answered.wait(30)
@@ -64,6 +63,11 @@ class Load:
             wait_until(lambda url=server.url: ready(url), f"{server.url} is not ready again:\n{server.stderr[-2000:]}")  # type: ignore[misc]
         self.line.close()
         self.audit.check(self.taken())
+
+    def ask(self) -> None:
+        """Everybody, from now on."""
+        for client in self._clients:
+            client.go()
 
     def rest(self) -> None:
         """Nobody asks any more."""

@@ -68,6 +68,12 @@ class PostgresServer:
         command = [self._binaries / "postgres", "-D", self._ground.folder / "data"]
         self._process = self._ground.start(command, self._answers)
 
+    @property
+    def pid(self) -> int:
+        """Of its first process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """Stop it at once; sessions are cut."""
         if self._process:
