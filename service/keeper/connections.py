@@ -5,8 +5,7 @@ wrong one refused, and nothing in the target is ever changed by it. The looking 
 transaction; what was evaluated before it is evaluated again when the result is recorded.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from service.core import names
 from service.core.access import Caller, Level, require
@@ -14,24 +13,25 @@ from service.core.connection import Account, Target
 from service.core.environment import Environment
 from service.core.errors import Absent, Conflict, EscrowError, Invalid, KeywrightError
 from service.core.reference import allowed
-from service.core.rotation import GRACE, Credential, CredentialState, Rotation, RotationPolicy, Stage, Strategy
+from service.core.rotation import Credential, CredentialState, Rotation, RotationPolicy, Stage, Strategy
 from service.core.schedule import Calendar
 from service.core.sealed import credential_context
 from service.keeper import definitions
-from service.keeper.administration import administrator_id, check_administration
+from service.keeper.administration import check_administration
 from service.keeper.budget import Budget
-from service.keeper.continuity import logins_of, promised_until, refuse_meanwhile
+from service.keeper.continuity import refuse_meanwhile
 from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.escrows import Escrows
 from service.keeper.health import told
 from service.keeper.keys import Keyrings
+from service.keeper.recording import Recording
 from service.keeper.references import References
 from service.keeper.registration import Registration
-from service.keeper.verification import Verification, Verified
+from service.keeper.verification import Verification
 from service.keeper.walls import Walls, of_connection, of_environment
-from service.ledger import checks, connections, findings, restorations, rotations
+from service.ledger import connections, findings, restorations, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 
@@ -89,6 +89,7 @@ class Connections:
         self._walls = walls
         self._keyrings = keyrings
         self._verification = Verification(budget, references, door.randomness, key)
+        self._recording = Recording(door, keyrings, calendar)
         self._calendar = calendar
         self._escrows = escrows
 
@@ -143,14 +144,15 @@ class Connections:
             if now.standing != before.standing:
                 raise Conflict(f"connection {name} was rotated or changed while its login was verified; put it again")
             # Only now, when the login was seen to work: who merely guesses must not learn what others use.
-            self._only_one(tx, now.wall, now.stored, wanted)
+            self._recording.require_alone(tx, now.wall, now.stored, wanted)
             deed.detail["changed"] = " ".join(_changed(now.stored, wanted))
             if now.stored:
                 # Somebody looked, and the login was seen to work: what a restoration found is settled.
                 settled, fence = findings.settle(tx, now.stored.id)
                 connections.raise_fence(tx, now.stored.id, fence)
                 deed.detail |= {"settled": True} if settled else {}
-            return self._recorded(tx, now, name, wanted, verified)
+            stored = self._recording.record(tx, now.wall, now.stored, now.live_id, name, wanted, verified)
+            return self._shown(tx, stored), now.stored is None
 
         shown, new = self._door.change(caller, deed, act)
         try:
@@ -233,87 +235,6 @@ class Connections:
         ring = self._keyrings.opener(tx, wall.id, held.sealed)
         return Account(held.username, ring.unseal(held.sealed, credential_context(wall.id, held.login_id, held.id)))
 
-    def _only_one(
-        self, tx: Transaction, wall: Environment, stored: StoredConnection | None, wanted: Registration
-    ) -> None:
-        """Two connections that turn one login would each kill what the other promised."""
-        definition = wanted.definition()
-        if definition["login"] is None and stored:
-            definition["login"] = stored.definition.get("login")
-        mine = set(logins_of(definition, wanted.policy))
-        if stored:
-            mine |= set(connections.usernames(tx, stored.id))
-        for other in connections.on_server(tx, definitions.server(wanted.target)):
-            if stored and other.id == stored.id:
-                continue
-            policy = definitions.policy(other.policy, wanted.target.engine)
-            theirs = {*logins_of(other.definition, policy), *connections.usernames(tx, other.id)}
-            if (shared := mine & theirs) and (wanted.policy or policy):
-                where = other.name if other.environment_id == wall.id else "one in another environment"
-                raise Conflict(
-                    f"the login {min(shared)} belongs to another connection to the same server ({where}), and one of "
-                    "the two rotates: give each a login of its own, or use that connection"
-                )
-
-    def _recorded(
-        self, tx: Transaction, now: "_Before", name: str, wanted: Registration, verified: Verified
-    ) -> tuple[Shown, bool]:
-        former, wall = now.stored, now.wall
-        own_id = former.id if former else self._door.new_id()
-        definition = wanted.definition()
-        known = {former.definition.get("login"), *connections.usernames(tx, former.id)} if former else set()
-        given = verified.given
-        # A login that is known already changes nothing while the live credential works: putting the same
-        # document again must not cut anybody's promise short.
-        imports = given is not None and not (now.live_id and verified.live_works and given.username in known)
-        if former and now.live_id and wanted.kept_in:
-            imports = False
-        if former and (definition["login"] is None or not imports or _of_pair(former, wanted)):
-            definition["login"] = former.definition.get("login") or definition["login"]
-        due = self._due(tx, former, wanted.policy)
-        stored = StoredConnection(
-            own_id,
-            wall.id,
-            name,
-            definition,
-            administrator_id(tx, wall, wanted, name, own_id),
-            definitions.server(wanted.target),
-            wanted.target.primary.host.lower(),
-            wanted.policy.siblings if wanted.policy else None,
-            int(wanted.policy.spacing.total_seconds()) if wanted.policy and wanted.policy.spacing else None,
-            definitions.policy_data(wanted.policy),
-            (former.health if former else {"rotation": None})
-            | {"registered": list(verified.findings), "check": [], "away": [], "drift": []},
-            former.generation if former else 0,
-            (former.revision if former else 0) + 1,
-            due,
-            former.waits_since if former and former.next_due_at == due else None,
-            promised_until(former, wanted, tx.latest),
-            tx.now,
-            wall.name,
-        )
-        if former:
-            connections.replace(tx, stored)
-        else:
-            connections.add(tx, stored)
-        anew = former is None or imports or former.definition != stored.definition
-        # A login that is not the live one shows nothing of what that one is.
-        shows = imports or given is None
-        checks.accept(tx, stored.id, (verified.identity if shows else {}) if anew else None)
-        if imports and given:
-            stored = self._import(tx, stored, given, verified, sealed_here=wanted.kept_in is None)
-        return self._shown(tx, stored), former is None
-
-    def _due(self, tx: Transaction, former: StoredConnection | None, policy: RotationPolicy | None) -> Any:
-        """The next due time: drawn anew only when the schedule itself is another."""
-        if policy is None or policy.schedule is None:
-            return None
-        if former and former.policy and former.next_due_at:
-            before = definitions.policy(former.policy, definitions.target(former.definition).engine)
-            if before and before.schedule == policy.schedule:
-                return former.next_due_at
-        return self._calendar.next_due(policy.schedule, tx.now, self._door.randomness)
-
     def _shown(self, tx: Transaction, stored: StoredConnection) -> Shown:
         target = definitions.target(stored.definition)
         administration = connections.get(tx, stored.administered_by) if stored.administered_by else None
@@ -328,43 +249,6 @@ class Connections:
             restorations.held(tx, stored.id),
             self._escrows.findings(tx, stored),
         )
-
-    def _import(
-        self, tx: Transaction, stored: StoredConnection, account: Account, verified: Verified, *, sealed_here: bool
-    ) -> StoredConnection:
-        """The verified account becomes the live credential; the one before it drains if it still works."""
-        policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
-        minimum = policy.drain_minimum if policy else definitions.DRAIN_MINIMUM
-        until = max(tx.latest + minimum, stored.promised_until or tx.now) + GRACE
-        for held in connections.standing(tx, stored.id):
-            if held.state is CredentialState.LIVE and verified.live_works:
-                connections.mark(tx, held.id, CredentialState.DRAINING, good_until=until)
-            elif held.state is not CredentialState.DRAINING:
-                connections.mark(tx, held.id, CredentialState.ABANDONED)
-        login_id = connections.login(tx, stored.id, account.username, self._door.new_id())
-        credential_id = self._door.new_id()
-        sealed = None
-        if sealed_here:
-            context = credential_context(stored.environment_id, login_id, credential_id)
-            ring = self._keyrings.sealer(tx, stored.environment_id)
-            sealed = ring.seal(account.password, context, self._door.randomness)
-        connections.add_credential(
-            tx,
-            Credential(
-                credential_id, stored.id, login_id, account.username, CredentialState.LIVE, sealed, tx.now, None, tx.now
-            ),
-        )
-        published = replace(stored, generation=stored.generation + 1)
-        connections.replace(tx, published)
-        return published
-
-
-def _of_pair(former: StoredConnection, wanted: Registration) -> bool:
-    """Is the login that is put one of the pair that the connection has? Then the role stays what it was."""
-    adopted = former.definition.get("login")
-    if wanted.policy is None or wanted.policy.strategy is not Strategy.ALTERNATING or not adopted or not wanted.login:
-        return False
-    return wanted.login.username in wanted.policy.pair(adopted)[1]
 
 
 def _changed(stored: StoredConnection | None, wanted: Registration) -> list[str]:

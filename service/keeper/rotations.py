@@ -188,7 +188,10 @@ class Rotations:
             closing = rotations.closing(Stage.REVERTED, rotation.id, tx.now)
             rotations.seize(tx, rotation, stage=Stage.REVERTED.value, generation=stored.generation + 1, **closing)
             seen = "the former credential was seen to log in"
-            rotations.tell(tx, rotation.id, Stage.REVERTED, f"{seen}, and {caller.name} turned the pointer back")
+            newer = connections.credential(tx, rotation.candidate_id or "")
+            stays = f"; the password that {newer.username} got stays valid until the next rotation" if newer else ""
+            said = f"{seen}, and {caller.name} turned the pointer back{stays}"
+            rotations.tell(tx, rotation.id, Stage.REVERTED, said)
             return self._told(tx, caller, rotation_id)
 
         return self._door.change(caller, deed, act)

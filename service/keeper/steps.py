@@ -1,11 +1,12 @@
 """The durable steps of a rotation, as the rotator takes them: each is one transaction with its event.
 
-Every step is conditional on the fencing number of the worker's claim. A step changes the ledger only; what
-has to happen in the target happened before it, and is looked at again if the step was never recorded.
+Every step is conditional on the fencing number of the worker's claim (`passing.py`). A step changes the
+ledger only; what has to happen in the target happened before it, and is looked at again if the step was
+never recorded.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,6 @@ from service.core.access import EVERYTHING, Caller, Level, require
 from service.core.connection import Account
 from service.core.drain import Seen
 from service.core.errors import Conflict
-from service.core.event import Detail
 from service.core.rotation import (
     GRACE,
     Credential,
@@ -22,28 +22,18 @@ from service.core.rotation import (
     Stage,
     Strategy,
     drains_at_once,
-    require_move,
 )
 from service.core.sealed import credential_context
 from service.core.secret import Secret
-from service.keeper.briefs import held_rotation, stored_of
-from service.keeper.door import Deed, Door
+from service.keeper.briefs import stored_of
+from service.keeper.door import Door
 from service.keeper.drift import Sighting
 from service.keeper.keys import Keyrings
+from service.keeper.passing import Passage, Passing
 from service.ledger import checks, connections, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 from service.ledger.rotations import Claim
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A rotation passes into a stage. Several in one transaction leave nothing to be done in between."""
-
-    stage: Stage
-    sentence: str
-    act: Callable[[Transaction, Rotation], Mapping[str, Any]]
-    detail: Mapping[str, str | bool | None] = field(default_factory=dict)
 
 
 class Steps:
@@ -51,6 +41,7 @@ class Steps:
 
     def __init__(self, door: Door, keyrings: Keyrings) -> None:
         self._door = door
+        self._passing = Passing(door)
         self._keyrings = keyrings
 
     def stage(
@@ -66,7 +57,7 @@ class Steps:
             new = self._candidate(tx, stored, username, candidate)
             return {"candidate_id": new.id, "former_id": live.id if live else None, "not_before": None}
 
-        self._move(caller, held, Stage.STAGED, sentence, act)
+        self._passing.move(caller, held, Stage.STAGED, sentence, act)
 
     def restage(self, caller: Caller, held: Claim, candidate: Secret, sentence: str) -> None:
         """Another candidate in place of one that the target refused and that was never in force there."""
@@ -81,11 +72,11 @@ class Steps:
             # What was announced is not what will be: the announcement begins again.
             return {"candidate_id": new.id, "not_before": None, "attempts": rotation.attempts + 1}
 
-        self._stay(caller, held, "rotation.restage", sentence, act)
+        self._passing.stay(caller, held, "rotation.restage", sentence, act)
 
     def announce(self, caller: Caller, held: Claim, sentence: str) -> None:
         """From now on applications are offered [live, next]."""
-        self._move(caller, held, Stage.ANNOUNCED, sentence, lambda _tx, _rotation: {"not_before": None})
+        self._passing.move(caller, held, Stage.ANNOUNCED, sentence, lambda _tx, _rotation: {"not_before": None})
 
     def count(self, caller: Caller, held: Claim, lasts: timedelta) -> None:
         """The announcement is committed: its time is counted from now, and covers every promise given before."""
@@ -95,7 +86,7 @@ class Steps:
             until = max(tx.latest + lasts, promised + GRACE) if promised else tx.latest + lasts
             return {"not_before": until, "wake_at": until}
 
-        self._stay(
+        self._passing.stay(
             caller,
             held,
             "rotation.count",
@@ -105,11 +96,11 @@ class Steps:
 
     def applied(self, caller: Caller, held: Claim, sentence: str) -> None:
         """The target took the candidate."""
-        self._move(caller, held, Stage.APPLIED, sentence, lambda _tx, _rotation: {})
+        self._passing.move(caller, held, Stage.APPLIED, sentence, lambda _tx, _rotation: {})
 
     def fenced(self, caller: Caller, held: Claim, sentence: str) -> None:
         """The fence is raised: nothing of an earlier worker takes effect any more."""
-        self._stay(caller, held, "rotation.fence", sentence, lambda _tx, _rotation: {"in_doubt": False})
+        self._passing.stay(caller, held, "rotation.fence", sentence, lambda _tx, _rotation: {"in_doubt": False})
 
     def unfenced(self, caller: Caller, held: Claim, sentences: tuple[str, ...]) -> None:
         """What of the fence had to be left out, for the connection's health; nothing to say: it is whole."""
@@ -119,7 +110,7 @@ class Steps:
             connections.replace(tx, replace(stored, health=stored.health | {"fence": list(sentences)}))
             return {}
 
-        self._stay(caller, held, "rotation.unfenced", "; ".join(sentences), act)
+        self._passing.stay(caller, held, "rotation.unfenced", "; ".join(sentences), act)
 
     def verified(
         self,
@@ -142,14 +133,14 @@ class Steps:
         passages = [Passage(Stage.VERIFIED, sentence, act)]
         if published:
             passages += self._published(published, drained)
-        self._pass(caller, held, *passages)
+        self._passing.through(caller, held, *passages)
 
     def publish(self, caller: Caller, held: Claim, sentence: str, drained: str = "") -> None:
         """Move the pointer: the candidate is live, the former one drains, generation + 1.
 
         With `drained` said there is no time to be counted (`over`), and draining begins and ends at once.
         """
-        self._pass(caller, held, *self._published(sentence, drained))
+        self._passing.through(caller, held, *self._published(sentence, drained))
 
     def _published(self, sentence: str, drained: str) -> list[Passage]:
         def act(tx: Transaction, rotation: Rotation) -> dict[str, Any]:
@@ -168,7 +159,7 @@ class Steps:
 
     def drain(self, caller: Caller, held: Claim, minimum: timedelta, sentence: str) -> None:
         """The publication is committed: the drain minimum is counted from now."""
-        self._pass(caller, held, self._drained(minimum, sentence))
+        self._passing.through(caller, held, self._drained(minimum, sentence))
 
     @staticmethod
     def _drained(minimum: timedelta, sentence: str) -> Passage:
@@ -195,7 +186,7 @@ class Steps:
             return {"seen": seen.stored(), "wake_at": tx.now + delay}
 
         if sentence and not told:
-            self._stay(caller, held, "rotation.watch", sentence, lambda tx, _rotation: values(tx))
+            self._passing.stay(caller, held, "rotation.watch", sentence, lambda tx, _rotation: values(tx))
             return
         with self._door.ledger.work() as tx:
             rotations.note(tx, held, **values(tx))
@@ -207,15 +198,17 @@ class Steps:
             _note_trouble(tx, rotation, sentence)
             return {"seen": replace(seen, told_at=tx.now).stored(), "wake_at": tx.now + delay}
 
-        self._stay(caller, held, "rotation.overstayed", sentence, act)
+        self._passing.stay(caller, held, "rotation.overstayed", sentence, act)
 
     def sessions_ended(self, caller: Caller, held: Claim, number: int, sentence: str) -> None:
         """So many sessions of the former credential were ended."""
-        self._stay(caller, held, "rotation.end_sessions", sentence, lambda _tx, _rotation: {}, {"ended": number})
+        self._passing.stay(
+            caller, held, "rotation.end_sessions", sentence, lambda _tx, _rotation: {}, {"ended": number}
+        )
 
     def begin_to_retire(self, caller: Caller, held: Claim) -> None:
         """From here on the former password may be gone: no revert any more."""
-        self._stay(caller, held, "rotation.retiring", "", lambda _tx, _rotation: {"retiring": True})
+        self._passing.stay(caller, held, "rotation.retiring", "", lambda _tx, _rotation: {"retiring": True})
 
     def park(self, caller: Caller, held: Claim, username: str, password: Secret) -> None:
         """Seal the password that the old login of a pair is reset to, before it is reset."""
@@ -223,7 +216,7 @@ class Steps:
         def act(tx: Transaction, rotation: Rotation) -> dict[str, Any]:
             return {"parking_id": self._candidate(tx, stored_of(tx, rotation), username, password).id}
 
-        self._stay(caller, held, "rotation.park", "", act)
+        self._passing.stay(caller, held, "rotation.park", "", act)
 
     def retire(self, caller: Caller, held: Claim, sentence: str, receipt: Mapping[str, str | bool | None]) -> None:
         """The former password is proven dead: its sealed copy goes, and the rotation ends."""
@@ -249,7 +242,7 @@ class Steps:
             _note_trouble(tx, rotation, None)
             return {}
 
-        self._move(caller, held, Stage.RETIRED, sentence, act, dict(receipt))
+        self._passing.move(caller, held, Stage.RETIRED, sentence, act, dict(receipt))
 
     def abandon(self, caller: Caller, held: Claim, reason: str) -> None:
         """It is undone: the former credential is still live. The candidate's sealed copy is kept."""
@@ -260,7 +253,7 @@ class Steps:
             _note_trouble(tx, rotation, f"the last rotation was abandoned: {reason}")
             return {"reason": reason}
 
-        self._move(caller, held, Stage.ABANDONED, reason, act, {"reason": reason})
+        self._passing.move(caller, held, Stage.ABANDONED, reason, act, {"reason": reason})
 
     def stick(self, caller: Caller, held: Claim, reason: str) -> None:
         """A person must look; nothing is discarded."""
@@ -269,7 +262,7 @@ class Steps:
             _note_trouble(tx, rotation, f"a rotation is stuck: {reason}")
             return {"reason": reason, "stuck_in": rotation.stage.value, "attempts": rotation.attempts}
 
-        self._move(caller, held, Stage.STUCK, reason, act, {"reason": reason})
+        self._passing.move(caller, held, Stage.STUCK, reason, act, {"reason": reason})
 
     def postpone(
         self,
@@ -290,56 +283,7 @@ class Steps:
             doubt = {"in_doubt": True} if in_doubt else {}
             return {"wake_at": tx.now + delay, "attempts": rotation.attempts + failing} | doubt
 
-        self._stay(caller, held, "rotation.postpone", sentence, act)
-
-    def _move(
-        self,
-        caller: Caller,
-        held: Claim,
-        stage: Stage,
-        sentence: str,
-        act: Any,
-        detail: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._pass(caller, held, Passage(stage, sentence, act, detail or {}))
-
-    def _pass(self, caller: Caller, held: Claim, *passages: Passage) -> None:
-        """Through these stages in one transaction, with an event for each."""
-        deeds = [Deed(f"rotation.{passage.stage.value}") for passage in passages]
-
-        def change(tx: Transaction) -> None:
-            for deed, passage in zip(deeds, passages, strict=True):
-                rotation = held_rotation(tx, held)
-                require_move(rotation.stage, passage.stage)
-                deed.environment, deed.resource = rotation.environment, rotation.connection
-                deed.detail.update({"rotation": rotation.id} | dict(passage.detail))
-                values = {"stage": passage.stage.value, "wake_at": tx.now, "attempts": 0}
-                values |= passage.act(tx, rotation)
-                rotations.change(tx, held, **values, **rotations.closing(passage.stage, rotation.id, tx.now))
-                rotations.tell(tx, rotation.id, passage.stage, passage.sentence)
-
-        self._door.change(caller, deeds, change)
-
-    def _stay(
-        self,
-        caller: Caller,
-        held: Claim,
-        action: str,
-        sentence: str,
-        act: Any,
-        detail: Mapping[str, Detail] | None = None,
-    ) -> None:
-        def change(tx: Transaction) -> None:
-            rotation = held_rotation(tx, held)
-            deed.environment, deed.resource = rotation.environment, rotation.connection
-            deed.detail["rotation"] = rotation.id
-            rotations.change(tx, held, **act(tx, rotation))
-            story = rotations.story(tx, rotation.id)
-            if sentence and (not story or story[-1].sentence != sentence):
-                rotations.tell(tx, rotation.id, rotation.stage, sentence)
-
-        deed = Deed(action, detail=dict(detail or {}))
-        self._door.change(caller, deed, change)
+        self._passing.stay(caller, held, "rotation.postpone", sentence, act)
 
     def _candidate(self, tx: Transaction, stored: StoredConnection, username: str, password: Secret) -> Credential:
         login_id = connections.login(tx, stored.id, username, self._door.new_id())

@@ -226,6 +226,7 @@ def test_reverting_while_it_drains() -> None:
         assert turned.entries[0].account.username != before.entries[0].account.username
         story = here.service.keeper.rotations.revert(SYSTEM, here.latest().rotation.id)
         assert story.rotation.stage is Stage.REVERTED
+        assert "the password that shop_b got stays valid until the next rotation" in story.lines[-1].sentence
         back = here.fetch()
         assert back.entries[0].account == before.entries[0].account
         assert back.generation == turned.generation + 1
