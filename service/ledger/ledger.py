@@ -237,5 +237,6 @@ def _postgresql(url: str, pool_size: int) -> Engine:
         max_overflow=0,
         pool_pre_ping=False,
         pool_timeout=WAITS,
+        use_native_hstore=False,  # nothing of ours is an hstore; else each process asks for its number first
         connect_args={"connect_timeout": 5, "options": session},
     )

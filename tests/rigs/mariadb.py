@@ -13,7 +13,7 @@ import hashlib
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pymysql
@@ -38,6 +38,8 @@ GRANTS = (
 
 class MariaDBServer:
     """One server of its own. `execute` speaks as root."""
+
+    _kept: "pymysql.Connection[Any] | None" = None
 
     def __init__(self, *, tls: bool = True) -> None:
         self.host, self.port, self.password = "127.0.0.1", free_port(), "super-" + "x" * 20
@@ -105,9 +107,18 @@ class MariaDBServer:
 
     def execute(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """Run one statement as root; its rows."""
-        with self.connect() as connection, connection.cursor() as cursor:
+        with nullcontext(self._kept) if self._kept else self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(statement, arguments or None)
             return list(cursor.fetchall())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """In here `execute` uses one connection instead of one for each statement."""
+        with self.connect() as self._kept:
+            try:
+                yield
+            finally:
+                self._kept = None
 
     def log_text(self) -> str:
         """Every statement, and everything that the server wrote."""

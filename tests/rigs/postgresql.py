@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ SUPERUSER = "postgres"
 
 class PostgresServer:
     """One server of its own. `execute` speaks as the superuser."""
+
+    _kept: "psycopg.Connection[tuple[Any, ...]] | None" = None
 
     def __init__(self, binaries: Path, *, tls: bool) -> None:
         self.host, self.port, self.password = "127.0.0.1", free_port(), "super-" + "x" * 20
@@ -117,9 +119,18 @@ class PostgresServer:
 
     def execute(self, statement: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as the superuser; its rows, if it has any."""
-        with self.connect(database) as connection:
+        with nullcontext(self._kept) if self._kept else self.connect(database) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """In here `execute` uses one connection, to the database `postgres`, instead of one for each statement."""
+        with self.connect() as self._kept:
+            try:
+                yield
+            finally:
+                self._kept = None
 
     def log_text(self) -> str:
         """Everything that the server wrote."""

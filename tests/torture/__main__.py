@@ -21,9 +21,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120, help="how long the soak lasts")
     parser.add_argument("--seed", type=int, default=1, help="of what goes wrong in the soak")
     parser.add_argument("--every", type=int, default=1, help="only each so many-th point of the matrix")
+    parser.add_argument("--whole", action="store_true", help="cross every point of every flow with both ledgers")
     given = parser.parse_args()
     with servers() as (targets, ledgers), site(targets, ledgers) as made:
-        matrix = Matrix(made, say)
+        matrix = Matrix(made, say, given.whole)
         matrix.run(every=given.every)
         with soak(targets, ledgers, given.seed) as soaked:
             soaked.run(given.seconds, say)

@@ -5,24 +5,33 @@ processes are also *stopped* between the statements of a target, and woken when 
 """
 
 import json
+import logging
+import os
+import shutil
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+
+import structlog
 
 from service.core.rotation import Strategy
 from service.keeper.tokens import SYSTEM
 from service.wiring import build
 from tests.torture import successor, victim
 from tests.torture.forks import Fork, together
+from tests.torture.points import Points
 from tests.torture.site import COMBINATIONS, LEDGERS, Case, Site
 from tests.torture.successor import Finding
 
 Combination = tuple[str, Strategy, str, str]
 """Server, strategy, ledger, flow."""
-SIXTH = 6
-"""Flows besides the plain one are tried at each sixth point: their steps are the plain one's but for a few."""
+EIGHTH = 8
+"""Flows besides the plain one are tried at each eighth point: their steps are the plain one's but for a few."""
+LOT, AT_ONCE = 40, 3
+"""Cases in SQLite that one process furnishes, and how many such processes there are at once."""
 ENDS = ("retired", "reverted", "abandoned")
 
 
@@ -32,6 +41,8 @@ class Matrix:
 
     site: Site
     show: Callable[[str], None] = lambda text: None
+    whole: bool = False
+    """The whole product: every point of every flow of every strategy, on every server and both ledgers."""
     found: dict[Case, Finding] = field(default_factory=dict)
     kills: int = 0
     pauses: int = 0
@@ -40,21 +51,28 @@ class Matrix:
 
     def run(self, wanted: Iterable[Combination] | None = None, every: int = 1) -> None:
         """All of it, or what is wanted; with `every` only each so many-th point."""
-        undisturbed = [self._case(*combination) for combination in wanted or everything()]
+        combinations = list(wanted or everything(whole=self.whole))
+        self._warm_up(combinations)
+        undisturbed = [self._case(*combination) for combination in combinations]
         self._together(undisturbed)
-        killed, paused = [], []
-        for case in undisturbed:
-            labels = self.found[case].points
-            for point, label in enumerate(labels, start=1):
-                if (point + case.number) % (every * _stride(case)):
-                    continue
-                like = (case.server, case.strategy, case.ledger, case.flow, point)
-                killed.append(self._case(*like))
-                if case.ledger == "postgresql" and case.flow == "turn" and _in_a_change(label):
-                    paused.append(self._case(*like, pause=True))
+        killed, paused = self._chosen(undisturbed, every)
         self.show(f"{len(undisturbed)} undisturbed; {len(killed)} to kill, {len(paused)} to stop and wake")
         self._together(killed + paused)
         self.check_chains()
+
+    def _chosen(self, undisturbed: list[Case], every: int) -> tuple[list[Case], list[Case]]:
+        """Whom to kill where, and whom to stop."""
+        killed, paused = [], []
+        for case in undisturbed:
+            stride, first = (1, 0) if self.whole else _share(case)
+            for point, label in enumerate(self.found[case].points, start=1):
+                like = (case.server, case.strategy, case.ledger, case.flow, point)
+                if (point - first) % stride == 0 and ((point - first) // stride + case.number) % every == 0:
+                    killed.append(self._case(*like))
+                stops = case.ledger == "postgresql" and case.flow == "turn" and _in_a_change(label)
+                if stops and (point + case.number) % every == 0:
+                    paused.append(self._case(*like, pause=True))
+        return killed, paused
 
     def check_chains(self) -> None:
         """Those of the ledgers that several cases shared; the others looked by themselves."""
@@ -102,7 +120,45 @@ class Matrix:
         self._number += 1
         return Case(self._number, server, strategy, ledger, flow, point, pause)
 
+    def _warm_up(self, wanted: list[Combination]) -> None:
+        """Rotations in this very process, so that those it forks find everything imported and compiled."""
+        quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+        structlog.configure(wrapper_class=quiet, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+        kinds = {(server, strategy, ledger) for server, strategy, ledger, _ in wanted}
+        cases = [self._case(*kind, flow="turn") for kind in sorted(kinds)]
+        for case in cases:
+            self.site.furnish([case])
+
+        def turn(case: Case) -> None:
+            victim.turn(self.site, case, Points())
+            successor.run(self.site, case, os.getpid())
+
+        threads = [threading.Thread(target=turn, args=(case,)) for case in cases]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _furnish(self, cases: list[Case]) -> None:
+        """By a few processes, many cases each."""
+        lots: dict[tuple[str, int], list[Case]] = {}
+        for number, case in enumerate(cases):
+            lot = case.number % self.site.shards if case.ledger == "postgresql" else number // LOT
+            lots.setdefault((case.ledger, lot), []).append(case)
+
+        def story(name: str, lot: list[Case]) -> Iterator[Fork]:
+            home = self.site.folder / name
+            fork = Fork(lambda: self.site.furnish(lot), home)
+            yield fork
+            if fork.status:
+                raise RuntimeError(f"cases were not furnished:\n{(home / 'log').read_text(errors='replace')}")
+            shutil.rmtree(home)
+
+        stories = [lambda lot=lot: story(f"lot-{lot[0].number}", lot) for lot in lots.values()]  # type: ignore[misc]
+        together(stories, AT_ONCE)
+
     def _together(self, cases: list[Case]) -> None:
+        self._furnish(cases)
         done, told = 0, time.monotonic()
 
         def story(case: Case) -> Iterator[Fork]:
@@ -143,22 +199,29 @@ class Matrix:
                 file.unlink()
 
 
-def everything() -> Iterator[Combination]:
-    """Each strategy on each server, on both ledgers; every other flow on one of them, by turns."""
+def everything(*, whole: bool = False) -> Iterator[Combination]:
+    """Each strategy on each server, on both ledgers; every other flow on one of them, by turns, or on both."""
     for number, (server, strategy) in enumerate(COMBINATIONS):
         for ledger in LEDGERS:
             yield server, strategy, ledger, "turn"
         flows = ["undo", "restage", "lost", "powerless"]
         flows += ["itself"] if strategy is Strategy.SINGLE else ["revert"]
         for turn, flow in enumerate(flows):
-            yield server, strategy, LEDGERS[(number + turn) % 2], flow
+            for ledger in LEDGERS if whole else (LEDGERS[(number + turn) % 2],):
+                yield server, strategy, ledger, flow
 
 
-def _stride(case: Case) -> int:
-    """Each so many-th point. On the older PostgreSQL the two ledgers share the points of a turn between them."""
+def _share(case: Case) -> tuple[int, int]:
+    """Which points: each so many-th, and the first of them.
+
+    Where two servers have a strategy, one ledger takes the odd points on one of them and the even ones on the other: so
+    every point is tried on each server, and on each ledger.
+    """
     if case.flow != "turn":
-        return SIXTH
-    return 2 if case.server == "pg15" else 1
+        return EIGHTH, case.number % EIGHTH
+    if case.strategy is Strategy.OVERLAPPING:
+        return 1, 0
+    return 2, ("pg15", "pg18", "mariadb").index(case.server) + LEDGERS.index(case.ledger)
 
 
 def _in_a_change(label: str) -> bool:

@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,20 +12,23 @@ from typing import Any
 from psycopg.sql import SQL, Identifier
 
 from providers.keys.file import create
-from service.core.connection import Access
+from service.core.connection import Access, Endpoint, Probe
 from service.core.rotation import Strategy
 from service.keeper.registration import Registration, registration
 from service.keeper.tokens import SYSTEM
 from service.settings import Settings, read
-from service.wiring import Service, build
+from service.wiring import Service, build, databases
 from tests.rigs.mariadb import GRANTS, MariaDBServer, running_mariadb
 from tests.rigs.postgresql import PostgresServer, new_binaries, old_binaries, running_postgresql
+from tests.torture import statements
 
 LEASE = 2
 DRAIN = "1s"
 FIRST = "first-password-of-the-shop"
 FAST = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 LEDGERS = ("sqlite", "postgresql")
+CHEAP = "scram_iterations = 1"
+"""Half of what a login costs its client is spent on guessing being dear; version 15 does not know it."""
 SHARDS = 12
 """Databases that the cases with a ledger in PostgreSQL share, each case in an environment of its own."""
 TargetServer = PostgresServer | MariaDBServer
@@ -92,12 +95,50 @@ class Site:
         """The case's folder."""
         return self.folder / str(case.number)
 
-    def prepare(self, case: Case) -> None:
-        """Its folder with an empty ledger, and its login in the target, with a drawing of its own."""
-        home = self.home(case)
-        home.mkdir(mode=0o700, exist_ok=True)
-        if case.ledger == "sqlite":
-            shutil.copy(self.folder / "ledger.sqlite", home)
+    def furnish(self, cases: list[Case]) -> None:
+        """All that they start from: folders, logins in the targets, and ledgers that know their connections.
+
+        They are of one ledger in PostgreSQL, or all in SQLite: then each gets a copy of one in which all are.
+        """
+        if cases[0].ledger == "sqlite":
+            folder = self.folder / f"of-{cases[0].number}"
+            folder.mkdir(mode=0o700)
+            shutil.copy(self.folder / "ledger.sqlite", folder)
+            settings = read({}, data=folder, key=f"file:{self.folder / 'master.key'}")
+        else:
+            settings = self.ledger_settings(cases[0].number % self.shards)
+        engines = databases()
+        for database in engines.values():
+            database.probe = self._seen_once(database.probe)  # type: ignore[method-assign]
+        service = build(settings, with_databases=engines)
+        with ExitStack() as stack:
+            for server in {case.server for case in cases}:
+                stack.enter_context(self.targets[server].kept())
+            for case in cases:
+                self.home(case).mkdir(mode=0o700)
+                self._admit(case)
+                self._register(service, case)
+        service.close()
+        if settings.embedded_file:
+            for case in cases:
+                shutil.copy(settings.embedded_file, self.home(case) / "ledger.sqlite")
+            shutil.rmtree(settings.embedded_file.parent)
+
+    def _seen_once(self, probe: Callable[[Access, Endpoint], Probe]) -> Callable[[Access, Endpoint], Probe]:
+        """Registering looks whether a right password is accepted and a wrong one is not. All logins are made alike."""
+        right = {FIRST, *(access.account.password.reveal() for access in self.administrations.values())}
+        seen: dict[tuple[Endpoint, bool], Probe] = {}
+
+        def probed(access: Access, endpoint: Endpoint) -> Probe:
+            key = endpoint, access.account.password.reveal() in right
+            if key not in seen:
+                seen[key] = probe(access, endpoint)
+            return seen[key]
+
+        return probed
+
+    def _admit(self, case: Case) -> None:
+        """Its login in the target, with all that it needs there."""
         server, names = self.targets[case.server], [case.login]
         if case.strategy is not Strategy.ALTERNATING:
             server.login(case.login, FIRST)
@@ -136,7 +177,7 @@ class Site:
         """Those of a process that serves every environment of such a ledger."""
         return read({}, data=self.folder, key=f"file:{self.folder / 'master.key'}", ledger=self.ledger_url(shard))
 
-    def register(self, service: Service, case: Case) -> None:
+    def _register(self, service: Service, case: Case) -> None:
         """The environment, the administration connection, and `shop/db`."""
         keeper, where = service.keeper, case.environment
         keeper.environments.add(SYSTEM, where, {}, ())
@@ -187,6 +228,7 @@ def site(
     folder = Path(tempfile.mkdtemp(prefix="keywright-torture-", dir=FAST))
     made = Site(folder, targets, ledgers, shards)
     try:
+        statements.share()
         create(folder / "master.key", secrets.token_bytes)
         key = {"data": folder, "key": f"file:{folder / 'master.key'}"}
         build(read({}, **key)).close()
@@ -211,7 +253,7 @@ def servers() -> Iterator[tuple[dict[str, TargetServer], PostgresServer]]:
     """All of them, started for this alone: targets by name, and the ledgers' own."""
     with ExitStack() as stack:
         ledgers = stack.enter_context(running_postgresql(new_binaries(), tls=False))
-        for setting in ("log_statement = 'none'", "log_min_duration_statement = -1", "max_connections = 300"):
+        for setting in (CHEAP, "log_statement = 'none'", "log_min_duration_statement = -1", "max_connections = 300"):
             ledgers.execute(f"ALTER SYSTEM SET {setting}")
         ledgers.restart()
         targets: dict[str, TargetServer] = {
@@ -219,4 +261,8 @@ def servers() -> Iterator[tuple[dict[str, TargetServer], PostgresServer]]:
             "pg18": stack.enter_context(running_postgresql(new_binaries(), tls=False)),
             "mariadb": stack.enter_context(running_mariadb()),
         }
+        new = targets["pg18"]
+        assert isinstance(new, PostgresServer)
+        new.execute(f"ALTER SYSTEM SET {CHEAP}")
+        new.restart()
         yield targets, ledgers

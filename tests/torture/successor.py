@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass, field
 
 from sqlalchemy import select
 
-from service.core.connection import Accepted, Access, Account
 from service.core.rotation import ENDED, Stage, Strategy
 from service.core.sealed import credential_context
-from service.core.secret import Secret
 from service.keeper.tokens import SYSTEM
 from service.ledger import connections, environments
 from service.ledger.tables import credentials, logins
@@ -50,14 +48,15 @@ def run(site: Site, case: Case, victim: int) -> None:
     it, found = Actor(site, case), Finding()
     it.flow = "turn" if case.flow == "lost" else case.flow
     it.service.keeper.rotations.take_over()
-    found.failed += it.holders.broken(lambda pair: accepts(it, pair))
+    found.failed += it.holders.broken(it.doors.accepts)
     found.wrong += _unsealed(it, [*_lines(it, "asked"), FIRST])
     stage = _until_ended(it, found, began)
     found.seconds = time.monotonic() - began
     if case.pause:
         os.kill(victim, signal.SIGCONT)
         _wait_for_end(victim)
-        found.failed += it.holders.broken(lambda pair: accepts(it, pair))
+        it.doors.fresh()
+        found.failed += it.holders.broken(it.doors.accepts)
     found.stage, found.reason, found.attempts = stage.value, it.latest().reason, it.latest().attempts
     if stage not in ENDED:
         found.wrong.append(f"it did not end: {stage.value} {found.reason}")
@@ -72,22 +71,17 @@ def run(site: Site, case: Case, victim: int) -> None:
     it.service.close()
 
 
-def accepts(it: Actor, pair: Pair) -> bool:
-    """Does the target let this one in?"""
-    target = it.site.targets[it.case.server].access("", "").target
-    probe = it.database.probe(Access(target, Account(pair[0], Secret(pair[1]))), target.primary)
-    return isinstance(probe, Accepted)
-
-
 def _until_ended(it: Actor, found: Finding, began: float) -> Stage:
     deadline, stage = time.monotonic() + PATIENCE, it.latest().stage
     while stage not in ENDED and stage is not Stage.STUCK and time.monotonic() < deadline:
         worked = it.work()
+        if worked:
+            it.doors.fresh()
         it.fetch()
-        if not found.right and accepts(it, it.holders.answers[-1][0][0]):
+        if not found.right and it.doors.accepts(it.holders.answers[-1][0][0]):
             found.right = time.monotonic() - began
         if worked:
-            found.failed += it.holders.broken(lambda pair: accepts(it, pair))
+            found.failed += it.holders.broken(it.doors.accepts)
         else:
             it.rest()
         stage = it.latest().stage
@@ -99,9 +93,9 @@ def _offered(it: Actor, found: Finding) -> None:
     it.fetch()
     pairs = [pair for pair, _ in it.holders.answers[-1]]
     found.logins += 1
-    if not accepts(it, pairs[0]):
+    if not it.doors.accepts(pairs[0]):
         found.failed.append(f"the first entry of the last answer does not get in: {pairs[0][0]}")
-        found.locked_out = not any(accepts(it, pair) for pair in {*pairs, *sealed(it).values()})
+        found.locked_out = not any(it.doors.accepts(pair) for pair in {*pairs, *sealed(it).values()})
 
 
 def _in_force(it: Actor, found: Finding) -> None:
@@ -111,7 +105,7 @@ def _in_force(it: Actor, found: Finding) -> None:
     users = (it.case.login, it.case.login.removesuffix("_a") + "_b") if shared else (it.case.login,)
     for password in {*_lines(it, "asked"), FIRST}:
         for user in users:
-            if (user, password) not in known and accepts(it, (user, password)):
+            if (user, password) not in known and it.doors.accepts((user, password)):
                 found.wrong.append(f"{user} has a password that the ledger has lost, or that should be dead")
 
 
@@ -138,7 +132,7 @@ def _unsealed(it: Actor, asked: list[str]) -> list[str]:
     if it.latest().stage in ENDED:
         return []
     users = {user for user, _ in sealed(it).values()}
-    lost = [p for p in asked if p not in kept and any(accepts(it, (user, p)) for user in users)]
+    lost = [p for p in asked if p not in kept and any(it.doors.accepts((user, p)) for user in users)]
     return ["the target has a password that is not sealed"] if lost else []
 
 

@@ -15,6 +15,7 @@ from service.core.rotation import ENDED, Rotation, Stage
 from service.keeper.tokens import SYSTEM
 from service.ledger import rotations
 from service.wiring import Service, build, databases, utc_now
+from tests.torture.doors import Doors
 from tests.torture.holders import Holders, note
 from tests.torture.points import Points
 from tests.torture.site import Case, Site
@@ -33,7 +34,9 @@ class Actor:
         self.site, self.case, self.points = site, case, points or Points()
         self.home = site.home(case)
         engines = databases()
-        self.database: Any = engines[site.targets[case.server].access("", "").target.engine]
+        target = site.targets[case.server].access("", "").target
+        self.database: Any = engines[target.engine]
+        self.doors = Doors(target)
         self._listen()
         self.service: Service = build(site.settings(case), with_databases=engines)
         self.holders = Holders(case.strategy, self.home / "held")
@@ -104,9 +107,12 @@ def run(site: Site, case: Case) -> None:
     points = Points(case.point, signal.SIGSTOP if case.pause else signal.SIGKILL)
     points.told = lambda label: note(site.home(case) / "died", label)
     points.watch_targets()
-    site.prepare(case)
+    turn(site, case, points)
+
+
+def turn(site: Site, case: Case, points: Points) -> None:
+    """The rotation, from the first answer that somebody holds to its end."""
     it = Actor(site, case, points)
-    site.register(it.service, case)
     it.fetch()
     it.ask()
     it.flow = case.flow
@@ -127,7 +133,8 @@ def _until_ended(it: Actor) -> None:
             stage = it.latest().stage
             if stage in ENDED or stage is Stage.STUCK:
                 return
-            it.fetch()
+            if not worked:  # else somebody did, right after what was committed
+                it.fetch()
         if it.flow == "revert" and stage is Stage.DRAINING:
             it.points.on = True
             it.service.keeper.rotations.revert(SYSTEM, it.latest().id)
