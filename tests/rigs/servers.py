@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ class Ground:
 
     def __init__(self, name: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"keywright-{name}-"))
+        # Also of a server that was interrupted before anybody held it.
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self.log = self.folder / "log"
         self.own(self.folder)
@@ -69,13 +72,16 @@ class Ground:
         with self.log.open("ab") as output:
             process = subprocess.Popen(list(map(str, command)), **self._who(), stdout=output, stderr=output)
         deadline = time.monotonic() + PATIENCE
-        while not answers():
-            if process.poll() is not None or time.monotonic() > deadline:
-                tail = self.log.read_text(errors="replace")[-2000:]
-                process.kill()
-                process.wait(PATIENCE)
-                pytest.fail(f"{command[0]} did not start. Its last words:\n{tail}")
-            time.sleep(0.05)
+        try:
+            while not answers():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    tail = self.log.read_text(errors="replace")[-2000:]
+                    pytest.fail(f"{command[0]} did not start. Its last words:\n{tail}")
+                time.sleep(0.05)
+        except BaseException:  # also when whoever waits is interrupted
+            process.kill()
+            process.wait(PATIENCE)
+            raise
         return process
 
     def clear(self) -> None:

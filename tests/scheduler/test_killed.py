@@ -8,7 +8,7 @@ import pytest
 
 from tests.rigs.mariadb import MariaDBServer
 from tests.rigs.postgresql import PostgresServer
-from tests.torture.slice import lend
+from tests.torture.lending import lend
 
 EVERY = 15
 """Of the points of a rotation, each so many-th."""

@@ -3,13 +3,10 @@
 Reads a pickle of what `lend` made from standard input, says what was wrong, and answers by its exit status.
 """
 
-import pickle
 import sys
-from typing import Any
 
 from service.core.rotation import Strategy
-from tests.rigs.mariadb import MariaDBServer
-from tests.rigs.postgresql import PostgresServer
+from tests.torture.lending import borrowed
 from tests.torture.matrix import Combination, Matrix
 from tests.torture.site import site
 
@@ -19,21 +16,6 @@ COMBINATIONS: tuple[Combination, ...] = (
     ("mariadb", Strategy.OVERLAPPING, "postgresql", "turn"),
     ("mariadb", Strategy.SINGLE, "sqlite", "undo"),
 )
-
-
-def lend(**servers: PostgresServer | MariaDBServer) -> bytes:
-    """How to reach them, for another process that neither starts nor stops them."""
-    public = {name: {k: v for k, v in vars(it).items() if not k.startswith("_")} for name, it in servers.items()}
-    return pickle.dumps({name: (type(servers[name]), reached) for name, reached in public.items()})
-
-
-def borrowed(data: bytes) -> dict[str, Any]:
-    """The other end."""
-    found = {}
-    for name, (kind, reached) in pickle.loads(data).items():
-        found[name] = kind.__new__(kind)
-        vars(found[name]).update(reached)
-    return found
 
 
 def main() -> int:
