@@ -90,9 +90,17 @@ def test_calls_are_read_as_strace_writes_them() -> None:
         r'12 5.000100 pwrite64(5</a b/x-wal>, "\r\0\17\"\\<", 6, 0) = 6 <0.000020>',
         "13 5.000200 fdatasync(5</a b/x-wal>) = 0 <1.000001>",
         "13 5.000300 +++ exited with 0 +++",
+        "14 6.000001 fdatasync(6</c> <unfinished ...>",
+        "15 6.000002 --- SIGALRM {si_signo=SIGALRM, si_code=SI_KERNEL} ---",
+        "15 6.000003 recvfrom(7<socket:[1]>,  <unfinished ...>",
+        "16 6.000003 recvfrom(8<socket:[2]>, 0x7, 10, 0, NULL, NULL) = -1 EAGAIN (Resource busy) <0.000001>",
+        "14 6.000100 <... fdatasync resumed>) = 0 <0.000098>",
+        '15 6.000200 <... recvfrom resumed>"GET /", 10, 0, NULL, NULL) = 5 <0.000150>',
     ]
     assert list(calls(lines)) == [
         Call(12, 5_000_100, 5_000_120, "pwrite64", "/a b/x-wal", b'\r\0\x0f"\\<'),
         Call(13, 5_000_200, 6_000_201, "fdatasync", "/a b/x-wal", b""),
+        Call(14, 6_000_001, 6_000_099, "fdatasync", "/c", b""),
+        Call(15, 6_000_003, 6_000_153, "recvfrom", "socket:[1]", b"GET /"),
     ]
     assert plain(r"\303\274\n") == "ü\n".encode()
