@@ -8,6 +8,7 @@ from sqlalchemy import Row, Select, bindparam, delete, func, insert, or_, select
 
 from service.core.rotation import STANDING, Credential, CredentialState, Rotation
 from service.ledger import restorations
+from service.ledger.changes import Kind as Changed
 from service.ledger.ledger import Transaction
 from service.ledger.tables import connections, credentials, environments, logins
 
@@ -118,17 +119,20 @@ def self_administered(tx: Transaction, within: frozenset[str] | None) -> list[St
 def add(tx: Transaction, connection: StoredConnection) -> None:
     """A new one."""
     tx.sql.execute(insert(connections).values(_row(connection) | {"fence": 0, "known": {}}))
+    tx.touch(Changed.CONNECTION, connection.id)
 
 
 def replace(tx: Transaction, connection: StoredConnection) -> None:
     """Everything but the id: were it written too, SQLite would look for all that refers to it."""
     values = {name: value for name, value in _row(connection).items() if name != "id"}
     tx.sql.execute(_REPLACE, values | {"wanted": connection.id})
+    tx.touch(Changed.CONNECTION, connection.id)
 
 
 def remove(tx: Transaction, connection_id: str) -> None:
     """With its logins, credentials and rotations."""
     tx.sql.execute(delete(connections).where(connections.c.id == connection_id))
+    tx.touch(Changed.CONNECTION, connection_id)
 
 
 def login(tx: Transaction, connection_id: str, username: str, new_id: str) -> str:
@@ -205,11 +209,13 @@ def add_credential(tx: Transaction, new: Credential) -> None:
     """One more password of a login."""
     row = {name: value for name, value in vars(new).items() if name != "username"}
     tx.sql.execute(insert(credentials).values(row))
+    tx.touch(Changed.CONNECTION, new.connection_id)
 
 
 def mark(tx: Transaction, credential_id: str, state: CredentialState, **values: Any) -> None:
     """What has become of a credential; `values` are further columns (`good_until`, `valid_from`, `sealed`)."""
     tx.sql.execute(_MARK, {"state": state.value} | values | {"wanted": credential_id})
+    tx.touch(Changed.CREDENTIAL, credential_id)
 
 
 def sealed_behind(tx: Transaction, environment_id: str, after: str, limit: int) -> list[Credential]:

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 
 from service.core.environment import Environment
+from service.ledger.changes import Kind as Changed
 from service.ledger.ledger import Transaction
-from service.ledger.tables import connections, data_keys, environments
+from service.ledger.tables import connections, data_keys, environments, grants
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,22 @@ def every(tx: Transaction, after: str = "", limit: int = 1000) -> list[Environme
 def add(tx: Transaction, environment: Environment) -> None:
     """A new one."""
     tx.sql.execute(insert(environments).values(vars(environment) | {"allowlist": list(environment.allowlist)}))
+    tx.touch(Changed.ENVIRONMENT, environment.id)
 
 
 def replace(tx: Transaction, environment: Environment) -> None:
     """Everything but the id."""
     values = vars(environment) | {"allowlist": list(environment.allowlist)}
     tx.sql.execute(update(environments).where(environments.c.id == environment.id).values(values))
+    tx.touch(Changed.ENVIRONMENT, environment.id)
 
 
 def shred(tx: Transaction, environment_id: str) -> None:
     """The environment with everything in it, its data keys first."""
+    tx.touch(Changed.ENVIRONMENT, environment_id)
+    tx.touch(Changed.KEYS, environment_id)
+    holders = select(grants.c.token_id).where(grants.c.environment_id == environment_id)
+    tx.touch(Changed.TOKEN, *tx.sql.execute(holders).scalars())
     tx.sql.execute(delete(data_keys).where(data_keys.c.environment_id == environment_id))
     # Connections may name one another as `administered_by`: loosened first, so that the cascade can run.
     within = connections.c.environment_id == environment_id
@@ -80,18 +87,21 @@ def newest_key(tx: Transaction, environment_id: str) -> int:
 def add_key(tx: Transaction, key: WrappedKey, at: datetime) -> None:
     """One more data key."""
     tx.sql.execute(insert(data_keys).values(vars(key) | {"created_at": at}))
+    tx.touch(Changed.KEYS, key.environment_id)
 
 
 def rewrap_key(tx: Transaction, key: WrappedKey) -> None:
     """The same data key under another master key."""
     which = (data_keys.c.environment_id == key.environment_id) & (data_keys.c.number == key.number)
     tx.sql.execute(update(data_keys).where(which).values(wrapped=key.wrapped, wrapper=key.wrapper))
+    tx.touch(Changed.KEYS, key.environment_id)
 
 
 def drop_key(tx: Transaction, environment_id: str, number: int) -> None:
     """A data key that seals nothing any more."""
     which = (data_keys.c.environment_id == environment_id) & (data_keys.c.number == number)
     tx.sql.execute(delete(data_keys).where(which))
+    tx.touch(Changed.KEYS, environment_id)
 
 
 def count(tx: Transaction) -> int:

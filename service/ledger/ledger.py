@@ -6,7 +6,8 @@
       at     the latest moment that anything was recorded at; it does not go back with a clock
 
     read()    one consistent snapshot, with the epoch that it was taken at
-    change()  locks `head` first; on leaving, the events noted in it are appended and the epoch moves
+    change()  locks `head` first; on leaving, the events noted in it are appended and the epoch moves, and what it
+              touched is noted under the new epoch
     holding() events without a change, `head` locked
     record()  appends events of a fetch, only if the epoch is still the one it was evaluated on
     work()    leases and other bookkeeping of the scheduler that no answer depends on
@@ -15,30 +16,25 @@ On SQLite one process writes: `BEGIN IMMEDIATE` takes the lock, and the process 
 a second one is refused at start. On PostgreSQL the row is locked, and the database's clock is the clock.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, literal_column, select, text, update
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Connection, func, insert, literal_column, select, text, update
 
-from service.core.errors import Invalid, Unavailable, Unrecorded
+from service.core.errors import Unavailable, Unrecorded
 from service.core.event import Event, batch, link
 from service.core.sealed import Randomness
+from service.ledger import changes
+from service.ledger.engines import WAITS, engine_for, told_apart
 from service.ledger.tables import batches, head
+from service.ledger.turn import Turn
 
 Now = Callable[[], datetime]
 _IMMEDIATE = text("BEGIN IMMEDIATE")
 _BATCH, _HEAD = insert(batches), update(head)
-WAITS = 10.0
-"""Seconds that a transaction waits for its turn, or for a connection."""
-STANDS_STILL = 4.0
-"""Seconds without a statement after which PostgreSQL ends a session that has a transaction open."""
 
 
 @dataclass
@@ -47,6 +43,8 @@ class Transaction:
 
     `latest` is the latest moment that anything was ever recorded at, or now: it is not before any answer that was
     given, also where the clock went back since. What was promised is counted from it.
+
+    `touched` names what a fetch depends on and was changed: processes that keep it in memory read it again.
     """
 
     sql: Connection = field(repr=False)
@@ -54,6 +52,11 @@ class Transaction:
     now: datetime
     latest: datetime
     events: list[Event] = field(default_factory=list)
+    touched: set[changes.Touched] = field(default_factory=set)
+
+    def touch(self, kind: changes.Kind, *ids: str) -> None:
+        """These were changed, or are gone."""
+        self.touched.update((kind, each) for each in ids)
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class Ledger:
         self._now = now
         self._randomness = randomness
         self._chain_key: bytes | None = None
-        self._writing = threading.Lock()
-        self.engine = _embedded(url, pool_size) if self.embedded else _postgresql(url, pool_size)
+        self._writing = Turn()
+        self.engine = engine_for(url, pool_size)
         # Asked in every transaction, so made once.
         clock = literal_column("0") if self.embedded else func.clock_timestamp()
         self._begin = text("BEGIN" if self.embedded else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -114,7 +117,9 @@ class Ledger:
             last, now = self._locked_head(sql)
             transaction = Transaction(sql, last.epoch, now, max(now, last.at))
             yield transaction
-            self._append(sql, transaction.events, last, last.epoch + moves)
+            epoch = last.epoch + (moves or bool(transaction.touched))
+            changes.note(sql, epoch, transaction.touched)
+            self._append(sql, transaction.events, last, epoch)
             sql.commit()
 
     def record(self, events: Sequence[Event], epoch: int) -> bool:
@@ -138,21 +143,23 @@ class Ledger:
             if self.embedded:
                 sql.execute(_IMMEDIATE)
             now = self._moment(sql.execute(self._time).scalar_one())
-            yield Transaction(sql, -1, now, now)
+            transaction = Transaction(sql, -1, now, now)
+            yield transaction
+            if transaction.touched:
+                raise AssertionError(f"answers depend on what was changed as mere bookkeeping: {transaction.touched}")
             sql.commit()
 
     @contextmanager
     def _turn(self, failure: type[Unavailable]) -> Iterator[None]:
-        """Writers of this process take turns: SQLite's own waiting is by growing sleeps, which starves some."""
+        """Writers of this process take turns."""
         if not self.embedded:
             yield
             return
-        if not self._writing.acquire(timeout=WAITS):
-            raise failure("the ledger is busy: no turn to write came in time, so nothing was done")
         try:
-            yield
-        finally:
-            self._writing.release()
+            with self._writing.taken(WAITS):
+                yield
+        except TimeoutError:
+            raise failure("the ledger is busy: no turn to write came in time, so nothing was done") from None
 
     def connected(self) -> AbstractContextManager[Connection]:
         """A bare connection, for migrations. Raises Unavailable."""
@@ -186,57 +193,5 @@ class Ledger:
 
     @contextmanager
     def _connection(self, failure: type[Unavailable]) -> Iterator[Connection]:
-        try:
-            with self.engine.connect() as sql:
-                yield sql
-        except PoolTimeout as error:
-            raise failure("the ledger is busy: no connection to it came free in time, so nothing was done") from error
-        except DBAPIError as error:
-            # Only what says that the database is not there or full; a mistake in our SQL must stay loud.
-            if isinstance(error, OperationalError) or error.connection_invalidated:
-                raise failure("the ledger does not answer; see the service's log" + _DOUBT[failure]) from error
-            if isinstance(error, DataError) and getattr(error.orig, "sqlstate", "") is None:
-                # The driver itself refused a text before sending it: PostgreSQL knows no NUL in texts.
-                raise Invalid("a name, an id or a cursor holds a character that none of ours has") from None
-            raise
-
-
-_DOUBT = {
-    Unavailable: "",
-    Unrecorded: ". If it broke off while committing, this may have been done all the same: look before repeating it",
-}
-
-
-def _embedded(url: str, pool_size: int) -> Engine:
-    engine = create_engine(
-        url, poolclass=QueuePool, pool_size=pool_size, max_overflow=0, connect_args={"check_same_thread": False}
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        # BEGIN is ours: the driver's own transaction control would take the write lock late.
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute(f"PRAGMA busy_timeout={WAITS * 1000:.0f}")
-        connection.execute("PRAGMA secure_delete=ON")
-
-    return engine
-
-
-def _postgresql(url: str, pool_size: int) -> Engine:
-    plain = url.partition("://")[2]
-    # An answer is given only after its commit is on disk. A process that stands still must not hold `head` for long:
-    # all others wait for it, and would give up before their statements' limit if it were theirs too.
-    session = "-c synchronous_commit=on -c statement_timeout=15000"
-    session += f" -c idle_in_transaction_session_timeout={STANDS_STILL * 1000:.0f}"
-    return create_engine(
-        f"postgresql+psycopg://{plain}",
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_pre_ping=False,
-        pool_timeout=WAITS,
-        use_native_hstore=False,  # nothing of ours is an hstore; else each process asks for its number first
-        connect_args={"connect_timeout": 5, "options": session},
-    )
+        with told_apart(failure), self.engine.connect() as sql:
+            yield sql

@@ -14,6 +14,7 @@ from sqlalchemy import Row, Select, Subquery, and_, bindparam, func, insert, or_
 from service.core.errors import Conflict
 from service.core.rotation import ENDED, Limits, Rotation, Stage, Strategy
 from service.ledger import restorations
+from service.ledger.changes import Kind as Changed
 from service.ledger.columns import Moment
 from service.ledger.ledger import Transaction
 from service.ledger.tables import connections, environments, rotation_steps, rotations
@@ -152,6 +153,7 @@ def add(tx: Transaction, rotation_id: str, connection_id: str, **values: Any) ->
         "open_key": connection_id,
     }
     tx.sql.execute(insert(rotations).values(row | values))
+    tx.touch(Changed.CONNECTION, connection_id)
 
 
 def anything_to_claim(tx: Transaction, within: frozenset[str] | None) -> bool:
@@ -316,6 +318,7 @@ def change(tx: Transaction, held: Claim, **values: Any) -> None:
     result = tx.sql.execute(_CHANGE, given)
     if result.rowcount != 1:
         raise LeaseLost("the rotation was taken over by another worker")
+    tx.touch(Changed.ROTATION, held.rotation_id)
 
 
 def note(tx: Transaction, held: Claim, **values: Any) -> None:
@@ -334,6 +337,7 @@ def seize(tx: Transaction, rotation: Rotation, **values: Any) -> Claim:
     # `holder` stays: a worker that did not let go is what the next one's doubt comes from.
     common = {"fence": held.fence, "lease_until": None, "updated_at": tx.now, "wake_at": wake_at}
     tx.sql.execute(update(rotations).where(rotations.c.id == rotation.id).values(common | values))
+    tx.touch(Changed.ROTATION, rotation.id)
     return held
 
 

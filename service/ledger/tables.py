@@ -1,6 +1,7 @@
 """The tables.
 
     head ─ one row: epoch, sequence number and hash of the last batch; every change locks it
+    changes ─ what was changed at which epoch
     batches ─ the event log            entries, touched, fetches ─ its query index, built behind the log
     environments ─┬─ data_keys         (wrapped; `system` has keys of its own)
                   ├─ variables ── versions
@@ -53,6 +54,15 @@ head = Table(
     Column("hash", LargeBinary, nullable=False),
     Column("at", Moment, nullable=False),
     Column("indexed", BigInteger, nullable=False),  # entries are built up to this sequence number
+)
+
+# What was changed at which epoch: see `changes.py`.
+changes = Table(
+    "changes",
+    metadata,
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(16), primary_key=True),
+    Column("id", String(64), primary_key=True),
 )
 
 batches = Table(

@@ -8,6 +8,7 @@ from sqlalchemy import Row, delete, insert, select
 
 from service.core.access import Grant, Kind, Level
 from service.core.token import Token
+from service.ledger.changes import Kind as Changed
 from service.ledger.ledger import Transaction
 from service.ledger.tables import grants, replies, tokens
 
@@ -52,11 +53,13 @@ def add(tx: Transaction, token: Token) -> None:
     """A new one, without its grants."""
     row = {name: value for name, value in vars(token).items() if name != "grants"}
     tx.sql.execute(insert(tokens).values(row | {"allowlist": list(token.allowlist)}))
+    tx.touch(Changed.TOKEN, token.id)
 
 
 def remove(tx: Transaction, token_id: str) -> None:
     """With its grants."""
     tx.sql.execute(delete(tokens).where(tokens.c.id == token_id))
+    tx.touch(Changed.TOKEN, token_id)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def add_grant(tx: Transaction, grant_id: str, token_id: str, grant: Grant) -> No
             path=grant.path,
         )
     )
+    tx.touch(Changed.TOKEN, token_id)
 
 
 def every_grant(tx: Transaction, after: str, limit: int) -> list[HeldGrant]:
@@ -104,7 +108,8 @@ def find_grant(tx: Transaction, grant_id: str) -> HeldGrant | None:
 
 def remove_grant(tx: Transaction, grant_id: str) -> None:
     """One grant."""
-    tx.sql.execute(delete(grants).where(grants.c.id == grant_id))
+    gone = tx.sql.execute(delete(grants).where(grants.c.id == grant_id).returning(grants.c.token_id))
+    tx.touch(Changed.TOKEN, *gone.scalars())
 
 
 @dataclass(frozen=True)

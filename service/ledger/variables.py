@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Row, and_, delete, insert, or_, select, update
 
 from service.core.variable import ValueKind, Variable, Version, VersionState
+from service.ledger.changes import Kind as Changed
 from service.ledger.ledger import Transaction
 from service.ledger.tables import variables, versions
 
@@ -53,16 +54,19 @@ def listed(tx: Transaction, environment_id: str, folder: str, after: str, limit:
 def add(tx: Transaction, variable: Variable) -> None:
     """A new one."""
     tx.sql.execute(insert(variables).values(vars(variable)))
+    tx.touch(Changed.VARIABLE, variable.id)
 
 
 def replace(tx: Transaction, variable: Variable) -> None:
     """Everything but the id."""
     tx.sql.execute(update(variables).where(variables.c.id == variable.id).values(vars(variable)))
+    tx.touch(Changed.VARIABLE, variable.id)
 
 
 def remove(tx: Transaction, variable_id: str) -> None:
     """With all its versions."""
     tx.sql.execute(delete(variables).where(variables.c.id == variable_id))
+    tx.touch(Changed.VARIABLE, variable_id)
 
 
 def version(tx: Transaction, variable_id: str, number: int) -> Version | None:
@@ -81,6 +85,7 @@ def history(tx: Transaction, variable_id: str) -> list[Version]:
 def add_version(tx: Transaction, new: Version) -> None:
     """One more."""
     tx.sql.execute(insert(versions).values(vars(new)))
+    tx.touch(Changed.VARIABLE, new.variable_id)
 
 
 def set_state(tx: Transaction, variable_id: str, number: int, state: VersionState) -> None:
@@ -90,6 +95,7 @@ def set_state(tx: Transaction, variable_id: str, number: int, state: VersionStat
         values["sealed"] = None
     which = (versions.c.variable_id == variable_id) & (versions.c.number == number)
     tx.sql.execute(update(versions).where(which).values(values))
+    tx.touch(Changed.VARIABLE, variable_id)
 
 
 def sealed_behind(
@@ -114,3 +120,4 @@ def reseal(tx: Transaction, variable_id: str, number: int, sealed: bytes) -> Non
     """The same value under another data key."""
     which = (versions.c.variable_id == variable_id) & (versions.c.number == number)
     tx.sql.execute(update(versions).where(which).values(sealed=sealed))
+    tx.touch(Changed.VARIABLE, variable_id)

@@ -23,6 +23,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("first", name="pk_batches"),
     )
     op.create_table(
+        "changes",
+        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("epoch", "kind", "id", name="pk_changes"),
+    )
+    op.create_table(
         "data_keys",
         sa.Column("environment_id", sa.String(length=64), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
@@ -432,4 +439,5 @@ def downgrade() -> None:
     op.drop_table("fetches")
     op.drop_table("touched")
     op.drop_table("data_keys")
+    op.drop_table("changes")
     op.drop_table("batches")
