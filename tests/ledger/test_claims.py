@@ -24,7 +24,7 @@ def claim(ledger: Ledger, limits: Limits, limit: int = 100) -> list[Claim]:
 
 def end(ledger: Ledger, held: Claim) -> None:
     """It has nothing to do for an hour."""
-    with ledger.work() as tx:
+    with ledger.change() as tx:
         rotations.change(tx, held, wake_at=tx.now + timedelta(hours=1))
         rotations.release(tx, held)
 
