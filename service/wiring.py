@@ -41,6 +41,7 @@ from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.planning import Planning
 from service.keeper.probes import Probes
+from service.keeper.recorder import Recorder
 from service.keeper.references import References
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
@@ -80,6 +81,7 @@ class Service:
         """Stop the sentinel and the clock, close the ledger."""
         self.sentinel.stop()
         self.clock.stop()
+        self.keeper.recorder.stop()
         self.ledger.close()
 
 
@@ -120,6 +122,9 @@ def build(
     except BaseException:
         ledger.close()
         raise
+    recorder = Recorder(ledger)
+    recorder.on_change(keyrings.heard)
+    door.on_change(recorder.changed)
     walls = Walls(frozenset(settings.environments) or None)
     found_stores = with_stores if with_stores is not None else stores(settings)
     references = References(found_stores)
@@ -127,7 +132,7 @@ def build(
     budget = Budget(ledger, found_databases, settings.failed_logins)
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
-    credentials = Credentials(door, walls, keyrings, references)
+    credentials = Credentials(recorder, walls, keyrings, references)
     holders = Holders(door)
     limits = Limits(settings.workers, settings.parallel)
     planning = Planning(calendar, door.new_id, randomness)
@@ -139,17 +144,18 @@ def build(
     escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
     keeper = Keeper(
         door,
+        recorder,
         keyrings,
         Environments(door, walls, keyrings),
         definitions,
-        Values(door, walls, definitions, credentials, references, keyrings),
+        Values(recorder, walls, credentials, references, keyrings),
         Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key),
         credentials,
         rotations,
         holders,
         briefs,
         steps,
-        Tokens(door, walls),
+        Tokens(door, walls, recorder),
         Events(door, walls, keyrings),
         Replies(door, keyrings),
         Rehearsals(door, walls, briefs, holders, found_databases, budget),

@@ -104,6 +104,14 @@ class Caller:
         return any(g.kind is Kind.EVERYTHING or g.environment_id == environment_id for g in self.grants)
 
 
+class OutOfPlace(Forbidden):
+    """A token is used from an address that is not on its allowlist. It is known whose it is."""
+
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(f"this token may not be used from the address {caller.address}")
+        self.caller = caller
+
+
 def require(caller: Caller, level: Level, thing: Thing, what: str) -> None:
     """Raises Absent if the caller may not even see `thing`, Forbidden if only the level is short."""
     held = caller.level(thing)

@@ -8,7 +8,6 @@ people choose; 256 random bits cannot be guessed.)
 
 import base64
 import hashlib
-import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,8 +49,3 @@ def split(text: str) -> tuple[str, str] | None:
 def hashed(secret: str) -> bytes:
     """What is stored of a token's secret."""
     return hashlib.sha256(secret.encode()).digest()
-
-
-def matches(stored: bytes, secret: str) -> bool:
-    """Is `stored` the hash of `secret`? In constant time."""
-    return hmac.compare_digest(stored, hashed(secret))

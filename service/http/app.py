@@ -21,6 +21,7 @@ from service.http import (
     variables,
 )
 from service.http.envelope import Envelope
+from service.http.fetching import Fetching
 from service.http.metrics import Metrics
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
@@ -54,7 +55,8 @@ def application(
         generate_unique_id_function=lambda route: f"{route.endpoint.__module__.rpartition('.')[2]}_{route.name}",
     )
     app.state.keeper = keeper
-    app.state.changes = Changes(keeper.door)
+    app.state.changes = changes = Changes(keeper.recorder)
+    app.state.fetching = Fetching(keeper, changes)
     app.state.poke = poke
     app.state.looks = CapacityLimiter(LOOKS)
     app.state.probes = CapacityLimiter(2)

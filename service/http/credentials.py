@@ -3,13 +3,12 @@
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from service.http import shapes
-from service.http.request import Asking, IfNoneMatch, TheKeeper, Wait, Who
+from service.http.fetching import TheFetching, known_by
+from service.http.request import IfNoneMatch, TheKeeper, Wait, Who
 from service.http.route import Route
-from service.http.waiting import Waiting, matches
 from service.keeper import definitions
 from service.keeper.credentials import Credential, Entry
 
@@ -50,20 +49,17 @@ def _entry(entry: Entry) -> dict[str, Any]:
     responses={304: {"description": "Nothing changed"}},
 )
 async def one(
-    caller: Asking,
     who: Who,
     keeper: TheKeeper,
-    waiting: Waiting,
+    fetching: TheFetching,
     environment: shapes.Word,
     name: shapes.NamePath,
     wait: Wait = 0,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The ordered set, best first; whoever holds it can log in until each entry's `good_until`."""
-    if if_none_match is not None:
-        tag = await waiting.unknown(lambda: keeper.credentials.tag(who(), environment, name), if_none_match, wait)
-        if matches(if_none_match, tag):
-            return Response(status_code=304, headers={"ETag": f'"{tag}"'})
-        caller = await run_in_threadpool(who)
-    found = await run_in_threadpool(keeper.credentials.one, caller, environment, name)
-    return JSONResponse(shown(found), headers={"ETag": f'"{found.tag}"'})
+    asked = keeper.credentials.asked(who, environment, name, known_by(if_none_match))
+    told = await fetching.told(asked, wait)
+    if told.value is None:
+        return Response(status_code=304, headers={"ETag": f'"{told.tag}"'})
+    return JSONResponse(shown(told.value), headers={"ETag": f'"{told.tag}"'})

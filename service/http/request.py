@@ -17,6 +17,7 @@ from service.core.access import Caller
 from service.core.errors import Invalid
 from service.http import shapes
 from service.http.waiting import LONGEST
+from service.keeper import recorder as keeper_recorder
 from service.keeper.environments import ANY
 from service.keeper.keeper import Keeper
 
@@ -37,9 +38,9 @@ def caller_of(request: Request, _: Annotated[object, Depends(_bearer)]) -> Calle
     return caller
 
 
-def who_asks(request: Request) -> Callable[[], Caller]:
+def who_asks(request: Request) -> keeper_recorder.Who:
     """Makes the caller out anew: whoever waited may have lost its token or a grant meanwhile."""
-    who: Callable[[], Caller] = request.state.who
+    who: keeper_recorder.Who = request.state.who
     return who
 
 
@@ -52,7 +53,7 @@ def _number(pattern: str) -> BeforeValidator:
 
 
 Asking = Annotated[Caller, Depends(caller_of)]
-Who = Annotated[Callable[[], Caller], Depends(who_asks)]
+Who = Annotated[keeper_recorder.Who, Depends(who_asks)]
 TheKeeper = Annotated[Keeper, Depends(keeper_of)]
 
 IfMatch = Annotated[

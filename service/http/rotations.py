@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from service.core.database import Session
 from service.core.rotation import ENDED, Stage
 from service.http import shapes
+from service.http.fetching import Fetching
 from service.http.request import (
     Asking,
     Cursor,
@@ -28,6 +29,7 @@ from service.http.waiting import Waiting
 from service.keeper.draining import Draining
 from service.keeper.rehearsals import Rehearsal
 from service.keeper.rotations import Story
+from service.keeper.snapshot import key_of_rotation
 
 router = APIRouter(tags=["rotations"], route_class=Route)
 
@@ -98,9 +100,13 @@ async def ask(
     if not wait:
         return first
     rotation_id = json.loads(bytes(first.body))["id"]
-    latest = await waiting.until(
-        lambda: keeper.rotations.peek(who(), rotation_id), lambda story: story.rotation.stage in DONE, wait
-    )
+    fetching: Fetching = request.app.state.fetching
+
+    async def look() -> Story:
+        return await run_in_threadpool(keeper.rotations.peek, await fetching.caller(who), rotation_id)
+
+    keys = {key_of_rotation(rotation_id)}
+    latest = await waiting.until(keys, look, lambda story: story.rotation.stage in DONE, wait)
     return JSONResponse(shown(latest), 200 if latest.rotation.stage in DONE else 202)
 
 

@@ -7,23 +7,22 @@ handler  and only now the shapes and the keeper
 """
 
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from service.core.access import Caller
 from service.core.errors import Invalid, Unauthenticated
 from service.http.body import document
+from service.http.fetching import Fetching
 from service.http.problems import WrongType
-from service.keeper.keeper import Keeper
+from service.keeper.recorder import Who
+from service.keeper.tokens import who
 
 
 class Route(APIRoute):
-    """A route of the native door. The caller is left in `request.state.caller`; `who` makes it out anew."""
+    """A route of the native door. The caller is left in `request.state.caller`; `who` makes it out on a view."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's, behind the steps above."""
@@ -32,8 +31,9 @@ class Route(APIRoute):
         takes_body = self.body_field is not None
 
         async def entered(request: Request) -> Response:
-            request.state.who = partial(_caller, request)
-            request.state.caller = await run_in_threadpool(request.state.who)
+            request.state.who = _who(request)
+            fetching: Fetching = request.app.state.fetching
+            request.state.caller = await fetching.caller(request.state.who)
             _check_query(request, known)
             if takes_body and (body := await request.body()):
                 if not _is_json(request):
@@ -58,15 +58,14 @@ class _Read(Request):
         self._json = document(body)
 
 
-def _caller(request: Request) -> Caller:
+def _who(request: Request) -> Who:
     presented = request.headers.getlist("authorization")
     scheme, _, token = presented[0].partition(" ") if presented else ("", "", "")
     # Two of them, and whoever stands in front of us may have judged the other one (RFC 9110, 11.6.2: one).
     if len(presented) != 1 or scheme.lower() != "bearer":
         raise Unauthenticated("exactly one token is needed: Authorization: Bearer kw_…")
-    keeper: Keeper = request.app.state.keeper
     address = request.client.host if request.client else ""
-    return keeper.tokens.authenticate(token.strip(" "), address, request.state.request_id)
+    return who(token.strip(" "), address, request.state.request_id)
 
 
 def _check_query(request: Request, known: set[str]) -> None:

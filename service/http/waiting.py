@@ -1,89 +1,91 @@
-"""Waiting for changes (`?wait=SECONDS`): memory only, no thread and no connection while it lasts."""
+"""Waiting for changes (`?wait=SECONDS`): memory only, no thread and no connection while it lasts.
+
+Whoever waits is found by what it waits for: a change wakes those whom it concerns, and nobody else.
+"""
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
-from service.keeper.door import Door
+from service.keeper.recorder import Recorder
+from service.keeper.snapshot import Key
 
 T = TypeVar("T")
 LONGEST = 60.0
-_POLL = 1.0
-"""Seconds between two looks at the epoch, for changes that another process made."""
+
+
+class Waiter:
+    """One who waits, in its event loop."""
+
+    __slots__ = ("loop", "woken")
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """From any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            self.loop.call_soon_threadsafe(self.woken.set)
 
 
 class Changes:
-    """Counts the changes of the ledger that this process has heard of."""
+    """Wakes those who wait when the recorder has taken over what changed."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
         self._lock = threading.Lock()
-        self._count = 0
-        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
-        door.on_change(self._heard)
+        self._waiting: dict[Key, set[Waiter]] = {}
+        recorder.on_change(self._heard)
 
-    def seen(self) -> tuple[int, int]:
-        """Where things stand, noted before looking and given to `after` afterwards: nothing in between is missed."""
-        return self._count, 0 if self._door.ledger.embedded else self._door.ledger.epoch()
-
-    async def after(self, seen: tuple[int, int], seconds: float) -> None:
-        """Return when something changed since `seen`, or after that many seconds."""
-        count, epoch = seen
-        woken = asyncio.Event()
-        entry = (asyncio.get_running_loop(), woken)
+    async def after(self, keys: Collection[Key], epoch: int | None, seconds: float) -> None:
+        """Return when one of these was changed after that epoch, or after so many seconds."""
+        self._recorder.start()  # its thread looks for what others change
+        waiter = Waiter()
         with self._lock:
-            if self._count != count:
-                return
-            self._waiting.add(entry)
+            for key in keys:
+                self._waiting.setdefault(key, set()).add(waiter)
         try:
-            if self._door.ledger.embedded:
+            # Looked at only now: what changed before is seen here, what changes from here on wakes.
+            if self._recorder.snapshot.epoch == epoch:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), seconds)
-            else:
-                await self._watch(woken, epoch, seconds)
+                    await asyncio.wait_for(waiter.woken.wait(), seconds)
         finally:
             with self._lock:
-                self._waiting.discard(entry)
+                for key in keys:
+                    waiting = self._waiting.get(key, set())
+                    waiting.discard(waiter)
+                    if not waiting:
+                        self._waiting.pop(key, None)
 
-    async def _watch(self, woken: asyncio.Event, epoch: int, seconds: float) -> None:
-        """Other processes change the ledger too: look at its epoch now and then."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while await run_in_threadpool(self._door.ledger.epoch) == epoch:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), min(left, _POLL))
-                return
-
-    async def unknown(self, tag: Callable[[], str], known: str, seconds: float) -> str:
-        """The tag as soon as it is not `known` any more, or as it is after that many seconds."""
-        return await self.until(tag, lambda now: not matches(known, now), seconds)
-
-    async def until(self, look: Callable[[], T], enough: Callable[[T], bool], seconds: float) -> T:
+    async def until(
+        self, keys: Collection[Key], look: Callable[[], Awaitable[T]], enough: Callable[[T], bool], seconds: float
+    ) -> T:
         """What `look` sees as soon as it is enough, or as it is after that many seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
-            before = await run_in_threadpool(self.seen)
-            found = await run_in_threadpool(look)
+            await run_in_threadpool(self._recorder.catch_up)
+            epoch = self._recorder.snapshot.epoch
+            found = await look()
             left = deadline - loop.time()
             if enough(found) or left <= 0:
                 return found
-            await self.after(before, left)
+            await self.after(keys, epoch, left)
 
-    def _heard(self) -> None:
+    def _heard(self, keys: Collection[Key] | None) -> None:
         with self._lock:
-            self._count += 1
-            waiting, self._waiting = self._waiting, set()
-        for loop, woken in waiting:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-                loop.call_soon_threadsafe(woken.set)
+            concerned = (
+                list(self._waiting.values()) if keys is None else [self._waiting[k] for k in keys if k in self._waiting]
+            )
+            woken = set().union(*concerned)
+        for waiter in woken:
+            waiter.wake()
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:

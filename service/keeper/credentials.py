@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from service.core import names
 from service.core.access import Caller, Level
@@ -14,15 +15,18 @@ from service.core.reference import Reference, allowed, select
 from service.core.rotation import CredentialState, Offered, offer
 from service.core.sealed import credential_context
 from service.core.secret import Secret
-from service.keeper import definitions
 from service.keeper.definitions import DRAIN_MINIMUM, KeptIn
-from service.keeper.door import Deed, Door
 from service.keeper.keys import Keyrings
-from service.keeper.references import Held, Readings, References, require_read
+from service.keeper.recorder import Asked, Known, Recorder, Told, Who, nothing
+from service.keeper.references import Held, Readings, References
+from service.keeper.snapshot import Key, View
 from service.keeper.walls import Walls, of_connection
-from service.ledger import connections, rotations
+from service.ledger import connections
+from service.ledger.changes import Kind as Changed
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -71,57 +75,55 @@ class Credential:
 class Credentials:
     """The fetch of credentials."""
 
-    def __init__(self, door: Door, walls: Walls, keyrings: Keyrings, references: References) -> None:
-        self._door = door
+    def __init__(self, recorder: Recorder, walls: Walls, keyrings: Keyrings, references: References) -> None:
+        self._recorder = recorder
         self._walls = walls
         self._keyrings = keyrings
         self._references = references
 
     def one(self, caller: Caller, environment: str, name: str) -> Credential:
         """The set of a connection. Raises Absent, Forbidden, Conflict (none yet), store errors, SealBroken."""
+        told: Told[Credential] = self._recorder.fetch(self.asked(lambda _: caller, environment, name))
+        return told.news
+
+    def asked(self, who: Who, environment: str, name: str, known: Known = nothing) -> Asked:
+        """The same, to be recorded with others; comes to a `Told[Credential]`. Raises Invalid."""
         names.path(name)
-        deed = Deed("credential.fetch", environment, name)
+        readings = self._references.readings()
 
-        def evaluate(tx: Transaction, readings: Readings) -> Credential:
-            wall = self._walls.enter(tx, caller, environment)
-            planned = self.plan(tx, wall, caller, name)
-            require_read(readings, planned.references())
-            deed.detail["generation"] = planned.connection.generation
-            return self._answer(planned, readings)
+        def evaluate(view: View, asked: Asked) -> Told[Credential]:
+            caller = asked.caller = who(view)
+            wall = self._walls.judge(view.snapshot.environment(environment), caller, environment)
+            planned = self.plan(view, wall, caller, name)
+            tag = _tag(planned)
+            if known(tag):
+                asked.told = False
+                return Told(None, tag, frozenset({*common_keys(wall, caller), key_of(planned.connection)}))
+            readings.require(planned.references())
+            asked.detail["generation"] = planned.connection.generation
+            return Told(self._answer(planned, readings), tag)
 
-        return self._references.fetch(self._door, caller, deed, evaluate)
+        return Asked(evaluate, "credential.fetch", environment, name)
 
-    def tag(self, caller: Caller, environment: str, name: str) -> str:
-        """The tag alone, evaluated like a fetch but not recorded: what `If-None-Match` and waiting compare."""
-        names.path(name)
-
-        def evaluate(tx: Transaction) -> str:
-            wall = self._walls.enter(tx, caller, environment)
-            return _tag(self.plan(tx, wall, caller, name))
-
-        return self._door.poll(caller, Deed("credential.fetch", environment, name), evaluate)
-
-    def plan(self, tx: Transaction, wall: Environment, caller: Caller, name: str) -> Set:
+    def plan(self, view: View, wall: Environment, caller: Caller, name: str) -> Set:
         """What the connection offers, if the caller may use it."""
-        stored = connection_found(tx, wall, caller, name, Level.USE)
-        target = definitions.target(stored.definition)
-        policy = definitions.policy(stored.policy, target.engine)
+        found = judged(view.snapshot.offered(wall.id, name), wall, caller, name, Level.USE)
+        stored, policy, home = found.connection, found.policy, found.kept_in
         drain = policy.drain_minimum if policy else DRAIN_MINIMUM
-        offered = offer(connections.standing(tx, stored.id), rotations.open_one(tx, stored.id), drain, tx.now)
+        offered = offer(found.credentials, found.rotation, drain, view.now)
         if not offered:
             raise Conflict(
                 f"connection {name} has no credential yet: its first rotation makes one "
                 f"(POST /api/v1/environments/{wall.name}/rotations)"
             )
-        home = definitions.kept_in(stored.definition.get("kept_in"))
         if home and not allowed(home.location, wall.stores):
             raise Forbidden(f"environment {wall.name} does not let its references read where {name} keeps its password")
         plain = {
-            entry.credential.id: self._unsealed(tx, wall.id, entry)
+            entry.credential.id: self._unsealed(wall.id, entry)
             for entry in offered
             if entry.credential.sealed is not None
         }
-        return Set(stored, target, home, offered, plain, drain)
+        return Set(stored, found.target, home, offered, plain, drain)
 
     def accounts(self, planned: Set, readings: Readings) -> list[Account]:
         """The usernames and passwords, best first."""
@@ -145,10 +147,10 @@ class Credentials:
         name = _selected(readings, user).reveal() if user else held.username
         return Account(name, _selected(readings, planned.kept_in.password()))
 
-    def _unsealed(self, tx: Transaction, environment_id: str, entry: Offered) -> Secret:
+    def _unsealed(self, environment_id: str, entry: Offered) -> Secret:
         held = entry.credential
         assert held.sealed is not None  # chosen so by `plan`  # noqa: S101
-        ring = self._keyrings.opener(tx, environment_id, held.sealed)
+        ring = self._keyrings.kept(environment_id, held.sealed)
         return ring.unseal(held.sealed, credential_context(environment_id, held.login_id, held.id))
 
 
@@ -169,9 +171,23 @@ def _tag(planned: Set) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def key_of(stored: StoredConnection) -> Key:
+    """What is waited for where an answer depends on a connection."""
+    return Changed.CONNECTION.value, stored.id
+
+
+def common_keys(wall: Environment, caller: Caller) -> tuple[Key, Key]:
+    """What every answer depends on."""
+    return (Changed.ENVIRONMENT.value, wall.id), (Changed.TOKEN.value, caller.id)
+
+
 def connection_found(tx: Transaction, wall: Environment, caller: Caller, name: str, level: Level) -> StoredConnection:
     """The connection, if the caller may do this much with it. Raises Absent or Forbidden."""
-    stored = connections.find(tx, wall.id, name)
+    return judged(connections.find(tx, wall.id, name), wall, caller, name, level)
+
+
+def judged(stored: C | None, wall: Environment, caller: Caller, name: str, level: Level) -> C:
+    """What was found under this name, if the caller may do this much with it. Raises Absent or Forbidden."""
     held = caller.level(of_connection(wall, name))
     if stored is None or held is None:
         raise Absent(f"connection {name} does not exist in {wall.name}")

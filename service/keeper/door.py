@@ -35,6 +35,11 @@ class Deed:
     detail: dict[str, Detail] = field(default_factory=dict)
 
 
+def outcome_of(refusal: KeywrightError) -> Outcome:
+    """Did Keywright refuse, or did something outside fail?"""
+    return Outcome.FAILED if isinstance(refusal, _OUTSIDE) else Outcome.REFUSED
+
+
 class Door:
     """Lets operations through to the ledger. `randomness` makes ids and salts."""
 
@@ -108,7 +113,7 @@ class Door:
         """Record that the deed was refused, or failed outside. Raises Unrecorded if that cannot be recorded."""
         if isinstance(refusal, Unavailable):
             return  # the ledger did not take part: there is nothing to record it in
-        outcome = Outcome.FAILED if isinstance(refusal, _OUTSIDE) else Outcome.REFUSED
+        outcome = outcome_of(refusal)
         detail: dict[str, Detail] = deed.detail | {"error": type(refusal).__name__}
         with self.ledger.holding() as tx:
             tx.events.append(

@@ -16,6 +16,7 @@ from service.keeper.incidents import Incidents
 from service.keeper.keys import Keyrings
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
+from service.keeper.recorder import Recorder
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
 from service.keeper.restorations import Restorations
@@ -31,6 +32,7 @@ class Keeper:
     """The operations, by noun."""
 
     door: Door
+    recorder: Recorder
     keyrings: Keyrings
     environments: Environments
     variables: Variables

@@ -7,16 +7,18 @@ rewrap   every data key is wrapped under a new master key, in one transaction
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from service.core.access import EVERYTHING, Caller, Level, require
-from service.core.errors import Absent, KeyWrong
+from service.core.errors import Absent, KeyWrong, SealBroken
 from service.core.event import chain_key
 from service.core.keyring import SYSTEM, Keyring, KeyWrapper, tag_key
 from service.core.sealed import KEY_BYTES, credential_context, data_key_context, key_number, version_context
 from service.keeper.door import Deed, Door
+from service.keeper.recorder import Unready
 from service.ledger import connections, environments, variables
+from service.ledger.changes import Kind as Changed
 from service.ledger.environments import WrappedKey
 from service.ledger.ledger import Transaction
 
@@ -30,6 +32,19 @@ class Progress:
     environment: str
     resealed: int
     done: bool
+
+
+class Unopened(Unready):
+    """The data key that an evaluation needs is not in memory."""
+
+    def __init__(self, keyrings: "Keyrings", environment_id: str, number: int) -> None:
+        super().__init__()
+        self._missing = (keyrings, environment_id, number)
+
+    def prepare(self) -> None:
+        """Unwrap it. Raises Absent, SealBroken, the key errors, Unavailable."""
+        keyrings, environment_id, number = self._missing
+        keyrings.fill(environment_id, number)
 
 
 class Keyrings:
@@ -88,6 +103,27 @@ class Keyrings:
     def opener(self, tx: Transaction, environment_id: str, sealed: bytes) -> Keyring:
         """The keyring that opens `sealed`."""
         return self._of(tx, environment_id, key_number(sealed))
+
+    def kept(self, environment_id: str, sealed: bytes) -> Keyring:
+        """As `opener`, from memory alone. Raises Unopened if the data key is not there."""
+        ring = self._rings.get(environment_id)
+        number = key_number(sealed)
+        if ring is None or number not in ring.keys:
+            raise Unopened(self, environment_id, number)
+        return ring
+
+    def fill(self, environment_id: str, number: int) -> None:
+        """Open an environment's data keys, to be kept. Raises Absent, SealBroken, the key errors, Unavailable."""
+        ring = self._door.look(lambda tx: self._of(tx, environment_id, number))
+        if number not in ring.keys:
+            raise SealBroken(f"a stored value was sealed under data key {number}, which the ledger does not hold")
+
+    def heard(self, changed: Collection[tuple[str, str]] | None) -> None:
+        """These were changed in the ledger: keyrings among them are opened anew when they are needed again."""
+        with self._lock:
+            for environment_id in list(self._rings):
+                if changed is None or (Changed.KEYS, environment_id) in changed:
+                    del self._rings[environment_id]
 
     def sealer(self, tx: Transaction, environment_id: str) -> Keyring:
         """The keyring that seals something new: always under the newest key that the *ledger* has.

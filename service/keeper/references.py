@@ -8,15 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
-from service.core.access import Caller
 from service.core.errors import StoreError, StoreUnreachable
 from service.core.reference import Reading, Reference, Store
-from service.keeper.door import Deed, Door
-from service.ledger.ledger import Transaction
-
-T = TypeVar("T")
+from service.keeper.recorder import Unready
 
 FRESH = 2.0
 """Seconds for which a reading is used again; the age is stated in the answer."""
@@ -33,22 +28,37 @@ class Held:
     at: float
 
 
-Readings = Mapping[Reference, Held]
-"""What was read for one fetch."""
+class Readings:
+    """What was read for one fetch; kept over its evaluations."""
+
+    def __init__(self, references: "References") -> None:
+        self._references = references
+        self._held: dict[Reference, Held] = {}
+
+    def __getitem__(self, reference: Reference) -> Held:
+        return self._held[reference]
+
+    def require(self, wanted: set[Reference]) -> None:
+        """Ends the evaluation if something wanted was not read yet."""
+        if missing := wanted - self._held.keys():
+            raise Unread(self, missing)
+
+    def read(self, wanted: set[Reference]) -> None:
+        """Read these as well. Raises the first store error."""
+        self._held.update(self._references.read(wanted))
 
 
-class Unread(Exception):
+class Unread(Unready):
     """An evaluation came upon references that were not read yet."""
 
-    def __init__(self, references: set[Reference]) -> None:
+    def __init__(self, readings: Readings, wanted: set[Reference]) -> None:
         super().__init__()
-        self.references = references
+        self._missing = (readings, wanted)
 
-
-def require_read(readings: Readings, wanted: set[Reference]) -> None:
-    """Ends the evaluation if something wanted was not read yet."""
-    if missing := wanted - readings.keys():
-        raise Unread(missing)
+    def prepare(self) -> None:
+        """Read them. Raises the first store error."""
+        readings, wanted = self._missing
+        readings.read(wanted)
 
 
 class References:
@@ -72,31 +82,9 @@ class References:
             held[reference] = outcome
         return held
 
-    def fetch(
-        self,
-        door: Door,
-        caller: Caller,
-        deed: Deed,
-        evaluate: Callable[[Transaction, Readings], T],
-        *,
-        record: bool = True,
-    ) -> T:
-        """`door.fetch` (or `poll`), with what `evaluate` wants read in between its evaluations."""
-        through = door.fetch if record else door.poll
-        readings: dict[Reference, Held] = {}
-
-        def evaluated(tx: Transaction) -> T:
-            return evaluate(tx, readings)
-
-        while True:
-            try:
-                return through(caller, deed, evaluated)
-            except Unread as unread:
-                try:
-                    readings.update(self.read(unread.references))
-                except StoreError as error:
-                    door.refuse(caller, deed, error)
-                    raise
+    def readings(self) -> Readings:
+        """For one fetch."""
+        return Readings(self)
 
     def forget(self, reference: Reference) -> None:
         """Ask the store again next time: it was just written to."""

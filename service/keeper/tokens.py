@@ -1,14 +1,17 @@
 """Tokens and their grants: who a request comes from, and handing out more."""
 
+import hmac
 from dataclasses import dataclass
 from datetime import timedelta
 
 from service.core import names
-from service.core.access import EVERYTHING, Caller, Grant, Kind, Level, Thing, admitted, networks, require
+from service.core.access import EVERYTHING, Caller, Grant, Kind, Level, OutOfPlace, Thing, admitted, networks, require
 from service.core.errors import Absent, Conflict, Forbidden, Invalid, Unauthenticated
 from service.core.secret import Secret
-from service.core.token import Token, make, matches, split
+from service.core.token import Token, hashed, make, split
 from service.keeper.door import Deed, Door
+from service.keeper.recorder import Asked, Recorder, Who
+from service.keeper.snapshot import View
 from service.keeper.walls import Walls
 from service.ledger import environments, tokens
 from service.ledger.ledger import Transaction
@@ -47,9 +50,10 @@ class ShownGrant:
 class Tokens:
     """Operations on tokens and grants, and the way from a token to its caller."""
 
-    def __init__(self, door: Door, walls: Walls) -> None:
+    def __init__(self, door: Door, walls: Walls, recorder: Recorder) -> None:
         self._door = door
         self._walls = walls
+        self._recorder = recorder
 
     def authenticate(self, presented: str, address: str, request_id: str) -> Caller:
         """The caller that a presented token stands for.
@@ -57,20 +61,18 @@ class Tokens:
         Raises Unauthenticated, in the same words and after the same work for unknown, wrong, expired and
         revoked ones; Forbidden for an address that is not on the token's allowlist.
         """
-        parts = split(presented)
-        token_id, secret = parts or ("", "")
-        with self._door.ledger.read() as tx:
-            token = tokens.find(tx, token_id)
-            now = tx.now
-        right = matches(token.hash if token else _NOTHING, secret)
-        if token is None or not right or (token.expires_at and token.expires_at <= now):
-            raise Unauthenticated("the token is unknown, expired or revoked; a new one comes from POST /api/v1/tokens")
-        caller = Caller(token.id, token.name, "machine", token.grants, address, request_id)
-        if not admitted(address, token.allowlist):
-            refusal = Forbidden(f"this token may not be used from the address {address}")
-            self._door.refuse(caller, Deed("token.use", resource=token.name), refusal)
-            raise refusal
+        caller: Caller = self._recorder.fetch(self.asked(who(presented, address, request_id)))
         return caller
+
+    @staticmethod
+    def asked(asker: Who) -> Asked:
+        """The same, to be looked up together with others; comes to the caller. Only a refusal is recorded."""
+
+        def evaluate(view: View, asked: Asked) -> Caller:
+            asked.told = False
+            return asker(view)
+
+        return Asked(evaluate, "token.use", "", "")
 
     def first(self) -> Secret | None:
         """The first owner's token, for a ledger that has none; None if it has. Shown once."""
@@ -239,3 +241,21 @@ class Tokens:
 
 def _thing(grant: Grant) -> Thing:
     return Thing(grant.kind, grant.environment_id, grant.path)
+
+
+def who(presented: str, address: str, request_id: str) -> Who:
+    """Who presents this text from there, to be made out on a view."""
+    token_id, secret = split(presented) or ("", "")
+    hashed_secret = hashed(secret)
+
+    def made_out(view: View) -> Caller:
+        token = view.snapshot.tokens.get(token_id)
+        right = hmac.compare_digest(token.hash if token else _NOTHING, hashed_secret)
+        if token is None or not right or (token.expires_at and token.expires_at <= view.now):
+            raise Unauthenticated("the token is unknown, expired or revoked; a new one comes from POST /api/v1/tokens")
+        caller = Caller(token.id, token.name, "machine", token.grants, address, request_id)
+        if not admitted(address, token.allowlist):
+            raise OutOfPlace(caller)
+        return caller
+
+    return made_out

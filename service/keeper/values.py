@@ -18,7 +18,9 @@ from service.core.access import Caller, Level
 from service.core.connection import Account, url
 from service.core.environment import Environment
 from service.core.errors import Absent, Conflict, Invalid, StoreMalformed, StoreRefused, TooLarge
+from service.core.event import Detail
 from service.core.reference import Reference, allowed, select
+from service.core.sealed import version_context
 from service.core.secret import Secret
 from service.core.variable import (
     DEEPEST,
@@ -27,20 +29,19 @@ from service.core.variable import (
     Part,
     Value,
     ValueKind,
-    Variable,
     VariablePart,
-    Version,
     fill,
     parse_template,
 )
-from service.keeper.credentials import Credentials, Set
-from service.keeper.door import Deed, Door
+from service.keeper.credentials import Credentials, Set, common_keys, key_of
 from service.keeper.keys import Keyrings
-from service.keeper.references import Held, Readings, References, require_read
-from service.keeper.variables import Variables, found
+from service.keeper.recorder import Asked, Known, Recorder, Told, Who, nothing
+from service.keeper.references import Held, Readings, References
+from service.keeper.snapshot import WITHIN, Key, Snapshot, View
+from service.keeper.variables import judged
 from service.keeper.walls import Walls, of_variable
-from service.ledger import variables
-from service.ledger.ledger import Transaction
+from service.ledger.changes import Kind as Changed
+from service.ledger.state import LiveVariable
 
 MOST = 500
 """Values in one answer, at most."""
@@ -80,12 +81,11 @@ class Fetched:
     age: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Planned:
     """A value before anything is opened outside: its template's parts are planned too."""
 
-    variable: Variable
-    version: Version
+    variable: LiveVariable
     content: Value
     reference: Reference | None
     parts: tuple[Part, ...]
@@ -100,34 +100,51 @@ class _Planned:
         return own.union(*(offered.references() for offered in self.sets.values()))
 
 
-@dataclass
+@dataclass(slots=True)
 class _Fetch:
     """One evaluation. Every variable in it is planned and opened once, however often templates use it."""
 
-    tx: Transaction
+    view: View
     wall: Environment
     caller: Caller
     readings: Readings
     plans: dict[str, _Planned] = field(default_factory=dict)
     opened: dict[str, Fetched] = field(default_factory=dict)
 
+    def detail(self, found: list[Fetched]) -> dict[str, Detail]:
+        """For the event: the versions of what was answered; and what else it is composed of, variables as
+        `name:version` and connections as `name:generation`."""
+        told: dict[str, Detail] = {"versions": " ".join(f"{it.name}:{it.version}" for it in found)}
+        if inner := self.plans.keys() - {it.name for it in found}:
+            told["through"] = " ".join(sorted(f"{name}:{self.plans[name].variable.number}" for name in inner))
+        sets = [offered.connection for plan in self.plans.values() for offered in plan.sets.values()]
+        if sets:
+            told["generations"] = " ".join(sorted({f"{stored.name}:{stored.generation}" for stored in sets}))
+        return told
+
+    def keys(self, *, folder: bool) -> frozenset[Key]:
+        """What the answer depends on."""
+        keys = {*common_keys(self.wall, self.caller)} | ({(WITHIN, self.wall.id)} if folder else set())
+        for plan in self.plans.values():
+            keys.add((Changed.VARIABLE.value, plan.variable.id))
+            keys.update(key_of(offered.connection) for offered in plan.sets.values())
+        return frozenset(keys)
+
 
 class Values:
-    """The fetch of values. `references` reads outside stores; `monotonic` is a clock for ages."""
+    """The fetch of values. `monotonic` is a clock for ages."""
 
     def __init__(
         self,
-        door: Door,
+        recorder: Recorder,
         walls: Walls,
-        definitions: Variables,
         credentials: Credentials,
         references: References,
         keyrings: Keyrings,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._door = door
+        self._recorder = recorder
         self._walls = walls
-        self._definitions = definitions
         self._credentials = credentials
         self._references = references
         self._keyrings = keyrings
@@ -138,27 +155,29 @@ class Values:
 
         Raises Absent, Forbidden, Conflict (no live version), TooLarge, the store errors, SealBroken.
         """
+        told: Told[list[Fetched]] = self._recorder.fetch(self.asked(lambda _: caller, environment, wanted))
+        return told.news, told.tag
+
+    def asked(self, who: Who, environment: str, wanted: Wanted, known: Known = nothing) -> Asked:
+        """The same, to be recorded with others; comes to a `Told[list[Fetched]]`. Raises Invalid, TooLarge."""
         wanted.check()
-        deed = Deed("value.fetch", environment, str(wanted))
+        readings = self._references.readings()
 
-        def evaluate(tx: Transaction, readings: Readings) -> tuple[list[Fetched], str]:
-            found, through, generations = self._evaluated(tx, caller, environment, wanted, readings)
-            deed.detail["versions"] = " ".join(f"{f.name}:{f.version}" for f in found)
-            deed.detail |= {"through": " ".join(through)} if through else {}
-            deed.detail |= {"generations": " ".join(generations)} if generations else {}
-            return found, self._tag(environment, found)
+        def evaluate(view: View, asked: Asked) -> Told[list[Fetched]]:
+            caller = asked.caller = who(view)
+            wall = self._walls.judge(view.snapshot.environment(environment), caller, environment)
+            fetch = _Fetch(view, wall, caller, readings)
+            planned = [self._plan(fetch, variable) for variable in _chosen(view.snapshot, wall, caller, wanted)]
+            readings.require(set().union(*(plan.references() for plan in fetch.plans.values())))
+            found = [self._opened(fetch, plan) for plan in planned]
+            tag = self._tag(environment, found)
+            if known(tag):
+                asked.told = False
+                return Told(None, tag, fetch.keys(folder=wanted.folder is not None))
+            asked.detail = fetch.detail(found)
+            return Told(found, tag)
 
-        return self._references.fetch(self._door, caller, deed, evaluate)
-
-    def tag(self, caller: Caller, environment: str, wanted: Wanted) -> str:
-        """The tag alone, evaluated like a fetch but not recorded: what `If-None-Match` and waiting compare."""
-        wanted.check()
-        deed = Deed("value.fetch", environment, str(wanted))
-
-        def evaluate(tx: Transaction, readings: Readings) -> str:
-            return self._tag(environment, self._evaluated(tx, caller, environment, wanted, readings)[0])
-
-        return self._references.fetch(self._door, caller, deed, evaluate, record=False)
+        return Asked(evaluate, "value.fetch", environment, str(wanted))
 
     def _tag(self, environment: str, found: list[Fetched]) -> str:
         # Keyed, so that a tag in a log tells nothing about the value; the ages are left out.
@@ -166,52 +185,22 @@ class Values:
         text = json.dumps([environment, said], sort_keys=True)
         return hmac.new(self._keyrings.tag_key(), text.encode(), "sha256").hexdigest()[:32]
 
-    def _evaluated(
-        self, tx: Transaction, caller: Caller, environment: str, wanted: Wanted, readings: Readings
-    ) -> tuple[list[Fetched], list[str], list[str]]:
-        """The values; and what else they are composed of, for the event: variables as `name:version`, and
-        connections as `name:generation`."""
-        wall = self._walls.enter(tx, caller, environment)
-        fetch = _Fetch(tx, wall, caller, readings)
-        planned = [self._plan(fetch, variable) for variable in self._chosen(tx, wall, caller, wanted)]
-        require_read(readings, set().union(*(p.references() for p in fetch.plans.values())))
-        found = [self._opened(fetch, p) for p in planned]
-        inner = fetch.plans.keys() - {p.variable.name for p in planned}
-        sets = {s.connection.name: s.connection.generation for p in fetch.plans.values() for s in p.sets.values()}
-        through = sorted(f"{name}:{fetch.plans[name].version.number}" for name in inner)
-        return found, through, sorted(f"{name}:{generation}" for name, generation in sets.items())
-
-    @staticmethod
-    def _chosen(tx: Transaction, wall: Environment, caller: Caller, wanted: Wanted) -> list[Variable]:
-        if wanted.folder is None:
-            return [found(tx, wall, caller, name, Level.USE) for name in dict.fromkeys(wanted.names)]
-        seen: list[Variable] = []
-        position = ""
-        while True:
-            rows = variables.listed(tx, wall.id, wanted.folder, position, MOST)
-            seen += [v for v, _ in rows if v.live is not None and caller.level(of_variable(wall, v.name))]
-            if len(seen) > MOST:  # of those that it may use: the others are none of its business
-                raise TooLarge(f"folder: it holds more than {MOST} values; ask for its folders one by one")
-            if len(rows) < MOST:
-                return seen
-            position = rows[-1][0].name
-
-    def _plan(self, fetch: _Fetch, variable: Variable, depth: int = 0) -> _Planned:
+    def _plan(self, fetch: _Fetch, variable: LiveVariable, depth: int = 0) -> _Planned:
         if variable.name in fetch.plans:
             return fetch.plans[variable.name]
-        tx, wall, caller = fetch.tx, fetch.wall, fetch.caller
-        if variable.live is None:
+        view, wall, caller = fetch.view, fetch.wall, fetch.caller
+        if variable.number is None or variable.sealed is None:
             raise Conflict(
                 f"variable {variable.name} has no live version in {wall.name}; activate one or put a new one"
             )
-        version = variables.version(tx, variable.id, variable.live)
-        assert version is not None  # the pointer only ever names a version that is there  # noqa: S101
-        content = self._definitions.opened(tx, wall, version)
+        ring = self._keyrings.kept(wall.id, variable.sealed)
+        text = ring.unseal(variable.sealed, version_context(wall.id, variable.id, variable.number))
+        content: Value = json.loads(text.reveal())
         reference: Reference | None = None
         parts: tuple[Part, ...] = ()
         inner: dict[str, _Planned] = {}
         sets: dict[str, Set] = {}
-        if version.kind is ValueKind.REFERENCE:
+        if variable.kind is ValueKind.REFERENCE:
             reference = Reference.parse(str(content))
             if not allowed(reference, wall.stores):
                 raise StoreRefused(
@@ -219,11 +208,11 @@ class Values:
                     store=reference.store,
                     reference=str(reference),
                 )
-        elif version.kind is ValueKind.TEMPLATE:
+        elif variable.kind is ValueKind.TEMPLATE:
             parts = parse_template(str(content))
             for part in parts:
                 if isinstance(part, VariablePart) and part.name not in inner:
-                    used = self._part(tx, wall, caller, variable, part.name)
+                    used = _part(view.snapshot, wall, caller, variable, part.name)
                     # When it was put, only what lies below a template was counted, not what lies above.
                     if depth < DEEPEST:
                         inner[part.name] = self._plan(fetch, used, depth + 1)
@@ -232,26 +221,15 @@ class Values:
                             f"variable {variable.name}: more than {DEEPEST} templates lie within one another"
                         )
                 elif isinstance(part, ConnectionPart) and part.connection not in sets:
-                    sets[part.connection] = self._credentials.plan(tx, wall, caller, part.connection)
+                    sets[part.connection] = self._credentials.plan(view, wall, caller, part.connection)
         height = 1 + max((plan.height for plan in inner.values()), default=-1)
-        plan = _Planned(variable, version, content, reference, parts, inner, sets, height)
+        plan = _Planned(variable, content, reference, parts, inner, sets, height)
         fetch.plans[variable.name] = plan
         return plan
 
-    @staticmethod
-    def _part(tx: Transaction, wall: Environment, caller: Caller, whole: Variable, name: str) -> Variable:
-        try:
-            used = found(tx, wall, caller, name, Level.USE)
-        except Absent:
-            raise Conflict(
-                f"variable {whole.name} is composed of {name}, which does not exist or is not for this token"
-            ) from None
-        if used.secret and not whole.secret:
-            raise Conflict(f"variable {whole.name} is plain but composed of {name}, which is secret; declare it secret")
-        return used
-
     def _opened(self, fetch: _Fetch, plan: _Planned) -> Fetched:
-        variable, version, readings = plan.variable, plan.version, fetch.readings
+        variable, readings = plan.variable, fetch.readings
+        assert variable.number is not None and variable.kind is not None  # planned only so  # noqa: S101, PT018
         if variable.name in fetch.opened:
             return fetch.opened[variable.name]
         value: Secret | dict[str, object]
@@ -259,11 +237,11 @@ class Values:
         if plan.reference:
             held = readings[plan.reference]
             value, age = _selected(held, plan.reference), self._monotonic() - held.at
-        elif version.kind is ValueKind.TEMPLATE:
+        elif variable.kind is ValueKind.TEMPLATE:
             value, age = self._filled(fetch, plan)
         else:
             value = Secret(plan.content) if isinstance(plan.content, str) else plan.content
-        fetched = Fetched(variable.name, value, version.number, variable.secret, version.kind, age)
+        fetched = Fetched(variable.name, value, variable.number, variable.secret, variable.kind, age)
         fetch.opened[variable.name] = fetched
         return fetched
 
@@ -311,3 +289,31 @@ def _selected(held: Held, reference: Reference) -> Secret:
             reference=str(reference),
         )
     return value
+
+
+def _chosen(snapshot: Snapshot, wall: Environment, caller: Caller, wanted: Wanted) -> list[LiveVariable]:
+    if wanted.folder is None:
+        return [_found(snapshot, wall, caller, name) for name in dict.fromkeys(wanted.names)]
+    chosen: list[LiveVariable] = []
+    for variable in snapshot.folder(wall.id, wanted.folder):
+        if variable.number is not None and caller.level(of_variable(wall, variable.name)):
+            chosen.append(variable)
+            if len(chosen) > MOST:  # of those that it may use: the others are none of its business
+                raise TooLarge(f"folder: it holds more than {MOST} values; ask for its folders one by one")
+    return chosen
+
+
+def _found(snapshot: Snapshot, wall: Environment, caller: Caller, name: str) -> LiveVariable:
+    return judged(snapshot.variable(wall.id, name), wall, caller, name, Level.USE)
+
+
+def _part(snapshot: Snapshot, wall: Environment, caller: Caller, whole: LiveVariable, name: str) -> LiveVariable:
+    try:
+        used = _found(snapshot, wall, caller, name)
+    except Absent:
+        raise Conflict(
+            f"variable {whole.name} is composed of {name}, which does not exist or is not for this token"
+        ) from None
+    if used.secret and not whole.secret:
+        raise Conflict(f"variable {whole.name} is plain but composed of {name}, which is secret; declare it secret")
+    return used

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from service.core import names
 from service.core.access import Caller, Level, require
@@ -29,6 +30,8 @@ from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls, of_connection, of_variable
 from service.ledger import connections, variables
 from service.ledger.ledger import Transaction
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -265,7 +268,11 @@ class Variables:
 
 def found(tx: Transaction, wall: Environment, caller: Caller, name: str, level: Level) -> Variable:
     """The variable, if the caller may do this much with it. Raises Absent or Forbidden."""
-    variable = variables.find(tx, wall.id, name)
+    return judged(variables.find(tx, wall.id, name), wall, caller, name, level)
+
+
+def judged(variable: V | None, wall: Environment, caller: Caller, name: str, level: Level) -> V:
+    """What was found under this name, if the caller may do this much with it. Raises Absent or Forbidden."""
     held = caller.level(of_variable(wall, name))
     if variable is None or held is None:
         raise Absent(f"variable {name} does not exist in {wall.name}")

@@ -20,7 +20,10 @@ class Walls:
         Raises Absent when it does not exist, lies outside what this instance serves, or the caller has no
         grant there: one sentence for all three. Raises Forbidden for an address that is not on its allowlist.
         """
-        found = environments.find(tx, fit(name))
+        return self.judge(environments.find(tx, fit(name)), caller, name)
+
+    def judge(self, found: Environment | None, caller: Caller, name: str) -> Environment:
+        """What `enter` finds, judged: raises as it does."""
         if found is None or not self.serves(name) or not caller.sees(found.id):
             raise Absent(f"environment {fit(name)[:LONGEST_ENVIRONMENT]} does not exist")
         if caller.kind != "system" and not admitted(caller.address, found.allowlist):

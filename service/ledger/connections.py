@@ -1,5 +1,6 @@
 """Connections, their logins and their credentials."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -70,6 +71,12 @@ def get(tx: Transaction, connection_id: str) -> StoredConnection | None:
     """By id."""
     row = tx.sql.execute(_BY_ID, {"wanted": connection_id}).one_or_none()
     return _connection(row) if row else None
+
+
+def read(tx: Transaction, ids: Collection[str] | None = None) -> list[StoredConnection]:
+    """All of them, or those that are still there."""
+    query = _QUERY if ids is None else _QUERY.where(connections.c.id.in_(ids))
+    return [_connection(row) for row in tx.sql.execute(query)]
 
 
 def listed(tx: Transaction, environment_id: str, folder: str, after: str, limit: int) -> list[StoredConnection]:
@@ -188,6 +195,13 @@ def credential(tx: Transaction, credential_id: str) -> Credential | None:
 def standing(tx: Transaction, connection_id: str) -> list[Credential]:
     """Those of a connection that an answer can depend on: candidate, live, draining; the youngest first."""
     return [_credential(row) for row in tx.sql.execute(_STANDING, {"wanted": connection_id})]
+
+
+def all_standing(tx: Transaction, ids: Collection[str] | None = None) -> list[Credential]:
+    """As `standing`, of all connections or of those."""
+    query = _CREDENTIALS.where(_STANDS).order_by(credentials.c.created_at.desc(), credentials.c.id)
+    query = query if ids is None else query.where(credentials.c.connection_id.in_(ids))
+    return [_credential(row) for row in tx.sql.execute(query)]
 
 
 def concerned(tx: Transaction, rotation: Rotation) -> dict[str, Credential]:

@@ -16,10 +16,8 @@ WAITS = 10.0
 STANDS_STILL = 4.0
 """Seconds without a statement after which PostgreSQL ends a session that has a transaction open."""
 
-_DOUBT = {
-    Unavailable: "",
-    Unrecorded: ". If it broke off while committing, this may have been done all the same: look before repeating it",
-}
+DOUBT = ". If it broke off while committing, this may have been done all the same: look before repeating it"
+"""What is true as well of a change that could not be recorded."""
 
 
 def engine_for(url: str, pool_size: int) -> Engine:
@@ -71,7 +69,8 @@ def told_apart(failure: type[Unavailable]) -> Iterator[None]:
         raise failure("the ledger is busy: no connection to it came free in time, so nothing was done") from error
     except DBAPIError as error:
         if isinstance(error, OperationalError) or error.connection_invalidated:
-            raise failure("the ledger does not answer; see the service's log" + _DOUBT[failure]) from error
+            doubt = DOUBT if issubclass(failure, Unrecorded) else ""
+            raise failure("the ledger does not answer; see the service's log" + doubt) from error
         if isinstance(error, DataError) and getattr(error.orig, "sqlstate", "") is None:
             # The driver itself refused a text before sending it: PostgreSQL knows no NUL in texts.
             raise Invalid("a name, an id or a cursor holds a character that none of ours has") from None

@@ -1,5 +1,6 @@
 """Environments and their wrapped data keys."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,6 +42,12 @@ def get(tx: Transaction, environment_id: str) -> Environment | None:
 def every(tx: Transaction, after: str = "", limit: int = 1000) -> list[Environment]:
     """By name, beginning behind `after`."""
     query = select(environments).where(environments.c.name > after).order_by(environments.c.name).limit(limit)
+    return [_environment(row) for row in tx.sql.execute(query)]
+
+
+def read(tx: Transaction, ids: Collection[str] | None = None) -> list[Environment]:
+    """All of them, or those that are still there."""
+    query = select(environments) if ids is None else select(environments).where(environments.c.id.in_(ids))
     return [_environment(row) for row in tx.sql.execute(query)]
 
 
@@ -94,7 +101,6 @@ def rewrap_key(tx: Transaction, key: WrappedKey) -> None:
     """The same data key under another master key."""
     which = (data_keys.c.environment_id == key.environment_id) & (data_keys.c.number == key.number)
     tx.sql.execute(update(data_keys).where(which).values(wrapped=key.wrapped, wrapper=key.wrapper))
-    tx.touch(Changed.KEYS, key.environment_id)
 
 
 def drop_key(tx: Transaction, environment_id: str, number: int) -> None:

@@ -16,10 +16,11 @@ On SQLite one process writes: `BEGIN IMMEDIATE` takes the lock, and the process 
 a second one is refused at start. On PostgreSQL the row is locked, and the database's clock is the clock.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, literal_column, select, text, update
@@ -28,6 +29,7 @@ from service.core.errors import Unavailable, Unrecorded
 from service.core.event import Event, batch, link
 from service.core.sealed import Randomness
 from service.ledger import changes
+from service.ledger.appender import Appender
 from service.ledger.engines import WAITS, engine_for, told_apart
 from service.ledger.tables import batches, head
 from service.ledger.turn import Turn
@@ -77,6 +79,8 @@ class Ledger:
         self._chain_key: bytes | None = None
         self._writing = Turn()
         self.engine = engine_for(url, pool_size)
+        self._appender = Appender(self.engine, randomness, self._hear)
+        self._heard: tuple[datetime, float] | None = None
         # Asked in every transaction, so made once.
         clock = literal_column("0") if self.embedded else func.clock_timestamp()
         self._begin = text("BEGIN" if self.embedded else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -91,7 +95,29 @@ class Ledger:
 
     def close(self) -> None:
         """Closes every connection."""
+        self._appender.close()
         self.engine.dispose()
+
+    def now(self) -> datetime:
+        """The ledger's clock, without asking it: PostgreSQL's is what it last said, and the time since.
+
+        A little behind, by the way that its answer took; never ahead.
+        """
+        if self.embedded:
+            return self._now()
+        if self._heard is None:
+            self.epoch()
+        assert self._heard is not None  # `epoch` hears it  # noqa: S101
+        said, at = self._heard
+        return said + timedelta(seconds=time.monotonic() - at)
+
+    def _hear(self, said: datetime) -> None:
+        self._heard = (said.astimezone(UTC), time.monotonic())
+
+    def _key(self) -> bytes:
+        if self._chain_key is None:
+            raise Unrecorded("the ledger's keys are not open yet, so nothing can be recorded")
+        return self._chain_key
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -125,16 +151,12 @@ class Ledger:
     def record(self, events: Sequence[Event], epoch: int) -> bool:
         """Append `events` if the epoch is still `epoch`. False: it moved, and nothing was recorded.
 
-        Raises Unrecorded if the ledger cannot record.
+        Without events it only looks. Raises Unrecorded if the ledger cannot record.
         """
-        with self._turn(Unrecorded), self._connection(Unrecorded) as sql:
-            last, _ = self._locked_head(sql)
-            if last.epoch != epoch:
-                sql.rollback()
-                return False
-            self._append(sql, events, last, epoch)
-            sql.commit()
-        return True
+        if not events:
+            return self.epoch() == epoch
+        with self._turn(Unrecorded), told_apart(Unrecorded):
+            return self._appender.append(self._key(), events, epoch)
 
     @contextmanager
     def work(self) -> Iterator[Transaction]:
@@ -166,17 +188,17 @@ class Ledger:
         return self._connection(Unavailable)
 
     def epoch(self) -> int:
-        """The epoch now; what waiters poll."""
+        """The epoch now."""
         with self._connection(Unavailable) as sql:
-            return int(sql.execute(select(head.c.epoch)).scalar_one())
+            epoch, _, read = sql.execute(self._look).one()
+            self._moment(read)
+            return int(epoch)
 
     def _append(self, sql: Connection, events: Sequence[Event], last: "_Head", epoch: int) -> None:
         seq, end = last.seq, last.hash
         if events:
-            if self._chain_key is None:
-                raise Unrecorded("the ledger's keys are not open yet, so nothing can be recorded")
             made = batch(events, self._randomness)
-            end = link(self._chain_key, last.hash, seq + 1, made)
+            end = link(self._key(), last.hash, seq + 1, made)
             row = {"first": seq + 1, "events": made.count, "body": made.body, "persons": made.persons, "hash": end}
             sql.execute(_BATCH, row)
         at = max([last.at, *(event.at for event in events)])
@@ -189,7 +211,10 @@ class Ledger:
         return _Head(row[0], row[1], row[2], row[3]), self._moment(row[4])
 
     def _moment(self, read: Any) -> datetime:
-        return read if isinstance(read, datetime) else self._now()
+        if not isinstance(read, datetime):
+            return self._now()
+        self._hear(read)
+        return read
 
     @contextmanager
     def _connection(self, failure: type[Unavailable]) -> Iterator[Connection]:

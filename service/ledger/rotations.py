@@ -4,6 +4,7 @@ A claim is a lease with a fencing number. Every transition is conditional on the
 whose lease was taken over changes nothing when it wakes up.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -115,6 +116,13 @@ def open_one(tx: Transaction, connection_id: str) -> Rotation | None:
     """The rotation of a connection that has not ended, if any."""
     row = tx.sql.execute(_OPEN, {"wanted": connection_id}).one_or_none()
     return _rotation(row) if row else None
+
+
+def all_open(tx: Transaction, ids: Collection[str] | None = None) -> list[Rotation]:
+    """As `open_one`, of all connections or of those."""
+    query = _QUERY.where(rotations.c.ended_at.is_(None))
+    query = query if ids is None else query.where(rotations.c.open_key.in_(ids))
+    return [_rotation(row) for row in tx.sql.execute(query)]
 
 
 def listed(

@@ -1,5 +1,6 @@
 """Tokens, their grants, and answers kept for repeated Idempotency-Keys."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,10 @@ def _grant(row: Row[Any]) -> Grant:
 
 
 def _token(tx: Transaction, row: Row[Any]) -> Token:
-    held = tx.sql.execute(select(grants).where(grants.c.token_id == row.id).order_by(grants.c.id))
+    return _made(row, tx.sql.execute(select(grants).where(grants.c.token_id == row.id).order_by(grants.c.id)))
+
+
+def _made(row: Row[Any], held: Iterable[Row[Any]]) -> Token:
     return Token(
         row.id,
         row.name,
@@ -29,6 +33,16 @@ def _token(tx: Transaction, row: Row[Any]) -> Token:
         row.created_by,
         row.expires_at,
     )
+
+
+def read(tx: Transaction, ids: Collection[str] | None = None) -> list[Token]:
+    """All of them, or those that are still there, with their grants."""
+    held: dict[str, list[Row[Any]]] = {}
+    query = select(grants).order_by(grants.c.id)
+    for row in tx.sql.execute(query if ids is None else query.where(grants.c.token_id.in_(ids))):
+        held.setdefault(row.token_id, []).append(row)
+    found = tx.sql.execute(select(tokens) if ids is None else select(tokens).where(tokens.c.id.in_(ids)))
+    return [_made(row, held.get(row.id, ())) for row in found]
 
 
 def find(tx: Transaction, token_id: str) -> Token | None:

@@ -24,7 +24,7 @@ from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM
 from service.keeper.values import MOST, Fetched, Wanted
 from service.wiring import Service
-from tests.ledger.homes import Home, environment, machine, put
+from tests.ledger.homes import Home, environment, machine, put, tag
 from tests.rigs.fake_store import FakeStore
 
 TEMPLATE, REFERENCE = ValueKind.TEMPLATE, ValueKind.REFERENCE
@@ -160,29 +160,29 @@ def test_the_tag_follows_the_value(service: Service, home: Home) -> None:
     put(service, "shop/A", "a")
     keeper = service.keeper
 
-    def tag(*names: str) -> str:
-        found = keeper.values.tag(SYSTEM, "production", Wanted(names))
+    def follow(*names: str) -> str:
+        found = tag(service, SYSTEM, "production", Wanted(names))
         assert keeper.values.fetch(SYSTEM, "production", Wanted(names))[1] == found
         return found
 
-    first = tag("shop/A"), tag("shop/R"), tag("shop/A", "shop/R")
+    first = follow("shop/A"), follow("shop/R"), follow("shop/A", "shop/R")
     assert len(set(first)) == 3
-    assert (tag("shop/A"), tag("shop/R"), tag("shop/A", "shop/R")) == first
+    assert (follow("shop/A"), follow("shop/R"), follow("shop/A", "shop/R")) == first
     put(service, "shop/A", "b")
-    assert tag("shop/A") != first[0]
-    assert tag("shop/R") == first[1]
+    assert follow("shop/A") != first[0]
+    assert follow("shop/R") == first[1]
     service.keeper.values._references.forget(Reference("vault", "x"))
     home.store.put("x", "two")
-    assert tag("shop/R") != first[1]
+    assert follow("shop/R") != first[1]
 
 
 def test_polls_are_not_recorded_but_their_refusals_are(service: Service) -> None:
     put(service, "shop/A", "a")
     with service.ledger.read() as tx:
         before = tx.sql.exec_driver_sql("SELECT seq FROM head").scalar_one()
-    service.keeper.values.tag(SYSTEM, "production", Wanted(("shop/A",)))
+    tag(service, SYSTEM, "production", Wanted(("shop/A",)))
     with pytest.raises(Absent):
-        service.keeper.values.tag(SYSTEM, "production", Wanted(("shop/B",)))
+        tag(service, SYSTEM, "production", Wanted(("shop/B",)))
     with service.ledger.read() as tx:
         assert tx.sql.exec_driver_sql("SELECT seq FROM head").scalar_one() == before + 1
 

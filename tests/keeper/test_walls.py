@@ -16,7 +16,7 @@ from service.ledger import environments
 from service.ledger.log import Question
 from service.ledger.tables import data_keys
 from service.wiring import Service
-from tests.ledger.homes import Home, environment, machine, owner, put
+from tests.ledger.homes import Home, credential_tag, environment, machine, owner, put, tag
 
 CONNECTION = {
     "engine": "postgresql",
@@ -61,13 +61,13 @@ def attempts(service: Service, home: Home, caller: Caller, where: str) -> dict[s
         "delete": lambda: keeper.variables.delete(caller, where, "shop/A", if_match=None),
         "value": lambda: keeper.values.fetch(caller, where, Wanted(("shop/A",))),
         "values": lambda: keeper.values.fetch(caller, where, Wanted(folder="")),
-        "tag": lambda: keeper.values.tag(caller, where, Wanted(("shop/A",))),
+        "tag": lambda: tag(service, caller, where, Wanted(("shop/A",))),
         "connections": lambda: keeper.connections.listed(caller, where, "", "", 10),
         "connection": lambda: keeper.connections.get(caller, where, "shop/db"),
         "connection put": lambda: connect(service, home, where, caller=caller),
         "connection delete": lambda: keeper.connections.delete(caller, where, "shop/db", if_match=None),
         "credential": lambda: keeper.credentials.one(caller, where, "shop/db"),
-        "credential tag": lambda: keeper.credentials.tag(caller, where, "shop/db"),
+        "credential tag": lambda: credential_tag(service, caller, where, "shop/db"),
         "rotate": lambda: keeper.rotations.ask(caller, where, "shop/db", ""),
         "rotations": lambda: keeper.rotations.listed(caller, where, None, None, "", 10),
         "rehearse": lambda: keeper.rehearsals.rehearse(caller, where, "shop/db"),
@@ -114,7 +114,7 @@ def test_what_is_not_for_a_caller_takes_the_statements_of_what_is_not_there(serv
     missing: dict[str, Callable[[], object]] = {
         "variable": lambda: keeper.variables.get(caller, "production", "shop/none"),
         "value": lambda: keeper.values.fetch(caller, "production", Wanted(("shop/none",))),
-        "tag": lambda: keeper.values.tag(caller, "production", Wanted(("shop/none",))),
+        "tag": lambda: tag(service, caller, "production", Wanted(("shop/none",))),
         "connection": lambda: keeper.connections.get(caller, "production", "shop/none"),
         "credential": lambda: keeper.credentials.one(caller, "production", "shop/none"),
         "delete": lambda: keeper.variables.delete(caller, "production", "shop/none", if_match=None),

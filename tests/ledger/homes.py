@@ -24,6 +24,7 @@ from service.core.database import Database
 from service.core.reference import Store
 from service.core.secret import Secret
 from service.keeper.tokens import SYSTEM, WantedGrant
+from service.keeper.values import Wanted
 from service.keeper.variables import Definition, NewValue, ValueKind
 from service.ledger import schema
 from service.ledger.ledger import Ledger
@@ -231,6 +232,18 @@ def token(service: Service, name: str, *grants: tuple[str, str, str | None, str]
 def machine(service: Service, name: str, *grants: tuple[str, str, str | None, str], address: str = "") -> Caller:
     """A new token's caller."""
     return service.keeper.tokens.authenticate(token(service, name, *grants).reveal(), address, "request")
+
+
+def tag(service: Service, caller: Caller, where: str, wanted: Wanted) -> str:
+    """What a poll of values is told of what it knows already."""
+    asked = service.keeper.values.asked(lambda _: caller, where, wanted, lambda _: True)
+    return str(service.keeper.recorder.fetch(asked).tag)
+
+
+def credential_tag(service: Service, caller: Caller, where: str, name: str) -> str:
+    """What a poll of credentials is told of what it knows already."""
+    asked = service.keeper.credentials.asked(lambda _: caller, where, name, lambda _: True)
+    return str(service.keeper.recorder.fetch(asked).tag)
 
 
 def put(

@@ -1,0 +1,80 @@
+"""Fetches from an event loop: submitted to the recorder, answered when their batch was recorded."""
+
+import asyncio
+import contextlib
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+
+from service.core.access import Caller
+from service.http.waiting import Changes, matches
+from service.keeper.keeper import Keeper
+from service.keeper.recorder import Asked, Known, Told, Unready, Who, nothing
+
+
+class Fetching:
+    """For one event loop, which is the one that it is first used in."""
+
+    def __init__(self, keeper: Keeper, changes: Changes) -> None:
+        self._keeper = keeper
+        self._recorder = keeper.recorder
+        self._changes = changes
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def told(self, asked: Asked, wait: float = 0) -> Told[Any]:
+        """What it came to; as soon as there is news, or what is known after so many seconds. Raises its refusal."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait
+        while True:
+            told: Told[Any] = await self.recorded(asked)
+            left = deadline - loop.time()
+            if told.value is not None or left <= 0:
+                return told
+            await self._changes.after(told.keys, asked.epoch, left)
+            asked.epoch = None  # what it was evaluated on may be the present still: it is evaluated again all the same
+
+    async def caller(self, who: Who) -> Caller:
+        """Who asks. Raises Unauthenticated, Forbidden."""
+        caller: Caller = await self.recorded(self._keeper.tokens.asked(who))
+        return caller
+
+    async def recorded(self, asked: Asked) -> Any:
+        """What it came to, recorded. Raises its refusal."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        asked.done = self._done
+        while True:
+            asked.answer = answer = loop.create_future()
+            self._recorder.submit(asked)
+            await answer
+            if asked.error is None:
+                return asked.result
+            if not isinstance(asked.error, Unready):
+                raise asked.error
+            await run_in_threadpool(asked.prepared, asked.error)
+
+    def _done(self, batch: list[Asked]) -> None:
+        assert self._loop is not None  # something was submitted from it  # noqa: S101
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            self._loop.call_soon_threadsafe(_answer, batch)
+
+
+def _answer(batch: list[Asked]) -> None:
+    for asked in batch:
+        if not asked.answer.done():  # whoever asked may be gone
+            asked.answer.set_result(None)
+
+
+def known_by(if_none_match: str | None) -> Known:
+    """Does the header hold the tag?"""
+    return nothing if if_none_match is None else lambda tag: matches(if_none_match, tag)
+
+
+def _fetching_of(request: Request) -> Fetching:
+    fetching: Fetching = request.app.state.fetching
+    return fetching
+
+
+TheFetching = Annotated[Fetching, Depends(_fetching_of)]
