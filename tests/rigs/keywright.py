@@ -245,11 +245,11 @@ def wait_until(seen: Callable[[], bool], otherwise: str | Callable[[], str], pat
         time.sleep(0.02)
 
 
-_LOG = ("head", "batches", "entries", "touched", "fetches")
+_LOG = ("head", "changes", "batches", "entries", "touched", "fetches")
 
 
 def dump(service: Service) -> dict[str, list[str]]:
-    """Every row of the ledger but its event log, as text: equal dumps mean that nothing was changed."""
+    """Every row of the ledger but its event log and the notes of what changed, as text: equal dumps mean that nothing was changed."""
     with service.ledger.read() as tx:
         return {
             table.name: sorted(repr(tuple(row)) for row in tx.sql.execute(table.select()))
