@@ -249,7 +249,7 @@ _LOG = ("head", "changes", "batches", "entries", "touched", "fetches")
 
 
 def dump(service: Service) -> dict[str, list[str]]:
-    """Every row of the ledger but its event log and the notes of what changed, as text: equal dumps mean that nothing was changed."""
+    """Every row but the event log and the notes of what changed, as text: equal dumps mean that nothing was changed."""
     with service.ledger.read() as tx:
         return {
             table.name: sorted(repr(tuple(row)) for row in tx.sql.execute(table.select()))
