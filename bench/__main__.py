@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bench import bars, child, page, report, results
-from bench.interruption import OutOfTime, limit, listening
+from bench.interruption import Interrupted, OutOfTime, limit, listening
 from bench.run import FULL, QUICK, Run, running
 from bench.sections import Section, chosen, listed
 from service.core.errors import KeywrightError
-from service.demo.stopping import Stopped
 
 
 def main() -> int:
@@ -34,7 +33,7 @@ def main() -> int:
     try:
         with listening(), running(QUICK if given.quick else FULL) as run:
             failed = measured(run, sections, "quick" if given.quick else "full")
-    except (KeyboardInterrupt, Stopped):
+    except (KeyboardInterrupt, Interrupted):
         return 130
     found = results.earlier()
     report.show(found, {section.name for section in sections})

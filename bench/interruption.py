@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from service.demo.stopping import SIGNALS, Stopped
+from service.demo.stopping import SIGNALS
 
 
-class OutOfTime(Exception):
+class Interrupted(BaseException):
+    """Somebody asked to stop. Like KeyboardInterrupt it is nobody's to catch who catches mistakes."""
+
+
+class OutOfTime(BaseException):
     """A section took longer than it may."""
 
 
@@ -36,7 +40,7 @@ def shielded() -> Iterator[None]:
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Signals raise Stopped meanwhile, once: what they stop is then cleared away undisturbed."""
+    """Signals raise Interrupted meanwhile, once: what they stop is then cleared away undisturbed."""
     former = {number: signal.signal(number, _told) for number in SIGNALS}
     former[signal.SIGALRM] = signal.signal(signal.SIGALRM, _late)
     try:
@@ -63,7 +67,7 @@ def _told(number: int, _: FrameType | None) -> None:
     if not _state.told:
         _state.told = True
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _state.due = Stopped(signal.Signals(number).name)
+        _state.due = Interrupted(signal.Signals(number).name)
         _raise()
 
 

@@ -24,6 +24,7 @@ def copied(run: Run, name: str, size: int, make: Callable[[Path], dict[str, Any]
         _forget(name)
         run.tell(f"making {name} of {size:,}, which is kept for the next time")
         about = make(source)
+        (source / _ABOUT).touch(0o600)  # it holds the owner's token
         (source / _ABOUT).write_text(json.dumps(about))
     data = run.new_folder(name)
     shutil.copytree(source, data, dirs_exist_ok=True)
@@ -38,6 +39,7 @@ def fingerprint(name: str) -> str:
 
 
 def _forget(name: str) -> None:
-    """Others of this name are of no use any more, or were not finished."""
+    """Those of this name that were not finished, or are of a format that is none any more."""
     for former in (OUT / "kept").glob(f"{name}-*"):
-        shutil.rmtree(former)
+        if not (former / _ABOUT).is_file() or not former.name.endswith(fingerprint(name)):
+            shutil.rmtree(former)

@@ -27,7 +27,7 @@ SECTIONS: Sequence[Section] = (
     Section("waiting", "fetches while thousands wait for a change", waiting.measure, 300),
     Section("replicas", "fetches from one and from three on PostgreSQL", replicas.measure, 400),
     Section("due", "the clock's look for due work", due.measure, 200),
-    Section("rotations", "rotations beside the bare loop, and OpenBao's", rotations.measure, 400),
+    Section("rotations", "rotations beside the bare loop, and OpenBao's", rotations.measure, 900),
 )
 
 

@@ -1,5 +1,6 @@
 """Few variables beside many, in fifty environments: fetches by turns, the start, and memory for each variable."""
 
+import time
 from typing import Any
 
 from bench import bulk, keep, kept
@@ -10,6 +11,7 @@ from service.core.secret import Secret
 
 FEW = 10
 CONNECTIONS = 64
+SETTLES = 2.0
 
 
 def measure(run: Run) -> dict[str, Any]:
@@ -23,6 +25,7 @@ def measure(run: Run) -> dict[str, Any]:
     try:
         more = Process(many_data, run.log)
         try:
+            time.sleep(SETTLES)
             added = (more.child.megabytes - few.child.megabytes) * 1e6 / (many - FEW)
             contenders = [_contender(few, few_about), _contender(more, many_about)]
             by_turns(contenders, [CONNECTIONS], run.pace.rounds, run.pace.seconds)

@@ -4,28 +4,33 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench import results
+from bench.__main__ import measured
 from bench.child import Child
-from bench.run import QUICK, running
+from bench.interruption import Interrupted
+from bench.run import QUICK, Run, running
+from bench.sections import SECTIONS, Section, chosen
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
 RUN = """
 import sys, time
 from bench.child import Child
-from bench.interruption import listening
+from bench.interruption import Interrupted, listening
 from bench.run import QUICK, running
-from service.demo.stopping import Stopped
 
 try:
     with listening(), running(QUICK) as run:
         sleeper = Child([sys.executable, "-c", "import time; time.sleep(60)"])
         print(sleeper.popen.pid, run.folder, flush=True)
         time.sleep(60)
-except Stopped:
+except Interrupted:
     sys.exit(130)
 """
 
@@ -73,8 +78,7 @@ def said(script: str) -> str:
 def test_nothing_is_raised_between_a_start_and_its_note() -> None:
     script = """
 import os, signal
-from bench.interruption import listening, shielded
-from service.demo.stopping import Stopped
+from bench.interruption import Interrupted, listening, shielded
 
 try:
     with listening():
@@ -82,7 +86,7 @@ try:
             os.kill(os.getpid(), signal.SIGTERM)
             print("went on")
         print("not here")
-except Stopped as stopped:
+except Interrupted as stopped:
     print(stopped)
 """
     assert said(script) == "went on\nSIGTERM\n"
@@ -104,3 +108,42 @@ with listening():
     print(signal.getitimer(signal.ITIMER_REAL))
 """
     assert said(script) == "ended\ndone True\n(0.0, 0.0)\n"
+
+
+def test_a_section_that_fails_costs_the_others_nothing_and_one_that_was_stopped_is_not_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: dict[str, dict[str, Any]] = {}
+    monkeypatch.setattr(results, "write_down", written.__setitem__)
+
+    def fails(run: Run) -> dict[str, Any]:
+        raise KeyError("on purpose")
+
+    def refuses(run: Run) -> dict[str, Any]:
+        raise SystemExit("bench: nothing to be had")
+
+    def stopped(run: Run) -> dict[str, Any]:
+        raise Interrupted("SIGTERM")
+
+    def works(run: Run) -> dict[str, Any]:
+        return {"figure": 1}
+
+    def section(measure: Callable[[Run], dict[str, Any]]) -> Section:
+        return Section(measure.__name__, "", measure, PATIENCE)
+
+    run = Run(tmp_path, QUICK)
+    assert measured(run, [section(fails), section(refuses), section(works)], "quick") == ["fails", "refuses"]
+    assert "on purpose" in written["fails"]["failed"]
+    assert written["refuses"]["failed"] == "bench: nothing to be had"
+    assert written["works"]["figure"] == 1
+    assert all(found["run"]["pace"] == "quick" for found in written.values())
+    with pytest.raises(Interrupted):
+        measured(run, [section(stopped), section(works)], "quick")
+    assert "stopped" not in written
+
+
+def test_sections_are_chosen_by_name() -> None:
+    assert [section.name for section in chosen(["log", "idle"])] == ["idle", "log"]
+    assert chosen([]) == list(SECTIONS)
+    with pytest.raises(SystemExit, match="no section speed"):
+        chosen(["speed"])
