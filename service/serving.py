@@ -12,6 +12,7 @@ import structlog
 from service.core.errors import Invalid, Unavailable
 from service.http.app import application
 from service.http.certificates import Certificates
+from service.http.limits import Limits
 from service.http.listener import Listener
 from service.settings import Settings
 from service.wiring import Service, build
@@ -61,6 +62,13 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         poke=poke,
         clock_ticks=lambda: service.clock.ticks or not settings.clock,
         overdue=lambda: service.sentinel.overdue,
+        limits=Limits(
+            address=settings.address_rate,
+            caller=settings.caller_rate,
+            refused=settings.refused_rate,
+            requests=settings.requests,
+        ),
+        warnings=lambda: [certificates.problem] if certificates and certificates.problem else [],
     )
     return Listener(app, host, port, certificates=certificates, most=settings.connections, drains_within=DRAINS_WITHIN)
 

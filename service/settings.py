@@ -48,6 +48,16 @@ class Settings(BaseSettings):
     connections: int = Field(
         10_000, ge=10, le=1_000_000, description="Connections of clients at once; more are refused."
     )
+    requests: int = Field(
+        4000, ge=10, le=1_000_000, description="Requests worked on at once, those that wait for a change not counted."
+    )
+    address_rate: float = Field(
+        0, ge=0, description="Requests a second from one address, and five times as many at once. 0: no limit."
+    )
+    caller_rate: float = Field(0, ge=0, description="The same for one token.")
+    refused_rate: float = Field(
+        10, ge=0, description="The same for requests from one address whose token is not known. Known tokens pass."
+    )
     environments: Words = Field(
         (), description="Comma-separated: the only environments that this instance serves. Empty: all."
     )

@@ -22,6 +22,7 @@ from service.http import (
 )
 from service.http.envelope import Envelope
 from service.http.fetching import Fetching
+from service.http.limits import Limits
 from service.http.metrics import Metrics
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
@@ -38,11 +39,17 @@ _PROBLEMS = {
 
 
 def application(
-    keeper: Keeper, *, poke: Callable[[], None], clock_ticks: Callable[[], bool], overdue: Callable[[], int] = lambda: 0
+    keeper: Keeper,
+    *,
+    poke: Callable[[], None],
+    clock_ticks: Callable[[], bool],
+    overdue: Callable[[], int] = lambda: 0,
+    limits: Limits | None = None,
+    warnings: Callable[[], list[str]] = list,
 ) -> FastAPI:
     """The native door. `poke` makes the clock look now; `clock_ticks` tells whether it does.
 
-    `overdue` tells how many connections have something overdue.
+    `overdue` tells how many connections have something overdue, `warnings` what else `/readyz` has to say.
     """
     app = FastAPI(
         title="Keywright",
@@ -62,6 +69,7 @@ def application(
     app.state.probes = CapacityLimiter(2)
     app.state.clock_ticks = clock_ticks
     app.state.overdue = overdue
+    app.state.warnings = warnings
     app.state.metrics = metrics = Metrics(keeper.figures)
     problems.install(app)
     app.include_router(health.router)
@@ -82,5 +90,5 @@ def application(
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
-    app.add_middleware(Envelope, answered=metrics.answered)
+    app.add_middleware(Envelope, answered=metrics.answered, limits=limits)
     return app

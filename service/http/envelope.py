@@ -1,18 +1,20 @@
-"""Around every request: an id, a size limit, headers that keep answers out of caches, and a line in the log.
+"""Around every request: an id, limits of size and of rate, headers that keep answers out of caches, a line in the log.
 
-A bare ASGI middleware: nothing is buffered, and a body that is too large is cut off while it arrives.
+A bare ASGI middleware: nothing is buffered, and a body that is too large is cut off while it arrives. Successful
+fetches, which the event log has, leave no line.
 """
 
-import secrets
+import os
 import time
 from collections.abc import Callable
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.core.errors import TooLarge
 from service.http import problems
+from service.http.limits import Limits
 
 log = structlog.get_logger("http")
 
@@ -25,74 +27,138 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
 ]
 _BODY = "the body is larger than 256 KiB"
+_DOOR = "/api/"
+"""Whoever watches (`/healthz`, `/readyz`, `/metrics`) is turned away by no limit: that would look like a failure."""
+_RANDOM = 4096
+
+Refusal = tuple[int, str, str, str]
+_LONG: Refusal = (414, "too-long", "Too long", "the address is longer than 8,192 bytes")
+_LARGE: Refusal = (413, "too-large", "Too large", _BODY)
+_OFTEN: Refusal = (
+    429,
+    "too-many",
+    "Too many",
+    "more requests than one address, or one token, may make",
+)
+_WRONG: Refusal = (429, "too-many", "Too many", "too many requests from this address without a token that is known")
+_BUSY: Refusal = (503, "unavailable", "Not now", "as many requests are being worked on as this server allows")
 
 
 class Envelope:
-    """Wraps the application."""
+    """Wraps the application. One event loop's thread uses it."""
 
-    def __init__(self, app: ASGIApp, answered: Callable[[str, int, float], None]) -> None:
+    def __init__(self, app: ASGIApp, answered: Callable[[str, int, float], None], limits: Limits | None = None) -> None:
         self._app = app
         self._answered = answered
+        self._limits = limits or Limits()
+        self._working = 0
+        self._random, self._at = b"", 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI 3)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = secrets.token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
         began = time.perf_counter()
+        request_id = self._new_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+        given = (b"x-request-id", request_id.encode())
+        method, path, limits = scope["method"], scope["path"], self._limits
+        address = (scope.get("client") or ("",))[0]
         status = 500
         received = 0
-        started = False
+        started = turned = False
         # HEAD is GET without its body (RFC 9110, 9.3.2), events and all; the server leaves the body out.
-        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        inner = {**scope, "method": "GET"} if method == "HEAD" else scope
+        # Whoever waits for a change costs memory only.
+        works = b"wait=" not in scope["query_string"]
 
         async def sent(message: Message) -> None:
-            nonlocal status, started
+            nonlocal status, started, turned
+            if turned:
+                return
             if message["type"] == "http.response.start":
+                if message["status"] == 401 and not limits.refused(address):
+                    turned, started, status = True, True, 429
+                    await _refuse(send, _WRONG, request_id)
+                    return
                 started = True
                 status = message["status"]
-                headers = [h for h in message.get("headers", []) if h[0].lower() not in (b"server",)]
-                message["headers"] = [*headers, *HEADERS, (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], *HEADERS, given]
             await send(message)
 
         async def bounded() -> Message:
             nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > LARGEST_BODY:
-                raise TooLarge(_BODY)
+            if body := message.get("body"):
+                received += len(body)
+                if received > LARGEST_BODY:
+                    raise TooLarge(_BODY)
             return message
 
-        declared = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+        declared = token = b""
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                declared = value
+            elif name == b"authorization":
+                token = value
+        self._working += works
         try:
+            refusal: Refusal | None = None
             if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > LONGEST_PATH:
-                await _refuse(sent, 414, "too-long", "Too long", "the address is longer than 8,192 bytes", request_id)
-            elif declared.isdigit() and int(declared) > LARGEST_BODY:
-                await _refuse(sent, 413, "too-large", "Too large", _BODY, request_id)
+                refusal = _LONG
+            elif declared and declared.isdigit() and int(declared) > LARGEST_BODY:
+                refusal = _LARGE
+            elif path.startswith(_DOOR):
+                if not limits.address(address) or not limits.caller(token):
+                    refusal = _OFTEN
+                elif works and not limits.room(self._working - 1):
+                    refusal = _BUSY
+            if refusal is not None:
+                status = refusal[0]
+                await _refuse(send, refusal, request_id)
             else:
                 await self._app(inner, bounded, sent)
+        except ClientDisconnect:
+            status = 499  # nobody is there to be answered; the number is nginx's
         except Exception as error:  # noqa: BLE001 - the last place: answered, logged without its message, not passed on
             answer = problems.defect(Request(inner), error)
             if not started:
                 await answer(inner, receive, sent)
         finally:
+            self._working -= works
             seconds = time.perf_counter() - began
-            self._answered(scope["method"], status, seconds)
-            # The path may hold a name, never a value; the query is left out.
-            log.info(
-                "request",
-                method=scope["method"],
-                path=scope["path"][:200],
-                status=status,
-                ms=round(seconds * 1000, 1),
-                address=(scope.get("client") or ("",))[0],
-                id=request_id,
-            )
+            self._answered(method, status, seconds)
+            if not ((status == 200 or status == 304) and _fetches(inner["method"], path)):
+                # The path may hold a name, never a value; the query is left out.
+                log.info(
+                    "request",
+                    method=method,
+                    path=path[:200],
+                    status=status,
+                    ms=round(seconds * 1000, 1),
+                    address=address,
+                    id=request_id,
+                )
+
+    def _new_id(self) -> str:
+        # A system call for each id costs more than the id.
+        if self._at >= len(self._random):
+            self._random, self._at = os.urandom(_RANDOM), 0
+        at = self._at
+        self._at = at + 8
+        return self._random[at : at + 8].hex()
 
 
-async def _refuse(send: Send, status: int, slug: str, title: str, detail: str, request_id: str) -> None:
-    body, headers = problems.bare(status, slug, title, detail, request_id)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+def _fetches(method: str, path: str) -> bool:
+    """`/api/v1/environments/{env}/values…` or `…/credentials/…`."""
+    return method == "GET" and path.split("/", 6)[5:6] in (["values"], ["credentials"])
+
+
+async def _refuse(send: Send, refusal: Refusal, request_id: str) -> None:
+    body, headers = problems.bare(*refusal, request_id)
+    headers += [*HEADERS, (b"x-request-id", request_id.encode())]
+    if refusal[0] in (429, 503):
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": refusal[0], "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -41,7 +41,7 @@ async def readyz(request: Request) -> Any:
     clock = state.clock_ticks()
     ready = ledger and clock
     replication = state.keeper.past.replication
-    told = [_HELD if held else _SOME_HELD.format(number) if number else "", REPLICATES[replication]]
+    told = [_HELD if held else _SOME_HELD.format(number) if number else "", REPLICATES[replication], *state.warnings()]
     answer = {
         "ready": ready,
         "ledger": ledger,

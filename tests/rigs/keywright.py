@@ -119,7 +119,14 @@ def running_keywright(
     ledger that is not new (each of several replicas needs it). `databases` and `stores` stand in for real ones.
     """
     folder = data or Path(tempfile.mkdtemp(prefix="keywright-"))
-    given = {"data": folder, "ledger": ledger_url, "clock": clock, "listen": "127.0.0.1:0"} | settings
+    # Tests of refusals ask faster than somebody who mistook a token.
+    given = {
+        "data": folder,
+        "ledger": ledger_url,
+        "clock": clock,
+        "listen": "127.0.0.1:0",
+        "refused_rate": 0,
+    } | settings
     try:
         service = build(settings_.read({}, **given), now=now, with_databases=databases, with_stores=stores)
         first = service.keeper.tokens.first()

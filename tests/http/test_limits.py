@@ -1,0 +1,126 @@
+"""Limits: how much one address or one token may ask for, and how much is worked on at once."""
+
+import asyncio
+import threading
+
+from service.http.envelope import Envelope
+from service.http.limits import BURST, Limits, Rate
+from tests.http.raw import sent
+from tests.rigs.keywright import Keywright, running_keywright
+from tests.rigs.listening import PATIENCE, echo, listening
+
+GET = b"GET /api/x HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Clock:
+    """Stands still unless it is turned."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_burst_and_then_so_many_a_second() -> None:
+    clock = Clock()
+    rate = Rate(10, clock)
+    assert [rate.spend("a") for _ in range(10 * BURST + 1)] == [True] * 10 * BURST + [False]
+    assert rate.spend("b")
+    clock.now += 0.1
+    assert [rate.spend("a"), rate.spend("a")] == [True, False]
+    clock.now += 1000
+    assert [rate.spend("a") for _ in range(10 * BURST + 1)] == [True] * 10 * BURST + [False]
+
+
+def test_a_rate_below_one_a_second_allows_one_at_a_time() -> None:
+    clock = Clock()
+    rate = Rate(0.1, clock)
+    assert [rate.spend("a"), rate.spend("a")] == [True, False]
+    clock.now += 10
+    assert rate.spend("a")
+
+
+def test_no_more_addresses_are_known_than_fit() -> None:
+    clock = Clock()
+    rate = Rate(1, clock, most=100)
+    for number in range(1000):
+        assert rate.spend(number)
+        assert len(rate._full_at) <= 100
+    assert rate.spend(999), "four more of its burst"
+    for _ in range(3):
+        rate.spend(999)
+    assert not rate.spend(999), "who came lately is remembered"
+
+
+def test_an_ipv6_address_is_its_network() -> None:
+    limits = Limits(address=1, clock=Clock())
+    assert [limits.address(f"2001:db8::{number}") for number in range(BURST + 1)] == [True] * BURST + [False]
+    assert limits.address("2001:db8:0:1::1")
+    assert limits.address("::ffff:192.0.2.1")
+
+
+def test_what_is_over_the_rate_of_an_address_is_turned_away() -> None:
+    with listening(Envelope(echo, lambda *_: None, Limits(address=0.001))) as it:
+        assert it.sent(GET).status == 200
+        answer = it.sent(GET)
+        assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+        assert answer.json["type"] == "urn:keywright:problem:too-many"
+        assert answer.headers["cache-control"] == "no-store"
+        assert it.sent(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status == 200, "who watches is not turned away"
+
+
+def test_what_is_over_the_rate_of_a_token_is_turned_away() -> None:
+    one, other = (GET[:-2] + b"Authorization: Bearer %b\r\n\r\n" % name for name in (b"one", b"other"))
+    with listening(Envelope(echo, lambda *_: None, Limits(caller=0.001))) as it:
+        assert [it.sent(one).status, it.sent(one).status, it.sent(other).status] == [200, 429, 200]
+
+
+def test_who_guesses_is_turned_away_and_who_is_known_is_not() -> None:
+    with running_keywright(refused_rate=1) as it:
+        guesses = [_asked(it, "kw_0123456789abcdef_" + "x" * 43) for _ in range(BURST * 4)]
+        assert guesses[:BURST] == [401] * BURST
+        assert 429 in guesses
+        assert _asked(it, it.owner) == 200
+        status, headers, _ = sent(it.url, _me("nonsense"))
+        assert status == 401 or headers["retry-after"] == "1"
+
+
+def _asked(it: Keywright, token: str) -> int:
+    return sent(it.url, _me(token))[0]
+
+
+def _me(token: str) -> bytes:
+    return b"GET /api/v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % token.encode()
+
+
+def test_more_than_may_be_worked_on_at_once_is_turned_away_but_who_waits_is_not() -> None:
+    let = threading.Event()
+    asked = threading.Semaphore(0)
+
+    async def works(scope, receive, send):  # type: ignore[no-untyped-def]
+        if scope["path"] == "/api/held":
+            asked.release()
+            while not let.is_set():
+                await asyncio.sleep(0.01)
+        await echo(scope, receive, send)
+
+    def get(target: bytes) -> bytes:
+        return b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target
+
+    with listening(Envelope(works, lambda *_: None, Limits(requests=3))) as it:
+        waiting = [it.way() for _ in range(5)]
+        for way in waiting:
+            way.say(get(b"/api/held?wait=30"))
+        held = [it.way() for _ in range(3)]
+        for way in held:
+            way.say(get(b"/api/held"))
+        for _ in range(8):
+            assert asked.acquire(timeout=PATIENCE)
+        answer = it.sent(get(b"/api/x"))
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert it.sent(get(b"/api/x?wait=1")).status == 200
+        assert it.sent(get(b"/healthz")).status == 200
+        let.set()
+        assert {way.answer().status for way in waiting + held} == {200}
+        assert it.sent(get(b"/api/x")).status == 200
