@@ -10,6 +10,7 @@ orphans     an event for a request whose connection was lost before its answer w
 doubtful    an event for a request that was answered 503: the ledger took it, and its reply was lost. The answer says so
 """
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from tests.durable.client import DIGITS, Asked, number_of
 from tests.rigs.line import Line
 
 PAGE = 500
+WITHIN = 30.0
+"""Seconds that the ledger may be away after it was started again."""
 WRONG = ("missing", "repeated", "foreign", "spoken", "broken")
 FETCH = "value.fetch"
 
@@ -86,7 +89,7 @@ class Audit:
         cursor: str | None = ""
         newest = self._seen
         while cursor is not None:
-            page = self.line.ask("GET", f"/events?action={FETCH}&limit={PAGE}&cursor={cursor}").json()
+            page = self._ask(f"/events?action={FETCH}&limit={PAGE}&cursor={cursor}")
             items = [event for event in page["items"] if int(event["id"]) > self._seen]
             newest = max([newest, *(int(event["id"]) for event in items)])
             found += items
@@ -95,10 +98,18 @@ class Audit:
         return found
 
     def _verify(self) -> None:
-        proof = self.line.ask("GET", "/events/verify").json()
+        proof = self._ask("/events/verify")
         if not proof["whole"] or proof["events"] < self._length:
             self._found("broken", f"{proof}, after {self._length} events")
         self._length = proof["events"]
+
+    def _ask(self, path: str) -> Any:
+        """What is answered as soon as the ledger is back."""
+        deadline = time.monotonic() + WITHIN
+        while (reply := self.line.ask("GET", path)).status == 503 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert reply.status == 200, reply.body
+        return reply.json()
 
     def _found(self, kind: str, sentence: str) -> None:
         self.counts[kind] += 1

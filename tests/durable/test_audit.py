@@ -11,6 +11,8 @@ from tests.durable.client import ABSENT, DIGITS, Asked, number_of, spelt
 class Log:
     """Answers like a line to a server with this log, its events numbered from 1."""
 
+    status = 200
+
     def __init__(self, *events: tuple[str, str, str], whole: bool = True) -> None:
         self.events = [
             {"id": str(n), "resource": what, "request": request, "outcome": outcome}

@@ -68,11 +68,6 @@ class Judgement:
             after = f" after {change.what} (request {change.mark})" if change else " before any change"
             self.shown.append(f"{kind}: {fetch}{after}")
 
-    @property
-    def wrong(self) -> list[str]:
-        """The first few of what must not be."""
-        return [text for text in self.shown if not text.startswith("slipped")]
-
     def add(self, other: "Judgement") -> None:
         """Both."""
         self.counts += other.counts

@@ -37,7 +37,7 @@ class Verdict:
     @property
     def wrong(self) -> list[str]:
         """Sentences; none if all is well."""
-        return [*self.judgement.wrong, *self.odd]
+        return [*self.judgement.shown, *self.odd]
 
     def line(self) -> str:
         """For machines."""
