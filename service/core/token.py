@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.core.access import Grant
+from service.core.errors import Invalid
 from service.core.sealed import Randomness
 from service.core.secret import Secret
 
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _SHAPE = re.compile(r"kw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
 
@@ -49,3 +51,23 @@ def split(text: str) -> tuple[str, str] | None:
 def hashed(secret: str) -> bytes:
     """What is stored of a token's secret."""
     return hashlib.sha256(secret.encode()).digest()
+
+
+def fingerprint(text: str) -> str:
+    """A certificate's SHA-256 (of its DER) as it is kept: 64 hex digits. `openssl x509 -fingerprint -sha256` puts
+    colons between them. Raises Invalid."""
+    digits = text.replace(":", "").lower()
+    if not _FINGERPRINT.fullmatch(digits):
+        raise Invalid(
+            "certificate must be the SHA-256 fingerprint of a certificate: 64 hex digits", field="certificate"
+        )
+    return digits
+
+
+def usable_over(bound_to: str, shown: str | None) -> bool:
+    """May a token be used over a connection whose client showed this certificate, or none?
+
+    A token that is bound to a certificate (RFC 8705, section 3) is of use over a connection that showed it only:
+    whoever copies the token does not have the key. `bound_to` is empty for a token that is not bound.
+    """
+    return not bound_to or (shown is not None and hmac.compare_digest(bound_to, shown))

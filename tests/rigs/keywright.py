@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -151,6 +152,7 @@ class Keywrightd:
     url: str
     environ: dict[str, str]
     owner: str = ""
+    verify: ssl.SSLContext | bool = True
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -189,6 +191,10 @@ class Keywrightd:
         if not self.owner and (shown := _TOKEN.search(self.stdout)):
             self.owner = shown[0]
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
     def kill(self) -> None:
         """Kill it (SIGKILL): nothing is finished."""
         self._end(signal.SIGKILL)
@@ -215,15 +221,18 @@ class Keywrightd:
         if self._process.poll() is not None:
             pytest.fail(f"keywrightd ended with {self._process.returncode}:\n{self.stderr[-2000:]}")
         try:
-            answer = httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False)
+            answer = httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False, verify=self.verify)
         except httpx2.TransportError:
             return False
         return answer.status_code == 200
 
 
 @contextmanager
-def running_keywrightd(**environ: str) -> Iterator[Keywrightd]:
-    """`keywrightd serve` with these environment variables beside its data folder and address."""
+def running_keywrightd(*, verify: ssl.SSLContext | None = None, **environ: str) -> Iterator[Keywrightd]:
+    """`keywrightd serve` with these environment variables beside its data folder and address.
+
+    `verify` is how a client sees whether it is the right one, for a server with TLS.
+    """
     folder = Path(tempfile.mkdtemp(prefix="keywrightd-"))
     port = free_port()
     all_ = {
@@ -233,7 +242,8 @@ def running_keywrightd(**environ: str) -> Iterator[Keywrightd]:
         "KEYWRIGHT_LISTEN": f"127.0.0.1:{port}",
         "KEYWRIGHT_LOG_FORMAT": "json",
     } | environ
-    it = Keywrightd(folder, f"http://{all_['KEYWRIGHT_LISTEN']}", all_)
+    scheme = "https" if verify else "http"
+    it = Keywrightd(folder, f"{scheme}://{all_['KEYWRIGHT_LISTEN']}", all_, verify=verify or True)
     try:
         it.start()
         yield it
