@@ -47,10 +47,11 @@ def _put(service: Service, numbers: range) -> None:
 
     def act(tx: Transaction) -> None:
         walls = {wall.name: wall.id for wall in environments.every(tx)}
+        rings = {wall_id: keeper.keyrings.sealer(tx, wall_id) for wall_id in walls.values()}
         for number in numbers:
             wall, name = name_of(number)
             wall_id, id_ = walls[wall], keeper.door.new_id()
-            ring = keeper.keyrings.sealer(tx, wall_id)
+            ring = rings[wall_id]
             sealed = ring.seal(text, version_context(wall_id, id_, 1), keeper.door.randomness)
             variables.add(tx, Variable(id_, wall_id, name, True, 1, 1, 1, tx.now))
             state = VersionState.LIVE

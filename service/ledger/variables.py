@@ -53,7 +53,7 @@ def listed(tx: Transaction, environment_id: str, folder: str, after: str, limit:
 
 def add(tx: Transaction, variable: Variable) -> None:
     """A new one."""
-    tx.sql.execute(insert(variables).values(vars(variable)))
+    tx.sql.execute(insert(variables), vars(variable))
     tx.touch(Changed.VARIABLE, variable.id)
 
 
@@ -84,7 +84,7 @@ def history(tx: Transaction, variable_id: str) -> list[Version]:
 
 def add_version(tx: Transaction, new: Version) -> None:
     """One more."""
-    tx.sql.execute(insert(versions).values(vars(new)))
+    tx.sql.execute(insert(versions), vars(new))
     tx.touch(Changed.VARIABLE, new.variable_id)
 
 
