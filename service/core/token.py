@@ -8,6 +8,7 @@ people choose; 256 random bits cannot be guessed.)
 
 import base64
 import hashlib
+import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime
