@@ -63,7 +63,7 @@ def _fetch(it: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _beside(title: str, parts: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> Table:
-    head = ("connections", "Keywright", "OpenBao", "ratio", "p50", "p50", "p99", "p99", "ratio")
+    head = ("connections", "Keywright", "OpenBao", "ratio", "p50", "OpenBao's p50", "p99", "OpenBao's p99", "p99 ratio")
     table = Table(title, head)
     for name, ours, theirs in parts:
         for connections, mine in ours.items():

@@ -96,6 +96,8 @@ def test_points_of_the_plot_are_where_their_figures_are() -> None:
     p99_ours, p99_theirs = _height(lines[4][0]), _height(lines[6][0])
     assert throughput_ours < throughput_theirs  # higher up is more
     assert p99_ours > p99_theirs
+    places = [tuple(map(float, place.split(","))) for line in lines for place in line]
+    assert all(0 < across < plot.WIDTH and 0 < down < plot.HEIGHT for across, down in places)
     labels = {text.text for text in root.iter(f"{SVG}text")}
     assert {"Keywright", "OpenBao", "256", "10,000", "fetches a second"} <= labels
 
