@@ -120,15 +120,16 @@ def _deed(action: str, outcome: Outcome, environment: str, resource: str, told: 
     return [action, outcome.value, fit(environment)[:LONGEST_ENVIRONMENT], fit(resource), detail]
 
 
-def entries(made: Batch) -> list[dict[str, Any]]:
-    """The events of a batch, each as it is shown; `name` and `address` are None where the person was erased.
+def entries(made: Batch, places: slice = slice(None)) -> list[dict[str, Any]]:
+    """The events of a batch, or those at `places`, each as it is shown; `name` and `address` are None where the
+    person was erased.
 
     Raises ValueError (or KeyError, TypeError, IndexError) for what `batch` never made.
     """
     body, persons = json.loads(made.body), json.loads(made.persons)
     callers, deeds = body["callers"], body["deeds"]
     found = []
-    for at, who, deed, request in body["events"]:
+    for at, who, deed, request in body["events"][places]:
         (actor, kind, *_), person = callers[who], persons[who]
         action, outcome, environment, resource, detail = deeds[deed]
         entry = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from service.core.event import GENESIS, Batch, link, persons_match
 from service.core.event import entries as unfolded
@@ -21,6 +21,8 @@ from service.ledger.tables import batches, entries, head, touched
 _PAGE = 500
 _INDEXED = 200
 """Characters of a resource that the index holds: every name fits, a long list of them need not."""
+_HOLDING = select(batches).where(batches.c.first <= bindparam("seq")).order_by(batches.c.first.desc()).limit(1)
+"""The batch that holds an event; asked a hundred times for one page, so made once."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,9 @@ def ask(tx: Transaction, question: Question, told: Collection[str] | None = None
 
 def shown(tx: Transaction, seq: int) -> dict[str, Any]:
     """One event, as it is shown: names and addresses as far as they were not erased."""
-    query = select(batches).where(batches.c.first <= seq).order_by(batches.c.first.desc()).limit(1)
-    row = tx.sql.execute(query).one()
-    event: dict[str, Any] = unfolded(_batch(row))[seq - row.first]
-    return {"id": str(seq)} | event
+    row = tx.sql.execute(_HOLDING, {"seq": seq}).one()
+    place = seq - row.first
+    return {"id": str(seq)} | unfolded(_batch(row), slice(place, place + 1))[0]
 
 
 def _batch(row: Row[Any]) -> Batch:

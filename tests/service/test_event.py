@@ -91,6 +91,7 @@ def test_the_body_is_canonical() -> None:
 
 def test_an_event_is_shown_as_it_happened() -> None:
     first, second = entries(MADE)
+    assert entries(MADE, slice(1, 2)) == [second]
     assert first == {
         "at": "2026-11-22T00:00:00+00:00",
         "actor": "id-1",
