@@ -61,6 +61,7 @@ def measured(run: Run, sections: Sequence[Section], pace: str) -> list[str]:
             found = {"failed": f"{type(error).__name__}: {error}"}
         finally:
             child.end_all()
+            run.clear()
         if "failed" in found:
             failed.append(section.name)
             run.tell(f"{section.name} failed: {found['failed']}")

@@ -94,7 +94,11 @@ def end_all() -> None:
 
 def last_words(log: Path, letters: int = 1000) -> str:
     """The last words of a log."""
-    return log.read_text(errors="replace")[-letters:] if log.exists() else ""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:  # of a server that notes every request it may be long
+        file.seek(max(0, log.stat().st_size - letters))
+        return file.read().decode(errors="replace")
 
 
 def _family(pid: int) -> list[int]:

@@ -42,6 +42,14 @@ class Run:
         """A folder of one's own within the run's."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
 
+    def clear(self) -> None:
+        """Remove everything that was made so far: a long log is gigabytes."""
+        for each in self.folder.iterdir():
+            if each.is_dir():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink()
+
     def tell(self, text: str) -> None:
         """Progress, on standard error."""
         print(f"bench: {text} …", file=sys.stderr, flush=True)

@@ -53,6 +53,7 @@ def _fetch(it: Mapping[str, Any]) -> Iterator[Table]:
     yield table
     table = Table("The floor and the ceiling", ("", "measured"))
     disk = it["disk"]
+    table.rows.append(("file system of the ledgers", disk["file_system"]))
     table.rows.append(("a small append made durable, median", f"{disk['fdatasync_ms']:.2f} ms"))
     table.rows.append(("the same, 99th percentile", f"{disk['fdatasync_p99_ms']:.2f} ms"))
     table.rows.append(

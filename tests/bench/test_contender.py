@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import contender, results
+from bench import contender, disk, results
 from bench.contender import Contender, by_turns, errors, point, ratio, ratios
 from bench.target import Seen, Target
 
@@ -70,3 +70,10 @@ def test_results_keep_the_other_sections_and_what_is_not_a_number(tmp_path: Path
     assert found["fetch"]["rows"] == {"1": 2.5}
     assert math.isnan(found["fetch"]["p99"])
     assert results.earlier(tmp_path / "none.json") == {}
+
+
+def test_the_file_system_is_the_nearest_one() -> None:
+    mounts = "/dev/a / ext4 rw 0 0\nshm /fast tmpfs rw 0 0\n/dev/b /fast/slow xfs rw 0 0\n"
+    places = {"/fast/x": "tmpfs", "/fast/slow/y": "xfs", "/faster": "ext4"}
+    assert {place: disk.file_system(Path(place), mounts) for place in places} == places
+    assert disk.file_system(Path("/x"), "") == "unknown"

@@ -117,6 +117,8 @@ def test_a_section_that_fails_costs_the_others_nothing_and_one_that_was_stopped_
     monkeypatch.setattr(results, "write_down", written.__setitem__)
 
     def fails(run: Run) -> dict[str, Any]:
+        (run.new_folder("large") / "file").touch()
+        run.log.touch()
         raise KeyError("on purpose")
 
     def refuses(run: Run) -> dict[str, Any]:
@@ -126,6 +128,7 @@ def test_a_section_that_fails_costs_the_others_nothing_and_one_that_was_stopped_
         raise Interrupted("SIGTERM")
 
     def works(run: Run) -> dict[str, Any]:
+        assert not any(run.folder.iterdir())  # nothing is left of the one before
         return {"figure": 1}
 
     def section(measure: Callable[[Run], dict[str, Any]]) -> Section:

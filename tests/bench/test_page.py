@@ -24,7 +24,7 @@ def results() -> dict[str, Any]:
         "fetch": {
             "generator": "wrk",
             "events": 5_000_000,
-            "disk": {"fdatasync_ms": 0.3, "fdatasync_p99_ms": 2.0},
+            "disk": {"fdatasync_ms": 0.3, "fdatasync_p99_ms": 2.0, "file_system": "ext4"},
             "keywright": {"plain": ours, "tls": ours},
             "openbao": {"plain": theirs, "tls": theirs},
             "ceiling": figures(20000.0, 1.0)["64"],
