@@ -1,35 +1,28 @@
-"""HTTP/1.1 as it is read from the wire (RFC 9112): one object for each connection, llhttp (httptools) reads.
+"""A connection of HTTP/1.1 (RFC 9112): what was read is answered, one request at a time.
 
-Written for the fetch path: uvicorn's protocol costs two to three times as much processor time for each request,
-and neither it nor granian tells the client's certificate. What could be read in two ways is refused: a
-Content-Length beside a Transfer-Encoding, codings other than `chunked`, none or several Hosts. One request of a
-connection is answered at a time; those that came behind it wait, and a client that is slow is sent away by
-`late`, once a second.
+Written for the fetch path: uvicorn's protocol takes about twice as much processor time for each request (it sends
+the head and the body of an answer apart), and neither it nor granian tells the client's certificate. Requests that
+came behind another one wait for it; a client that is slow is sent away by `late`, once a second.
 """
 
 import asyncio
 import secrets
 from collections import deque
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
-import httptools
 import structlog
 from starlette.types import Scope
 
 from service.http.certificates import shown
 from service.http.exchange import Exchange
-from service.http.refusals import BODY, DEFECT, HEAD, NOT_HTTP, SLOW, Refusal, said
+from service.http.reading import Reading
+from service.http.refusals import DEFECT, SLOW, Refusal, said
 
 if TYPE_CHECKING:
     from service.http.listener import Listener
 
 log = structlog.get_logger("http")
 
-LARGEST_HEAD = 16 * 1024
-"""Bytes of request line and headers."""
-LARGEST_REQUEST = 1024 * 1024
-"""Bytes of one request as it comes: the envelope allows bodies of 256 KiB, and chunks have heads of their own."""
 MOST_BEHIND = 32
 """Requests that may wait behind the one that is answered (pipelining, RFC 9112, 9.3.2)."""
 HEAD_WITHIN = 10
@@ -40,17 +33,13 @@ TAKES_WITHIN = 30
 """Seconds in which a client has to take something of a large answer."""
 LINGERS = 2
 """Seconds after the last answer in which what still comes is dropped: a reset would destroy the answer."""
-_ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-class _Refused(Exception):
-    """Out of a callback of the parser."""
-
-
-class Wire(asyncio.Protocol):
+class Wire(Reading):
     """A connection."""
 
     def __init__(self, listener: "Listener") -> None:
+        super().__init__(listener)
         self.app = listener.app
         self.lost = False
         self.leaving = False
@@ -58,21 +47,11 @@ class Wire(asyncio.Protocol):
         self.full = False
         """The client does not take what is written."""
         self.current: Exchange | None = None
-        self.began = listener.now
-        """When the present silence, head or body began; in seconds of the listener's clock."""
-        self._listener = listener
-        self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
-        self._reading: Exchange | None = None
         self._behind: deque[Exchange] = deque()
-        self._refusal: Refusal | None = None
         self._room: asyncio.Future[None] | None = None
         self._stuck = 0
-        self._closing = self._deaf = False
-        self._paused = False
-        self._size = 0
-        self._chunk = 0
-        self._extensions: dict[str, object] | None = None
+        self._closing = self._paused = False
 
     # -- the transport's side
 
@@ -98,31 +77,6 @@ class Wire(asyncio.Protocol):
             self.current.wake()
         self.resume_writing()
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes came."""
-        if self._deaf:
-            return
-        self._chunk = len(data)
-        if self._size == 0:
-            self.began = self._listener.now
-        self._size += self._chunk
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._last()  # nothing else is spoken here; the request itself is answered (RFC 9110, 7.8)
-        except httptools.HttpParserCallbackError as error:
-            if self._refusal is None:
-                cause = error.__context__
-                log.error("a defect", error=type(cause).__name__, where="reading a request")
-            self._refuse(self._refusal or NOT_HTTP)
-        except httptools.HttpParserError:
-            self._refuse(NOT_HTTP)
-        else:
-            if self._size > LARGEST_HEAD and self._reading is None:
-                self._refuse(HEAD)
-            elif self._size > LARGEST_REQUEST:
-                self._refuse(BODY)
-
     def pause_writing(self) -> None:
         """More is written than the client takes."""
         self.full = True
@@ -133,102 +87,6 @@ class Wire(asyncio.Protocol):
         self.full = False
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
-
-    # -- the parser's side
-
-    def on_message_begin(self) -> None:
-        """A request begins; it may be in the middle of a piece."""
-        self._size = self._size or self._chunk
-        self._url = b""
-        self._hosts = 0
-        self._expects = False
-        self._headers: list[tuple[bytes, bytes]] = []
-
-    def on_url(self, url: bytes) -> None:
-        """A piece of the target."""
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which is dropped (RFC 9110, 6.5.1)."""
-        if self._reading is not None:
-            return
-        name = name.lower()
-        if value[-1:] in b" \t":
-            value = value.rstrip(b" \t")
-        if name == b"host":
-            self._hosts += 1
-        elif name == b"expect":
-            self._expects = value.lower() == b"100-continue"
-        elif name == b"transfer-encoding" and value.lower() != b"chunked":
-            self._stop(NOT_HTTP)
-        self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """The head is whole: an exchange begins, or waits for the one before it."""
-        if self._size > LARGEST_HEAD:
-            size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
-            if size > LARGEST_HEAD:
-                self._stop(HEAD)
-        version = self._parser.get_http_version()
-        if version != "1.1" and (version != "1.0" or any(name == b"transfer-encoding" for name, _ in self._headers)):
-            self._stop(NOT_HTTP)
-        if self._hosts > 1 or (self._hosts == 0 and version == "1.1"):
-            self._stop(NOT_HTTP)  # RFC 9112, 3.2
-        exchange = Exchange(
-            self, self._scope(version), version == "1.1" and self._parser.should_keep_alive(), self._expects
-        )
-        self._reading = exchange
-        self.began = self._listener.now
-        if self.current is None:
-            self._begin(exchange)
-        else:
-            self._behind.append(exchange)
-            self._pause()
-            if len(self._behind) >= MOST_BEHIND:
-                self._last()
-
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
-        if self._reading is not None and self._reading.hear(body):
-            self._pause()
-
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        if self._reading is not None:
-            self._reading.heard()
-            self._reading = None
-        self._size = 0
-
-    def _scope(self, version: str) -> Scope:
-        target = self._url
-        if not target.startswith(b"/"):
-            target = _origin(target)
-            if not target:
-                self._stop(NOT_HTTP)
-        raw, _, query = target.partition(b"?")
-        path = raw.decode("ascii")
-        scope: Scope = {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": version,
-            "method": self._parser.get_method().decode("ascii"),
-            "scheme": self._scheme,
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw,
-            "query_string": query,
-            "root_path": "",
-            "headers": self._headers,
-            "client": self._client,
-            "server": self._server,
-            "state": {},
-        }
-        if self._extensions is not None:
-            scope["extensions"] = self._extensions
-        return scope
-
-    def _stop(self, refusal: Refusal) -> None:
-        self._refusal = refusal
-        raise _Refused
 
     # -- the exchanges' side
 
@@ -252,7 +110,7 @@ class Wire(asyncio.Protocol):
     def ended(self, exchange: Exchange) -> None:
         """The application is done with an exchange."""
         self._listener.working.discard(exchange)
-        self.current = None
+        exchange.task = self.current = None  # the task holds the exchange: no work for the garbage collector
         if self.lost:
             return
         if not exchange.done:
@@ -270,6 +128,17 @@ class Wire(asyncio.Protocol):
         else:
             self.began = self._listener.now
             self.listen()
+
+    def _asked(self, scope: Scope, keep: bool, expects: bool) -> Exchange:
+        exchange = Exchange(self, scope, keep, expects)
+        if self.current is None:
+            self._begin(exchange)
+        else:
+            self._behind.append(exchange)
+            self._pause()
+            if len(self._behind) >= MOST_BEHIND:
+                self._last()
+        return exchange
 
     def _begin(self, exchange: Exchange) -> None:
         self.current = exchange
@@ -357,12 +226,3 @@ class Wire(asyncio.Protocol):
             self._transport.close()
         elif self._transport.can_write_eof():
             self._transport.write_eof()
-
-
-def _origin(target: bytes) -> bytes:
-    """The path of an absolute target (RFC 9112, 3.2.2), `*`, or nothing for what we do not serve."""
-    scheme, mark, rest = target.partition(b"://")
-    if mark and scheme.lower() in (b"http", b"https"):
-        _, slash, path = rest.partition(b"/")
-        return b"/" + path if slash else b"/"
-    return target if target == b"*" else b""

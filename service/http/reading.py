@@ -1,0 +1,189 @@
+"""Requests as they are read from the wire (RFC 9112): llhttp (httptools) reads, and this makes exchanges of it.
+
+What could be read in two ways is refused: a Content-Length beside a Transfer-Encoding, codings other than
+`chunked`, none or several Hosts, line ends that are not CRLF.
+"""
+
+import asyncio
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import httptools
+import structlog
+from starlette.types import Scope
+
+from service.http.exchange import Exchange
+from service.http.refusals import BODY, HEAD, NOT_HTTP, Refusal
+
+if TYPE_CHECKING:
+    from service.http.listener import Listener
+
+log = structlog.get_logger("http")
+
+LARGEST_HEAD = 16 * 1024
+"""Bytes of request line and headers."""
+LARGEST_REQUEST = 1024 * 1024
+"""Bytes of one request as it comes: the envelope allows bodies of 256 KiB, and chunks have heads of their own."""
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
+class _Refused(Exception):
+    """Out of a callback of the parser."""
+
+
+class Reading(asyncio.Protocol):
+    """The half of a connection that listens."""
+
+    def __init__(self, listener: "Listener") -> None:
+        self._listener = listener
+        self.began = self._listener.now
+        """When the present silence, head or body began; in seconds of the listener's clock."""
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._reading: Exchange | None = None
+        """Whose body is coming."""
+        self._refusal: Refusal | None = None
+        self._deaf = False
+        """Nothing of what comes is read any more."""
+        self._size = 0
+        """Bytes of the present request, about."""
+        self._chunk = 0
+        self._client: tuple[str, int] | None = None
+        self._server: tuple[str, int] | None = None
+        self._scheme = "http"
+        self._extensions: dict[str, object] | None = None
+
+    @abstractmethod
+    def _asked(self, scope: Scope, keep: bool, expects: bool) -> Exchange:
+        """The head of a request is there: its exchange."""
+
+    @abstractmethod
+    def _refuse(self, refusal: Refusal) -> None:
+        """What comes cannot be read any more: say so, after the answers to what could be."""
+
+    @abstractmethod
+    def _last(self) -> None:
+        """Nothing of what comes from now on is read; what came is answered."""
+
+    @abstractmethod
+    def _pause(self) -> None:
+        """Let the client wait."""
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._deaf:
+            return
+        self._chunk = len(data)
+        if self._size == 0:
+            self.began = self._listener.now
+        self._size += self._chunk
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._last()  # nothing else is spoken here; the request itself is answered (RFC 9110, 7.8)
+        except httptools.HttpParserCallbackError as error:
+            if self._refusal is None:
+                cause = error.__context__
+                log.error("a defect", error=type(cause).__name__, where="reading a request")
+            self._refuse(self._refusal or NOT_HTTP)
+        except httptools.HttpParserError:
+            self._refuse(NOT_HTTP)
+        else:
+            if self._size > LARGEST_HEAD and self._reading is None:
+                self._refuse(HEAD)
+            elif self._size > LARGEST_REQUEST:
+                self._refuse(BODY)
+
+    def on_message_begin(self) -> None:
+        """A request begins; it may be in the middle of a piece."""
+        self._size = self._size or self._chunk
+        self._url = b""
+        self._hosts = 0
+        self._expects = False
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which is dropped (RFC 9110, 6.5.1)."""
+        if self._reading is not None:
+            return
+        name = name.lower()
+        if value[-1:] in b" \t":
+            value = value.rstrip(b" \t")
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect":
+            self._expects = value.lower() == b"100-continue"
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            self._stop(NOT_HTTP)
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: an exchange begins, or waits for the one before it."""
+        if self._size > LARGEST_HEAD:
+            size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
+            if size > LARGEST_HEAD:
+                self._stop(HEAD)
+        version = self._parser.get_http_version()
+        if version != "1.1" and (version != "1.0" or any(name == b"transfer-encoding" for name, _ in self._headers)):
+            self._stop(NOT_HTTP)
+        if self._hosts > 1 or (self._hosts == 0 and version == "1.1"):
+            self._stop(NOT_HTTP)  # RFC 9112, 3.2
+        self.began = self._listener.now
+        keep = version == "1.1" and self._parser.should_keep_alive()
+        self._reading = self._asked(self._scope(version), keep, self._expects)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if self._reading is not None and self._reading.hear(body):
+            self._pause()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self._reading is not None:
+            self._reading.heard()
+            self._reading = None
+        self._size = 0
+
+    def _scope(self, version: str) -> Scope:
+        target = self._url
+        if not target.startswith(b"/"):
+            target = _origin(target)
+            if not target:
+                self._stop(NOT_HTTP)
+        raw, _, query = target.partition(b"?")
+        path = raw.decode("ascii")
+        scope: Scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "method": self._parser.get_method().decode("ascii"),
+            "scheme": self._scheme,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw,
+            "query_string": query,
+            "root_path": "",
+            "headers": self._headers,
+            "client": self._client,
+            "server": self._server,
+            "state": {},
+        }
+        if self._extensions is not None:
+            scope["extensions"] = self._extensions
+        return scope
+
+    def _stop(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+        raise _Refused
+
+
+def _origin(target: bytes) -> bytes:
+    """The path of an absolute target (RFC 9112, 3.2.2), `*`, or nothing for what we do not serve."""
+    scheme, mark, rest = target.partition(b"://")
+    if mark and scheme.lower() in (b"http", b"https"):
+        _, slash, path = rest.partition(b"/")
+        return b"/" + path if slash else b"/"
+    return target if target == b"*" else b""
