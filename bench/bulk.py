@@ -32,8 +32,8 @@ def made(data: Path, count: int) -> dict[str, Any]:
             service.keeper.environments.add(SYSTEM, f"wall-{number:02}", {}, ())
         for first in range(0, count, _AT_ONCE):
             _put(service, range(first, min(count, first + _AT_ONCE)))
-        everything = (WantedGrant("use", "environment", name_of(0)[0], ""),)
-        token = service.keeper.tokens.add(SYSTEM, "load", everything, None, ())[2]
+        grants = tuple(WantedGrant("use", "environment", f"wall-{number:02}", "") for number in range(ENVIRONMENTS))
+        token = service.keeper.tokens.add(SYSTEM, "load", grants, None, ())[2]
     finally:
         service.close()
     assert owner is not None
