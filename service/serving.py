@@ -12,6 +12,7 @@ import structlog
 from service.core.errors import Invalid, Unavailable
 from service.http.app import application
 from service.http.certificates import Certificates
+from service.http.lane import Lane
 from service.http.limits import Limits
 from service.http.listener import Listener
 from service.settings import Settings
@@ -70,7 +71,9 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         ),
         warnings=lambda: [certificates.problem] if certificates and certificates.problem else [],
     )
-    return Listener(app, host, port, certificates=certificates, most=settings.connections, drains_within=DRAINS_WITHIN)
+    return Listener(
+        Lane(app), host, port, certificates=certificates, most=settings.connections, drains_within=DRAINS_WITHIN
+    )
 
 
 def certificates_of(settings: Settings) -> Certificates | None:

@@ -90,5 +90,6 @@ def application(
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+    app.state.limits = limits = limits or Limits()
     app.add_middleware(Envelope, answered=metrics.answered, limits=limits)
     return app

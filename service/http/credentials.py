@@ -1,5 +1,6 @@
 """`/environments/{env}/credentials/{name}`: the fetch of a connection's ordered set."""
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -19,28 +20,32 @@ def shown(it: Credential) -> dict[str, Any]:
     """As it is answered: the one place where passwords are opened for their caller."""
     entries = [_entry(entry) for entry in it.entries]
     best = entries[0]
-    fields = definitions.target_data(it.target) | {
+    return definitions.target_data(it.target) | {
         "connection": it.connection,
         "generation": it.generation,
-        "rotates_at": it.rotates_at,
+        "rotates_at": _moment(it.rotates_at),
         "username": best["username"],
         "password": best["password"],
         "url": best["url"],
         "good_until": best["good_until"],
         "credentials": entries,
     }
-    return shapes.Credential.model_validate(fields).model_dump(mode="json")
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
     return {
-        "state": entry.state,
+        "state": entry.state.value,
         "username": entry.account.username,
         "password": entry.account.password.reveal(),
         "url": entry.url.reveal(),
-        "valid_from": entry.valid_from,
-        "good_until": entry.good_until,
+        "valid_from": _moment(entry.valid_from),
+        "good_until": _moment(entry.good_until),
     }
+
+
+def _moment(at: datetime | None) -> str | None:
+    """As every other time is written; this answer is made too often to have it checked by its shape."""
+    return at.isoformat().replace("+00:00", "Z") if at else None
 
 
 @router.get(

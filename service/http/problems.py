@@ -62,22 +62,48 @@ def looked_up(error: KeywrightError) -> tuple[int, str, str]:
 
 def answer(request: Request, status: int, slug: str, title: str, detail: str, field: str | None = None) -> JSONResponse:
     """One problem as JSON."""
-    body: dict[str, Any] = {"type": TYPE + slug, "title": title, "status": status, "detail": detail}
-    if field:
-        body["field"] = field
-    body["request_id"] = getattr(request.state, "request_id", "")
-    headers = {"WWW-Authenticate": 'Bearer realm="keywright"'} if status == 401 else {}
-    if status == 503:
-        headers["Retry-After"] = "1"
-    if status == 413:
-        headers["Connection"] = "close"  # the rest of the body is not read
-    return JSONResponse(body, status, headers, MEDIA)
+    body = _said(status, slug, title, detail, getattr(request.state, "request_id", ""), field)
+    return JSONResponse(body, status, _HEADERS.get(status), MEDIA)
+
+
+_HEADERS = {
+    401: {"WWW-Authenticate": 'Bearer realm="keywright"'},
+    503: {"Retry-After": "1"},
+    413: {"Connection": "close"},  # the rest of the body is not read
+}
+Rendered = tuple[int, bytes, list[tuple[bytes, bytes]]]
+"""Status, body and headers."""
+
+
+def _said(status: int, slug: str, title: str, detail: str, request_id: str, field: str | None = None) -> dict[str, Any]:
+    said: dict[str, Any] = {"type": TYPE + slug, "title": title, "status": status, "detail": detail}
+    return said | ({"field": field} if field else {}) | {"request_id": request_id}
+
+
+def refusal(error: KeywrightError, path: str, request_id: str) -> Rendered:
+    """An error of ours without a framework around; noted in the log where it is no fault of the request."""
+    status, slug, title = looked_up(error)
+    _note(error, status, path)
+    field = error.field if isinstance(error, Invalid) else None
+    return _rendered(status, _said(status, slug, title, error.message, request_id, field))
+
+
+def _rendered(status: int, said: dict[str, Any]) -> Rendered:
+    extra = [(name.lower().encode(), text.encode()) for name, text in _HEADERS.get(status, {}).items()]
+    return status, json.dumps(said, ensure_ascii=False).encode(), [(b"content-type", MEDIA.encode()), *extra]
+
+
+def _note(error: KeywrightError, status: int, path: str) -> None:
+    if status >= 500:
+        # The cause may quote statements: it goes to the log by its class only.
+        cause = type(error.__cause__).__name__ if error.__cause__ else None
+        place = error.place if isinstance(error, EscrowError) else None
+        log.error("failed", path=path[:200], error=error.message, cause=cause, place=place)
 
 
 def bare(status: int, slug: str, title: str, detail: str, request_id: str) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Body and headers of a problem for what answers before there is a request, and closes the connection."""
-    said = {"type": TYPE + slug, "title": title, "status": status, "detail": detail, "request_id": request_id}
-    body = json.dumps(said).encode()
+    body = json.dumps(_said(status, slug, title, detail, request_id)).encode()
     headers = [(b"content-type", MEDIA.encode()), (b"content-length", str(len(body)).encode())]
     return body, [*headers, (b"connection", b"close")]
 
@@ -88,11 +114,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(KeywrightError)
     def known(request: Request, error: KeywrightError) -> JSONResponse:
         status, slug, title = looked_up(error)
-        if status >= 500:
-            # The cause may quote statements: it goes to the log by its class only.
-            cause = type(error.__cause__).__name__ if error.__cause__ else None
-            place = error.place if isinstance(error, EscrowError) else None
-            log.error("failed", path=request.url.path[:200], error=error.message, cause=cause, place=place)
+        _note(error, status, request.url.path)
         field = error.field if isinstance(error, Invalid) else None
         return answer(request, status, slug, title, error.message, field)
 
