@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -51,6 +52,7 @@ class Keyring:
 
     environment_id: str
     keys: Mapping[int, bytes] = field(repr=False)
+    _ciphers: dict[int, AESGCM] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def newest(self) -> int:
@@ -65,6 +67,9 @@ class Keyring:
     def unseal(self, sealed: bytes, context: Context) -> Secret:
         """Open with whichever key sealed it. Raises SealBroken."""
         number = key_number(sealed)
-        if number not in self.keys:
-            raise SealBroken(f"a stored value was sealed under data key {number}, which the ledger does not hold")
-        return unseal(sealed, key=self.keys[number], context=context)
+        cipher = self._ciphers.get(number)
+        if cipher is None:
+            if number not in self.keys:
+                raise SealBroken(f"a stored value was sealed under data key {number}, which the ledger does not hold")
+            cipher = self._ciphers[number] = AESGCM(self.keys[number])
+        return unseal(sealed, key=cipher, context=context)

@@ -14,6 +14,7 @@ parts are length-prefixed, so that no two different contexts have the same bytes
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NewType
 
 from cryptography.exceptions import InvalidTag
@@ -38,6 +39,7 @@ def _context(tag: str, *parts: str) -> Context:
     return Context(b"".join(len(field).to_bytes(4, "big") + field for field in fields))
 
 
+@lru_cache(8192)
 def version_context(environment_id: str, variable_id: str, version: int) -> Context:
     """For one version of a variable."""
     return _context("version", environment_id, variable_id, str(version))
@@ -82,11 +84,15 @@ def key_number(sealed: bytes) -> int:
     return int.from_bytes(sealed[1:_HEADER], "big")
 
 
-def unseal(sealed: bytes, *, key: bytes, context: Context) -> Secret:
-    """Open `sealed`. Raises SealBroken if it was changed, or sealed for another place or key."""
+def unseal(sealed: bytes, *, key: bytes | AESGCM, context: Context) -> Secret:
+    """Open `sealed`. Raises SealBroken if it was changed, or sealed for another place or key.
+
+    Whoever opens much under one key gives its cipher: making one costs as much as opening a password.
+    """
     key_number(sealed)
     header, nonce, body = sealed[:_HEADER], sealed[_HEADER : _HEADER + _NONCE], sealed[_HEADER + _NONCE :]
     try:
-        return Secret(AESGCM(key).decrypt(nonce, body, header + context).decode())
+        cipher = key if isinstance(key, AESGCM) else AESGCM(key)
+        return Secret(cipher.decrypt(nonce, body, header + context).decode())
     except InvalidTag:
         raise SealBroken("a stored value does not open: it was altered, or moved here from another place") from None

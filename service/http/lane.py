@@ -8,7 +8,6 @@ left to the routes of `values.py` and `credentials.py`, which take the same way 
 document describes these. A fetch that is answered leaves no line in the process's log: the event log has it.
 """
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +28,6 @@ from service.keeper.values import Wanted
 _PLAIN = re.compile(rf"/api/v1/environments/({names.SEGMENT})/(values|credentials)/({names.PATH})")
 _BEARER = re.compile(rb"[Bb]earer (kw_[0-9a-f]{16}_[A-Za-z0-9_-]{43})")
 _LONGEST_KNOWN = 1000
-_COMPACT = (",", ":")
 _SAYS_JSON = (b"content-type", b"application/json")
 
 
@@ -56,11 +54,11 @@ class Lane:
         asker = who(token, scope["client"][0] if scope["client"] else "", request_id)
         known = known_by(if_none_match)
         asked: Asked
-        render: Callable[[Any], dict[str, Any]]
+        render: Callable[[Any], str]
         if door == "values":
             asked, render = self._keeper.values.asked(asker, environment, Wanted(names=(name,)), known), _value
         else:
-            asked, render = self._keeper.credentials.asked(asker, environment, name, known), credentials.shown
+            asked, render = self._keeper.credentials.asked(asker, environment, name, known), credentials.text
         try:
             told = await self._fetching.recorded(asked)
         except KeywrightError as error:
@@ -70,7 +68,7 @@ class Lane:
             if told.value is None:
                 status, body = 304, b""
             else:
-                status, body = 200, json.dumps(render(told.value), ensure_ascii=False, separators=_COMPACT).encode()
+                status, body = 200, render(told.value).encode()
                 headers += (_SAYS_JSON, (b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -99,5 +97,5 @@ def _plain(scope: Scope) -> tuple[str, str, str, str, str | None] | None:
     return None if token is None else (found[1], found[2], found[3], token, known)
 
 
-def _value(found: list[Any]) -> dict[str, Any]:
+def _value(found: list[Any]) -> str:
     return values.shown(found[0])

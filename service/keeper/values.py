@@ -69,29 +69,41 @@ class Wanted:
         return ",".join(self.names) if self.folder is None else f"{self.folder}/"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Fetched:
-    """One value as it is answered. `age` is how many seconds ago an outside store was last asked."""
+    """One value as it is answered. `age` is how many seconds ago an outside store was last asked.
+
+    `text` is the value as JSON. `mark` stands for the value in a tag: a version of a literal never changes, so that
+    it needs no look into it.
+    """
 
     name: str
-    value: Secret | dict[str, object]
+    text: Secret = field(repr=False)
     version: int
     secret: bool
     kind: ValueKind
-    age: float = 0.0
+    age: float
+    mark: str
+
+    @property
+    def value(self) -> Secret | dict[str, object]:
+        """The string or the object."""
+        read: Value = json.loads(self.text.reveal())
+        return Secret(read) if isinstance(read, str) else read
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Planned:
     """A value before anything is opened outside: its template's parts are planned too."""
 
     variable: LiveVariable
-    content: Value
-    reference: Reference | None
-    parts: tuple[Part, ...]
-    inner: dict[str, "_Planned"]
-    sets: dict[str, Set]
-    height: int
+    text: Secret
+    """What was put as this version, as JSON."""
+    reference: Reference | None = None
+    parts: tuple[Part, ...] = ()
+    inner: dict[str, "_Planned"] = field(default_factory=dict)
+    sets: dict[str, Set] = field(default_factory=dict)
+    height: int = 0
     """How many templates lie within it at the deepest."""
 
     def references(self) -> set[Reference]:
@@ -114,7 +126,9 @@ class _Fetch:
     def detail(self, found: list[Fetched]) -> dict[str, Detail]:
         """For the event: the versions of what was answered; and what else it is composed of, variables as
         `name:version` and connections as `name:generation`."""
-        told: dict[str, Detail] = {"versions": " ".join(f"{it.name}:{it.version}" for it in found)}
+        told: dict[str, Detail] = {"versions": " ".join([f"{it.name}:{it.version}" for it in found])}
+        if len(found) == 1 and found[0].kind is ValueKind.LITERAL:
+            return told
         if inner := self.plans.keys() - {it.name for it in found}:
             told["through"] = " ".join(sorted(f"{name}:{self.plans[name].variable.number}" for name in inner))
         sets = [offered.connection for plan in self.plans.values() for offered in plan.sets.values()]
@@ -168,9 +182,10 @@ class Values:
             wall = self._walls.judge(view.snapshot.environment(environment), caller, environment)
             fetch = _Fetch(view, wall, caller, readings)
             planned = [self._plan(fetch, variable) for variable in _chosen(view.snapshot, wall, caller, wanted)]
-            readings.require(set().union(*(plan.references() for plan in fetch.plans.values())))
+            if not all(plan.variable.kind is ValueKind.LITERAL for plan in planned):
+                readings.require(set().union(*(plan.references() for plan in fetch.plans.values())))
             found = [self._opened(fetch, plan) for plan in planned]
-            tag = self._tag(environment, found)
+            tag = self._tag(wall, found)
             if known(tag):
                 asked.told = False
                 return Told(None, tag, fetch.keys(folder=wanted.folder is not None))
@@ -179,69 +194,62 @@ class Values:
 
         return Asked(evaluate, "value.fetch", environment, str(wanted))
 
-    def _tag(self, environment: str, found: list[Fetched]) -> str:
+    def _tag(self, wall: Environment, found: list[Fetched]) -> str:
         # Keyed, so that a tag in a log tells nothing about the value; the ages are left out.
-        said = [[f.name, f.version, f.value.reveal() if isinstance(f.value, Secret) else f.value] for f in found]
-        text = json.dumps([environment, said], sort_keys=True)
-        return hmac.new(self._keyrings.tag_key(), text.encode(), "sha256").hexdigest()[:32]
+        return self._digest("\n".join([wall.id, *(f"{it.name} {it.secret} {it.mark}" for it in found)]))
+
+    def _digest(self, text: str) -> str:
+        return hmac.digest(self._keyrings.tag_key(), text.encode(errors="surrogatepass"), "sha256").hex()[:32]
 
     def _plan(self, fetch: _Fetch, variable: LiveVariable, depth: int = 0) -> _Planned:
         if variable.name in fetch.plans:
             return fetch.plans[variable.name]
-        view, wall, caller = fetch.view, fetch.wall, fetch.caller
         if variable.number is None or variable.sealed is None:
             raise Conflict(
-                f"variable {variable.name} has no live version in {wall.name}; activate one or put a new one"
+                f"variable {variable.name} has no live version in {fetch.wall.name}; activate one or put a new one"
             )
-        ring = self._keyrings.kept(wall.id, variable.sealed)
-        text = ring.unseal(variable.sealed, version_context(wall.id, variable.id, variable.number))
-        content: Value = json.loads(text.reveal())
-        reference: Reference | None = None
-        parts: tuple[Part, ...] = ()
-        inner: dict[str, _Planned] = {}
-        sets: dict[str, Set] = {}
+        ring = self._keyrings.kept(fetch.wall.id, variable.sealed)
+        text = ring.unseal(variable.sealed, version_context(fetch.wall.id, variable.id, variable.number))
+        plan = _Planned(variable, text)
         if variable.kind is ValueKind.REFERENCE:
-            reference = Reference.parse(str(content))
-            if not allowed(reference, wall.stores):
-                raise StoreRefused(
-                    f"environment {wall.name} does not let its references read this location any more",
-                    store=reference.store,
-                    reference=str(reference),
-                )
+            plan.reference = _permitted(fetch.wall, str(json.loads(text.reveal())))
         elif variable.kind is ValueKind.TEMPLATE:
-            parts = parse_template(str(content))
-            for part in parts:
-                if isinstance(part, VariablePart) and part.name not in inner:
-                    used = _part(view.snapshot, wall, caller, variable, part.name)
-                    # When it was put, only what lies below a template was counted, not what lies above.
-                    if depth < DEEPEST:
-                        inner[part.name] = self._plan(fetch, used, depth + 1)
-                    if depth >= DEEPEST or inner[part.name].height >= DEEPEST:
-                        raise Conflict(
-                            f"variable {variable.name}: more than {DEEPEST} templates lie within one another"
-                        )
-                elif isinstance(part, ConnectionPart) and part.connection not in sets:
-                    sets[part.connection] = self._credentials.plan(view, wall, caller, part.connection)
-        height = 1 + max((plan.height for plan in inner.values()), default=-1)
-        plan = _Planned(variable, content, reference, parts, inner, sets, height)
+            plan.parts = parse_template(str(json.loads(text.reveal())))
+            self._plan_parts(fetch, plan, depth)
         fetch.plans[variable.name] = plan
         return plan
 
+    def _plan_parts(self, fetch: _Fetch, plan: _Planned, depth: int) -> None:
+        view, wall, caller, variable = fetch.view, fetch.wall, fetch.caller, plan.variable
+        for part in plan.parts:
+            if isinstance(part, VariablePart) and part.name not in plan.inner:
+                used = _part(view.snapshot, wall, caller, variable, part.name)
+                # When it was put, only what lies below a template was counted, not what lies above.
+                if depth < DEEPEST:
+                    plan.inner[part.name] = self._plan(fetch, used, depth + 1)
+                if depth >= DEEPEST or plan.inner[part.name].height >= DEEPEST:
+                    raise Conflict(f"variable {variable.name}: more than {DEEPEST} templates lie within one another")
+            elif isinstance(part, ConnectionPart) and part.connection not in plan.sets:
+                plan.sets[part.connection] = self._credentials.plan(view, wall, caller, part.connection)
+        plan.height = 1 + max((inner.height for inner in plan.inner.values()), default=-1)
+
     def _opened(self, fetch: _Fetch, plan: _Planned) -> Fetched:
-        variable, readings = plan.variable, fetch.readings
+        variable = plan.variable
         assert variable.number is not None and variable.kind is not None  # planned only so  # noqa: S101, PT018
         if variable.name in fetch.opened:
             return fetch.opened[variable.name]
-        value: Secret | dict[str, object]
-        age = 0.0
-        if plan.reference:
-            held = readings[plan.reference]
-            value, age = _selected(held, plan.reference), self._monotonic() - held.at
-        elif variable.kind is ValueKind.TEMPLATE:
-            value, age = self._filled(fetch, plan)
+        age, text = 0.0, plan.text
+        if variable.kind is ValueKind.LITERAL:
+            mark = f"{variable.id}:{variable.number}"
         else:
-            value = Secret(plan.content) if isinstance(plan.content, str) else plan.content
-        fetched = Fetched(variable.name, value, variable.number, variable.secret, variable.kind, age)
+            if plan.reference:
+                held = fetch.readings[plan.reference]
+                value, age = _selected(held, plan.reference), self._monotonic() - held.at
+            else:
+                value, age = self._filled(fetch, plan)
+            text = Secret(json.dumps(value.reveal()))
+            mark = f"{variable.number}:{self._digest(value.reveal())}"
+        fetched = Fetched(variable.name, text, variable.number, variable.secret, variable.kind, age, mark)
         fetch.opened[variable.name] = fetched
         return fetched
 
@@ -251,9 +259,10 @@ class Values:
         for part in plan.parts:
             if isinstance(part, VariablePart):
                 used = self._opened(fetch, plan.inner[part.name])
-                if not isinstance(used.value, Secret):
+                value = used.value
+                if not isinstance(value, Secret):
                     raise Invalid(f"variable {part.name} is an object, which cannot stand inside a template")
-                texts[part] = used.value.reveal()
+                texts[part] = value.reveal()
                 age = max(age, used.age)
             elif isinstance(part, ConnectionPart):
                 texts[part] = self._field(plan.sets[part.connection], part.field, fetch.readings)
@@ -278,6 +287,17 @@ class Values:
                 return str(target.primary.port)
             case _:
                 return target.database
+
+
+def _permitted(wall: Environment, text: str) -> Reference:
+    reference = Reference.parse(text)
+    if not allowed(reference, wall.stores):
+        raise StoreRefused(
+            f"environment {wall.name} does not let its references read this location any more",
+            store=reference.store,
+            reference=str(reference),
+        )
+    return reference
 
 
 def _selected(held: Held, reference: Reference) -> Secret:
