@@ -70,7 +70,7 @@ class Changes:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
-            await run_in_threadpool(self._recorder.catch_up)
+            await run_in_threadpool(self._recorder.look)
             epoch = self._recorder.snapshot.epoch
             found = await look()
             left = deadline - loop.time()

@@ -224,7 +224,7 @@ class Recorder:
     def _write(self, batch: list[Asked]) -> None:
         for _ in range(TRIES):
             if self._behind or self.snapshot.epoch is None:
-                self.catch_up()
+                self._catch_up()
             self._evaluate(batch)
             epoch = self.snapshot.epoch
             assert epoch is not None  # it was read just now  # noqa: S101
@@ -238,14 +238,18 @@ class Recorder:
         self._tell(heard)
 
     def _evaluate(self, batch: Iterable[Asked]) -> None:
-        with self.snapshot.lock:
-            view = View(self.snapshot, self._ledger.now())
-            for asked in batch:
-                if asked.epoch != self.snapshot.epoch:
+        view = View(self.snapshot, self._ledger.now())
+        for asked in batch:
+            if asked.epoch != self.snapshot.epoch:
+                with self.snapshot.lock:  # one by one: an event loop that submits is not to wait for all of them
                     asked.evaluate(view)
 
-    def catch_up(self) -> None:
-        """Bring the snapshot to the ledger's epoch, and tell who waits. Raises Unavailable."""
+    def look(self) -> None:
+        """See what others have changed, and tell who waits. Raises Unavailable."""
+        with self._writing:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
         self._behind = False  # before looking: what is changed from here on sets it again
         try:
             with self._ledger.read() as tx:
@@ -272,7 +276,7 @@ class Recorder:
                 self.write(batch)
                 self._deliver(batch)
             elif self._behind or not self._ledger.embedded:
-                self._look()
+                self._look_around()
 
     def _next(self) -> list[Asked]:
         """Everything that waits; nothing, if somebody changed something, or nobody came for a while."""
@@ -290,11 +294,10 @@ class Recorder:
                 batch.append(asked)
         return batch
 
-    def _look(self) -> None:
+    def _look_around(self) -> None:
         try:
             if self._behind or self._ledger.epoch() != self.snapshot.epoch:
-                with self._writing:
-                    self.catch_up()
+                self.look()
         except Unavailable as error:
             log.warning("the ledger was not looked at", reason=error.message)
 

@@ -7,7 +7,7 @@ record    on the epoch of the snapshot that was evaluated
 answer    only then
 """
 
-import hmac
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -199,7 +199,9 @@ class Values:
         return self._digest("\n".join([wall.id, *(f"{it.name} {it.secret} {it.mark}" for it in found)]))
 
     def _digest(self, text: str) -> str:
-        return hmac.digest(self._keyrings.tag_key(), text.encode(errors="surrogatepass"), "sha256").hex()[:32]
+        # BLAKE2 with a key (RFC 7693): unlike OpenSSL's HMAC it does not let go of the interpreter in between.
+        said = text.encode(errors="surrogatepass")
+        return hashlib.blake2s(said, key=self._keyrings.tag_key(), digest_size=16).hexdigest()
 
     def _plan(self, fetch: _Fetch, variable: LiveVariable, depth: int = 0) -> _Planned:
         if variable.name in fetch.plans:
