@@ -95,13 +95,13 @@ class Client:
             self.asked.append(Asked(number, 0, aborted=True))
             return
         try:
+            if not self._tag:
+                self._tag = self._line.ask("GET", f"{PLACE}/values/{DIGITS[0]}").headers.get("etag", "")
             reply = self._line.ask("GET", path, **headers)
         except Lost as lost:
             self.asked.append(Asked(number, 0, lost.request_id))
             time.sleep(PAUSE)
             return
-        if not self._tag and reply.status == 200:
-            self._tag = self._line.ask("GET", f"{PLACE}/values/{DIGITS[0]}").headers.get("etag", "")
         self.asked.append(Asked(number, reply.status, reply.request_id))
         if reply.status == 503:
             time.sleep(PAUSE)

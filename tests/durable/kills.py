@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from random import Random  # noqa: TID251 - when something is killed is to be repeatable
-
-import httpx2
 
 from tests.durable.audit import Audit
 from tests.durable.client import DIGITS, PLACE, Asked, Client, numbers
-from tests.rigs.keywright import Keywrightd, wait_until
+from tests.rigs.keywright import Keywrightd, ready, wait_until
 from tests.rigs.line import Line
 from tests.rigs.postgresql import PostgresServer
 
@@ -29,12 +27,13 @@ class Load:
         for path, data in [("/environments", {"name": "production"}), *((n, {"value": n}) for n in DIGITS)]:
             method, path = ("POST", path) if path.startswith("/") else ("PUT", f"{PLACE}/variables/{path}")
             reply = self.line.ask(method, path, data)
-            assert reply.status == 201, reply.body
+            assert reply.status in (200, 201, 409), reply.body  # somebody was here before
         self.audit, shared = Audit(self.line), numbers()
         self._clients = [
             Client(servers[n % len(servers)].url, owner, shared, Random(self._random.getrandbits(64)), ABORTS)
             for n in range(CLIENTS)
         ]
+        self.audit.begin()
 
     def close(self) -> None:
         """Gone."""
@@ -82,13 +81,6 @@ class Load:
         for client in self._clients:
             found, client.asked = found + client.asked, []
         return found
-
-
-def ready(url: str) -> bool:
-    """Does it say so?"""
-    with suppress(httpx2.TransportError):
-        return httpx2.get(f"{url}/readyz", timeout=10, trust_env=False).status_code == 200
-    return False
 
 
 @contextmanager

@@ -13,16 +13,29 @@ RECENT = 6
 
 
 class Fetcher:
-    """Of one world. With `waits` it asks to be told of changes, waiting so many seconds."""
+    """Of one world. With `waits` it asks to be told of changes, waiting so many seconds.
+
+    One that `polls` asks hardly anything but what it knows, and whether that changed. Where nobody else asks, nothing
+    is appended to the log, and nothing but the poll itself could notice that the replica is behind.
+    """
 
     def __init__(
-        self, world: Administrator, url: str, replica: int, source: str, random: Random, waits: float = 0
+        self,
+        world: Administrator,
+        url: str,
+        replica: int,
+        source: str,
+        random: Random,
+        waits: float = 0,
+        *,
+        polls: bool = False,
     ) -> None:
         self.fetches: list[Fetch] = []
         self.unanswered = 0
         self.odd: list[str] = []
         self._world, self._line, self._source = world, Line(url, source=source), source
         self._random, self._replica, self._waits = random, replica, waits
+        self._insists = bool(waits) or polls
         self._known: dict[Question, tuple[str, Answer]] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"fetcher of {replica}", daemon=True)
@@ -37,19 +50,21 @@ class Fetcher:
 
     def join(self) -> None:
         """Wait for the last answer."""
-        self._thread.join(120)
+        if self._thread.ident is not None:
+            self._thread.join(120)
         self._line.close()
 
     def _run(self) -> None:
         while not self._over.is_set():
             try:
-                self._once(self._question())
+                self.ask(self.question())
             except Lost:
                 self.unanswered += 1
 
-    def _question(self) -> Question:
+    def question(self) -> Question:
+        """What it may ask next."""
         random, (token, name) = self._random, self._world.hot
-        if self._known and random.random() < (0.9 if self._waits else 0.3):
+        if self._known and random.random() < (0.9 if self._insists else 0.3):
             return random.choice(list(self._known)[-RECENT:])
         if token not in self._world.texts or random.random() < 0.5:
             token = random.choice(list(self._world.texts)[-RECENT:])
@@ -66,10 +81,11 @@ class Fetcher:
             return Question(token, self._source, "names", tuple({name: 0, random.choice(NAMES): 0}))
         return Question(token, self._source, "folder", (name.split("/", 1)[0],))
 
-    def _once(self, question: Question) -> None:
+    def ask(self, question: Question) -> None:
+        """Once. Raises Lost."""
         headers, path, waits = {}, question.path(self._world.name), 0.0
         tag, known = self._known.get(question, ("", ""))
-        if tag and (self._waits or self._random.random() < 0.6):
+        if tag and (self._insists or self._random.random() < 0.6):
             headers, waits = {"If_None_Match": tag}, self._waits
             path += f"wait={waits}" if waits else ""
         reply = self._line.ask("GET", path.rstrip("?&"), token=self._world.texts[question.token], **headers)

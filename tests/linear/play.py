@@ -68,12 +68,18 @@ class Play:
         for world in self.worlds:
             world.prepare()
             self._fetchers[world.name] = [
-                Fetcher(world, url, replica, (HOME, ELSEWHERE)[n % 2], self._fresh(), waits)
+                Fetcher(
+                    world, url, replica, (HOME, ELSEWHERE)[n % 2], self._fresh(), waits, polls=self._polled(replica)
+                )
                 for replica, url in enumerate(self._urls)
                 for n, waits in enumerate([0.0] * each + [wait])
             ]
         everybody = [fetcher for fetchers in self._fetchers.values() for fetcher in fetchers]
-        hands = [threading.Thread(target=self._administer, args=(world, self._fresh())) for world in self.worlds]
+        hands = []
+        for world in self.worlds:
+            chasers = [Fetcher(world, url, n, HOME, self._fresh(), polls=True) for n, url in enumerate(self._urls)]
+            hands.append(threading.Thread(target=self._administer, args=(world, chasers, self._fresh())))
+            self._fetchers[world.name] += chasers
         for one in (*everybody, *hands):
             one.start()
         while not self._failed and not ready(sum(len(world.changes) for world in self.worlds)):
@@ -85,17 +91,26 @@ class Play:
             fetcher.stop()
         for world in self.worlds:
             world.close()
-        for fetcher in everybody:
+        for fetcher in (each for fetchers in self._fetchers.values() for each in fetchers):
             fetcher.join()
         verdict = self._verdict()
         for line in self._made:
             line.close()
         return verdict
 
-    def _administer(self, world: Administrator, random: Random) -> None:
+    def _polled(self, replica: int) -> bool:
+        """Of several replicas one is hardly asked for anything but whether something changed."""
+        return replica == len(self._urls) - 1 > 0
+
+    def _administer(self, world: Administrator, chasers: list[Fetcher], random: Random) -> None:
+        """Change it; and ask some replica the same thing right before and right after."""
         try:
             while not self._over.is_set():
+                chaser = random.choice(chasers)
+                question = chaser.question()
+                chaser.ask(question)
                 world.step()
+                chaser.ask(question)
                 pause(random, PACE)
         except Exception as error:  # noqa: BLE001 - told in the verdict, whatever it is
             self._failed.append(f"{world.name}: {type(error).__name__}: {error}")

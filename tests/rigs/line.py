@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 WITHIN = 90.0
 """Seconds that an answer may take."""
 CHUNK = 65536
+RESTS = 15.0
+"""Seconds after which an unused connection is not trusted any more: the server closes those that rest for too long."""
 
 
 class Lost(Exception):
@@ -54,6 +56,7 @@ class Line:
         self._source = (source, 0) if source else None
         self.token = token
         self._way: socket.socket | None = None
+        self._used = 0.0
 
     def ask(self, method: str, path: str, data: Any = None, *, token: str = "", **headers: str) -> Reply:
         """One request; header names have `_` for `-`. Raises Lost."""
@@ -99,6 +102,9 @@ class Line:
             self._way = None
 
     def _open(self) -> socket.socket:
+        if time.monotonic() - self._used > RESTS:
+            self.close()
+        self._used = time.monotonic()
         if self._way is None:
             self._way = socket.create_connection(self._server, WITHIN, self._source)
             self._way.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
