@@ -132,6 +132,7 @@ def _waiting(it: Mapping[str, Any]) -> Iterator[Table]:
     rates = (f"{it[key]['throughput']:,.0f}/s" for key in ("fetch_alone", "fetch_beside"))
     table.rows.append(("fetches, 64 connections", *rates))
     table.rows.append(("p99", *(f"{it[key]['p99']:.2f} ms" for key in ("fetch_alone", "fetch_beside"))))
+    table.rows.append(("a change was answered", "", f"{it['changed_s']:.2f} s"))
     table.rows.append((f"a change has reached the last of {it['told']:,}", "", f"{it['told_s']:.2f} s"))
     yield table
 
