@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     file_roots: Words = Field(
         (), description="Comma-separated folders under which `file:` references may read, such as `/run/secrets`."
     )
+    store_timeout: float = Field(
+        10.0, ge=0.1, le=60, description="Seconds that a fetch waits for an outside store, at most."
+    )
     vault_addr: str = Field("", description="Address of Vault or OpenBao, for `vault:` references and `transit:` keys.")
     vault_token: SecretStr = Field(SecretStr(""), description="Log in there with a token…")
     vault_role_id: str = Field("", description="…or with AppRole…")

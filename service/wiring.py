@@ -82,6 +82,7 @@ class Service:
         self.sentinel.stop()
         self.clock.stop()
         self.keeper.recorder.stop()
+        self.keeper.references.close()
         self.ledger.close()
 
 
@@ -127,7 +128,7 @@ def build(
     door.on_change(recorder.changed)
     walls = Walls(frozenset(settings.environments) or None)
     found_stores = with_stores if with_stores is not None else stores(settings)
-    references = References(found_stores)
+    references = References(found_stores, limit=settings.store_timeout)
     found_databases = with_databases if with_databases is not None else databases()
     budget = Budget(ledger, found_databases, settings.failed_logins)
     calendar = CronCalendar()
@@ -145,6 +146,7 @@ def build(
     keeper = Keeper(
         door,
         recorder,
+        references,
         keyrings,
         Environments(door, walls, keyrings),
         definitions,

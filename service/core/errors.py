@@ -15,6 +15,7 @@
     │   ├── StoreAbsent         it answered: there is no such thing               424
     │   ├── StoreRefused        it answered: not for Keywright's identity         424
     │   ├── StoreUnreachable    it did not answer in time                         504
+    │   │   └── StoreBusy       it was not asked: too much waits for it already   503
     │   └── StoreMalformed      it answered something that cannot be used         424
     ├── WrapError           a key wrapper did not wrap or unwrap
     │   ├── KeyMissing          there is no master key where one was named
@@ -111,6 +112,10 @@ class StoreRefused(StoreError):
 
 class StoreUnreachable(StoreError):
     """The store did not answer in time; whether the value exists is unknown."""
+
+
+class StoreBusy(StoreUnreachable):
+    """The store was not asked: as much waits for it already as may. The same request may succeed later."""
 
 
 class StoreMalformed(StoreError):

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service.http import shapes
@@ -30,6 +30,7 @@ def shown(it: Credential) -> dict[str, Any]:
         "url": best["url"],
         "good_until": best["good_until"],
         "credentials": entries,
+        "age": round(it.age, 3),
     }
 
 
@@ -60,6 +61,7 @@ def _moment(at: datetime | None) -> str | None:
     responses={304: {"description": "Nothing changed"}},
 )
 async def one(
+    request: Request,
     who: Who,
     keeper: TheKeeper,
     fetching: TheFetching,
@@ -70,7 +72,7 @@ async def one(
 ) -> Response:
     """The ordered set, best first; whoever holds it can log in until each entry's `good_until`."""
     asked = keeper.credentials.asked(who, environment, name, known_by(if_none_match))
-    told = await fetching.told(asked, wait)
+    told = await fetching.told(request, asked, wait)
     if told.value is None:
         return Response(status_code=304, headers={"ETag": f'"{told.tag}"'})
     return Response(text(told.value), headers={"ETag": f'"{told.tag}"'}, media_type="application/json")

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
+from starlette.types import Receive
 
 from service.core.access import Caller
+from service.core.errors import Unavailable
 from service.http.waiting import Changes, matches
 from service.keeper.keeper import Keeper
 from service.keeper.recorder import Asked, Known, Told, Unready, Who, nothing
@@ -22,25 +24,26 @@ class Fetching:
         self._changes = changes
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def told(self, asked: Asked, wait: float = 0) -> Told[Any]:
+    async def told(self, request: Request, asked: Asked, wait: float = 0) -> Told[Any]:
         """What it came to; as soon as there is news, or what is known after so many seconds. Raises its refusal."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait
         while True:
-            told: Told[Any] = await self.recorded(asked)
+            told: Told[Any] = await self.recorded(asked, request.receive)
             left = deadline - loop.time()
             if told.value is not None or left <= 0:
                 return told
             await self._changes.after(told.keys, asked.epoch, left)
             asked.epoch = None  # what it was evaluated on may be the present still: it is evaluated again all the same
+            asked.renew()
 
     async def caller(self, who: Who) -> Caller:
         """Who asks. Raises Unauthenticated, Forbidden."""
         caller: Caller = await self.recorded(self._keeper.tokens.asked(who))
         return caller
 
-    async def recorded(self, asked: Asked) -> Any:
-        """What it came to, recorded. Raises its refusal."""
+    async def recorded(self, asked: Asked, receive: Receive | None = None) -> Any:
+        """What it came to, recorded. Raises its refusal. By `receive` it hears when the client goes away."""
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
@@ -53,12 +56,45 @@ class Fetching:
                 return asked.result
             if not isinstance(asked.error, Unready):
                 raise asked.error
-            await run_in_threadpool(asked.prepared, asked.error)
+            await _prepared(asked, asked.error, receive)
 
     def _done(self, batch: list[Asked]) -> None:
         assert self._loop is not None  # something was submitted from it  # noqa: S101
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
             self._loop.call_soon_threadsafe(_answer, batch)
+
+
+async def _prepared(asked: Asked, unready: Unready, receive: Receive | None) -> None:
+    """Get what was missing, without a thread of its own where that is possible. Raises Unavailable to nobody."""
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            loop.call_soon_threadsafe(over.set)
+
+    errand = unready.begin(tell)
+    if errand is None:
+        await run_in_threadpool(asked.prepared, unready)
+        return
+    asked.epoch = None
+    gone = asyncio.create_task(_gone(receive)) if receive is not None else None
+    came = asyncio.create_task(over.wait())
+    try:
+        await asyncio.wait({came, gone} if gone else {came}, timeout=errand.seconds, return_when="FIRST_COMPLETED")
+    finally:
+        errand.end()
+        came.cancel()
+        if gone is not None:
+            gone.cancel()
+    if gone is not None and gone.done() and not over.is_set():
+        raise Unavailable("the client went away before it was answered")
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the client went away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _answer(batch: list[Asked]) -> None:

@@ -48,7 +48,7 @@ class Lane:
         else:
             await self._envelope({**scope, "plain": plain}, receive, send)
 
-    async def _answer(self, scope: Scope, _: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         environment, door, name, token, if_none_match = scope["plain"]
         request_id = scope["state"]["request_id"]
         asker = who(token, scope["client"][0] if scope["client"] else "", request_id)
@@ -60,7 +60,7 @@ class Lane:
         else:
             asked, render = self._keeper.credentials.asked(asker, environment, name, known), credentials.text
         try:
-            told = await self._fetching.recorded(asked)
+            told = await self._fetching.recorded(asked, receive)
         except KeywrightError as error:
             status, body, headers = problems.refusal(error, scope["path"], request_id)
         else:

@@ -46,6 +46,7 @@ TABLE: dict[type[KeywrightError], tuple[int, str, str]] = {
     errors.WrapError: (503, "key-unavailable", "The master key is not at hand"),
     errors.SealBroken: (500, "seal-broken", "A stored value does not open"),
     errors.Unavailable: (503, "unavailable", "Not now"),
+    errors.StoreBusy: (503, "store-busy", "Too much waits for the store"),
 }
 """Status, slug and title. A class that is not listed answers as the nearest one above it."""
 

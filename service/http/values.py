@@ -3,7 +3,7 @@
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
@@ -45,6 +45,7 @@ _BOOL = {True: "true", False: "false"}
     responses={304: {"description": "Nothing changed"}},
 )
 async def several(
+    request: Request,
     who: Who,
     keeper: TheKeeper,
     fetching: TheFetching,
@@ -58,7 +59,7 @@ async def several(
     if (names is None) == (folder is None):
         raise Invalid("either names or folder is needed", field="names")
     wanted = Wanted(folder=folder) if names is None else Wanted(names=tuple(names.split(",")))
-    told = await fetching.told(keeper.values.asked(who, environment, wanted, known_by(if_none_match)), wait)
+    told = await fetching.told(request, keeper.values.asked(who, environment, wanted, known_by(if_none_match)), wait)
     if told.value is None:
         return Response(status_code=304, headers={"ETag": f'"{told.tag}"'})
     body = f'{{"environment":{json.dumps(environment)},"values":[{",".join(map(shown, told.value))}]}}'
@@ -71,6 +72,7 @@ async def several(
     responses={304: {"description": "Nothing changed"}},
 )
 async def one(
+    request: Request,
     who: Who,
     keeper: TheKeeper,
     fetching: TheFetching,
@@ -81,7 +83,7 @@ async def one(
 ) -> Response:
     """One value."""
     asked = keeper.values.asked(who, environment, Wanted(names=(name,)), known_by(if_none_match))
-    told = await fetching.told(asked, wait)
+    told = await fetching.told(request, asked, wait)
     if told.value is None:
         return Response(status_code=304, headers={"ETag": f'"{told.tag}"'})
     return Response(shown(told.value[0]), headers={"ETag": f'"{told.tag}"'}, media_type="application/json")

@@ -11,14 +11,14 @@ from service.core.access import Caller, Level
 from service.core.connection import Account, Standing, Target, url
 from service.core.environment import Environment
 from service.core.errors import Absent, Conflict, Forbidden
-from service.core.reference import Reference, allowed, select
+from service.core.reference import allowed
 from service.core.rotation import CredentialState, Offered, offer
 from service.core.sealed import credential_context
 from service.core.secret import Secret
 from service.keeper.definitions import DRAIN_MINIMUM, KeptIn
 from service.keeper.keys import Keyrings
 from service.keeper.recorder import Asked, Known, Recorder, Told, Who, nothing
-from service.keeper.references import Held, Readings, References
+from service.keeper.references import Readings, References, Sought
 from service.keeper.snapshot import Key, View
 from service.keeper.walls import Walls, of_connection
 from service.ledger import connections
@@ -40,13 +40,21 @@ class Set:
     plain: Mapping[str, Secret]
     drain_minimum: timedelta
 
-    def references(self) -> set[Reference]:
+    def sought(self) -> set[Sought]:
         """What must be read from an outside store: the live credential, if it is kept there."""
-        outside = any(entry.credential.id not in self.plain for entry in self.offered)
-        if not outside or self.kept_in is None:
+        if self.kept_in is None:
             return set()
-        user = self.kept_in.username()
-        return {self.kept_in.password()} | ({user} if user else set())
+        user, password = self.kept_in.username(), self.kept_in.password()
+        outside = [entry.credential.id for entry in self.offered if entry.credential.id not in self.plain]
+        return {Sought(part, each) for each in outside for part in (user, password) if part}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A username and password. `age` is how many seconds ago an outside store was asked for it."""
+
+    account: Account
+    age: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Credential:
-    """The answer to a credential fetch. `tag` changes whenever the set does."""
+    """The answer to a credential fetch. `tag` changes whenever the set does; `age` is that of its oldest part."""
 
     connection: str
     target: Target
@@ -70,6 +78,7 @@ class Credential:
     rotates_at: datetime | None
     entries: tuple[Entry, ...]
     tag: str
+    age: float
 
 
 class Credentials:
@@ -99,11 +108,11 @@ class Credentials:
             if known(tag):
                 asked.told = False
                 return Told(None, tag, frozenset({*common_keys(wall, caller), key_of(planned.connection)}))
-            readings.require(planned.references())
+            readings.require(planned.sought())
             asked.detail["generation"] = planned.connection.generation
             return Told(self._answer(planned, readings), tag)
 
-        return Asked(evaluate, "credential.fetch", environment, name)
+        return Asked(evaluate, "credential.fetch", environment, name, renew=readings.renew)
 
     def plan(self, view: View, wall: Environment, caller: Caller, name: str) -> Set:
         """What the connection offers, if the caller may use it."""
@@ -125,38 +134,43 @@ class Credentials:
         }
         return Set(stored, found.target, home, offered, plain, drain)
 
-    def accounts(self, planned: Set, readings: Readings) -> list[Account]:
+    def accounts(self, planned: Set, readings: Readings) -> list[Opened]:
         """The usernames and passwords, best first."""
-        return [self._account(planned, entry, readings) for entry in planned.offered]
+        return [self._opened(planned, entry, readings) for entry in planned.offered]
 
     def _answer(self, planned: Set, readings: Readings) -> Credential:
+        opened = self.accounts(planned, readings)
         entries = tuple(
-            Entry(entry.standing, account, url(planned.target, account), entry.credential.valid_from, entry.good_until)
-            for entry, account in zip(planned.offered, self.accounts(planned, readings), strict=True)
+            Entry(
+                entry.standing,
+                it.account,
+                url(planned.target, it.account),
+                entry.credential.valid_from,
+                entry.good_until,
+            )
+            for entry, it in zip(planned.offered, opened, strict=True)
         )
-        stored = planned.connection
-        return Credential(stored.name, planned.target, stored.generation, stored.next_due_at, entries, _tag(planned))
+        stored, age = planned.connection, max(it.age for it in opened)
+        return Credential(
+            stored.name, planned.target, stored.generation, stored.next_due_at, entries, _tag(planned), age
+        )
 
-    def _account(self, planned: Set, entry: Offered, readings: Readings) -> Account:
+    def _opened(self, planned: Set, entry: Offered, readings: Readings) -> Opened:
         held = entry.credential
         if held.id in planned.plain:
-            return Account(held.username, planned.plain[held.id])
+            return Opened(Account(held.username, planned.plain[held.id]))
         if planned.kept_in is None or held.state is not CredentialState.LIVE:
             raise Conflict(f"connection {planned.connection.name}: a password is neither here nor in a store")
         user = planned.kept_in.username()
-        name = _selected(readings, user).reveal() if user else held.username
-        return Account(name, _selected(readings, planned.kept_in.password()))
+        name = readings.read(Sought(user, held.id)).value.reveal() if user else held.username
+        password = readings.read(Sought(planned.kept_in.password(), held.id))
+        return Opened(Account(name, password.value), password.age)
 
     def _unsealed(self, environment_id: str, entry: Offered) -> Secret:
         held = entry.credential
         assert held.sealed is not None  # chosen so by `plan`  # noqa: S101
         ring = self._keyrings.kept(environment_id, held.sealed)
         return ring.unseal(held.sealed, credential_context(environment_id, held.login_id, held.id))
-
-
-def _selected(readings: Readings, reference: Reference) -> Secret:
-    held: Held = readings[reference]
-    return select(held.reading, reference)
 
 
 def _tag(planned: Set) -> str:

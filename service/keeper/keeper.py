@@ -17,6 +17,7 @@ from service.keeper.keys import Keyrings
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.recorder import Recorder
+from service.keeper.references import References
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
 from service.keeper.restorations import Restorations
@@ -33,6 +34,7 @@ class Keeper:
 
     door: Door
     recorder: Recorder
+    references: References
     keyrings: Keyrings
     environments: Environments
     variables: Variables

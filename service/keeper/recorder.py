@@ -16,7 +16,7 @@ import queue
 import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -41,12 +41,26 @@ LOOKS_EVERY = 1.0
 """Seconds between two looks at the epoch while nobody fetches: others may have changed what somebody waits for."""
 
 
+class Errand(Protocol):
+    """Something that is being got from outside, by threads of its own."""
+
+    seconds: float
+    """How long it is waited for."""
+
+    def end(self) -> None:
+        """Wait for it no more. Called once, whether it is over or not."""
+
+
 class Unready(Exception):
     """An evaluation needs something from outside first. `prepare` gets it, in a thread that may wait."""
 
     def prepare(self) -> None:
         """Get it. Raises what the fetch is to be refused with."""
         raise NotImplementedError
+
+    def begin(self, over: Callable[[], None]) -> Errand | None:  # noqa: ARG002  the port asks for it
+        """Begin to get it, without waiting: `over` is called once, in any thread. None: only `prepare` can."""
+        return None
 
 
 Who = Callable[[View], Caller]
@@ -70,6 +84,10 @@ class Told(Generic[T]):
 
 Known = Callable[[str], bool]
 """Does the caller have what this tag stands for?"""
+
+
+def _nothing_to_forget() -> None:
+    """For what needs nothing from outside."""
 
 
 def nothing(_: str) -> bool:
@@ -100,6 +118,8 @@ class Asked:
     error: Exception | None = None
     event: Event | None = None
     epoch: int | None = None
+    renew: Callable[[], None] = _nothing_to_forget
+    """Forgets what was got for it from outside: called before it is asked once more, later."""
 
     def evaluate(self, view: View) -> None:
         """Evaluate on this view. What comes of it is kept, with the event that is to be recorded."""

@@ -9,17 +9,15 @@ answer    only then
 
 import hashlib
 import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from service.core import names
 from service.core.access import Caller, Level
-from service.core.connection import Account, url
+from service.core.connection import Account, Target, url
 from service.core.environment import Environment
 from service.core.errors import Absent, Conflict, Invalid, StoreMalformed, StoreRefused, TooLarge
 from service.core.event import Detail
-from service.core.reference import Reference, allowed, select
+from service.core.reference import Reference, allowed
 from service.core.sealed import version_context
 from service.core.secret import Secret
 from service.core.variable import (
@@ -36,7 +34,7 @@ from service.core.variable import (
 from service.keeper.credentials import Credentials, Set, common_keys, key_of
 from service.keeper.keys import Keyrings
 from service.keeper.recorder import Asked, Known, Recorder, Told, Who, nothing
-from service.keeper.references import Held, Readings, References
+from service.keeper.references import Read, Readings, References, Sought
 from service.keeper.snapshot import WITHIN, Key, Snapshot, View
 from service.keeper.variables import judged
 from service.keeper.walls import Walls, of_variable
@@ -106,10 +104,10 @@ class _Planned:
     height: int = 0
     """How many templates lie within it at the deepest."""
 
-    def references(self) -> set[Reference]:
-        """The references that it needs itself, without those of its parts."""
-        own = {self.reference} if self.reference else set()
-        return own.union(*(offered.references() for offered in self.sets.values()))
+    def sought(self) -> set[Sought]:
+        """What it needs itself from stores, without what its parts need."""
+        own = {Sought(self.reference)} if self.reference else set()
+        return own.union(*(offered.sought() for offered in self.sets.values()))
 
 
 @dataclass(slots=True)
@@ -146,7 +144,7 @@ class _Fetch:
 
 
 class Values:
-    """The fetch of values. `monotonic` is a clock for ages."""
+    """The fetch of values."""
 
     def __init__(
         self,
@@ -155,14 +153,12 @@ class Values:
         credentials: Credentials,
         references: References,
         keyrings: Keyrings,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._recorder = recorder
         self._walls = walls
         self._credentials = credentials
         self._references = references
         self._keyrings = keyrings
-        self._monotonic = monotonic
 
     def fetch(self, caller: Caller, environment: str, wanted: Wanted) -> tuple[list[Fetched], str]:
         """The values and their tag, recorded. By name all or none; of a folder those that the caller may use.
@@ -183,7 +179,7 @@ class Values:
             fetch = _Fetch(view, wall, caller, readings)
             planned = [self._plan(fetch, variable) for variable in _chosen(view.snapshot, wall, caller, wanted)]
             if not all(plan.variable.kind is ValueKind.LITERAL for plan in planned):
-                readings.require(set().union(*(plan.references() for plan in fetch.plans.values())))
+                readings.require(set().union(*(plan.sought() for plan in fetch.plans.values())))
             found = [self._opened(fetch, plan) for plan in planned]
             tag = self._tag(wall, found)
             if known(tag):
@@ -192,7 +188,7 @@ class Values:
             asked.detail = fetch.detail(found)
             return Told(found, tag)
 
-        return Asked(evaluate, "value.fetch", environment, str(wanted))
+        return Asked(evaluate, "value.fetch", environment, str(wanted), renew=readings.renew)
 
     def _tag(self, wall: Environment, found: list[Fetched]) -> str:
         # Keyed, so that a tag in a log tells nothing about the value; the ages are left out.
@@ -245,8 +241,8 @@ class Values:
             mark = f"{variable.id}:{variable.number}"
         else:
             if plan.reference:
-                held = fetch.readings[plan.reference]
-                value, age = _selected(held, plan.reference), self._monotonic() - held.at
+                read = _checked(fetch.readings.read(Sought(plan.reference)), plan.reference)
+                value, age = read.value, read.age
             else:
                 value, age = self._filled(fetch, plan)
             text = Secret(json.dumps(value.reveal()))
@@ -267,28 +263,30 @@ class Values:
                 texts[part] = value.reveal()
                 age = max(age, used.age)
             elif isinstance(part, ConnectionPart):
-                texts[part] = self._field(plan.sets[part.connection], part.field, fetch.readings)
+                offered = plan.sets[part.connection]
+                best = self._credentials.accounts(offered, fetch.readings)[0]
+                texts[part] = _field(offered.target, best.account, part.field)
+                age = max(age, best.age)
         text = fill(plan.parts, texts)
         if len(text.encode()) > LONGEST_VALUE:
             raise TooLarge(f"variable {plan.variable.name}: the composed value is longer than {LONGEST_VALUE} bytes")
         return Secret(text), age
 
-    def _field(self, offered: Set, field: str, readings: Readings) -> str:
-        account: Account = self._credentials.accounts(offered, readings)[0]
-        target = offered.target
-        match field:
-            case "username":
-                return account.username
-            case "password":
-                return account.password.reveal()
-            case "url":
-                return url(target, account).reveal()
-            case "host":
-                return target.primary.host
-            case "port":
-                return str(target.primary.port)
-            case _:
-                return target.database
+
+def _field(target: Target, account: Account, field: str) -> str:
+    match field:
+        case "username":
+            return account.username
+        case "password":
+            return account.password.reveal()
+        case "url":
+            return url(target, account).reveal()
+        case "host":
+            return target.primary.host
+        case "port":
+            return str(target.primary.port)
+        case _:
+            return target.database
 
 
 def _permitted(wall: Environment, text: str) -> Reference:
@@ -302,15 +300,14 @@ def _permitted(wall: Environment, text: str) -> Reference:
     return reference
 
 
-def _selected(held: Held, reference: Reference) -> Secret:
-    value = select(held.reading, reference)
-    if len(value.reveal().encode(errors="surrogatepass")) > LONGEST_VALUE:
+def _checked(read: Read, reference: Reference) -> Read:
+    if len(read.value.reveal().encode(errors="surrogatepass")) > LONGEST_VALUE:
         raise StoreMalformed(
             f"is longer than the {LONGEST_VALUE} bytes that a value may have",
             store=reference.store,
             reference=str(reference),
         )
-    return value
+    return read
 
 
 def _chosen(snapshot: Snapshot, wall: Environment, caller: Caller, wanted: Wanted) -> list[LiveVariable]:

@@ -1,8 +1,6 @@
-"""Fetching values of every kind, and reading references: once at a time, remembered for a moment, failures too."""
+"""Fetching values of every kind."""
 
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,22 +8,20 @@ from service.core.errors import (
     Absent,
     Invalid,
     StoreAbsent,
-    StoreError,
     StoreMalformed,
     StoreRefused,
     StoreUnreachable,
     TooLarge,
 )
-from service.core.reference import Reading, Reference
+from service.core.reference import Reference
 from service.core.secret import Secret
 from service.core.variable import ValueKind
-from service.keeper.references import FAILED, FRESH, References
+from service.keeper.references import FRESH
 from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM
 from service.keeper.values import MOST, Fetched, Wanted
 from service.wiring import Service
 from tests.ledger.homes import Home, environment, machine, put, tag
-from tests.rigs.fake_store import FakeStore
 
 TEMPLATE, REFERENCE = ValueKind.TEMPLATE, ValueKind.REFERENCE
 
@@ -205,102 +201,6 @@ def test_what_a_store_answers_is_told(service: Service, home: Home) -> None:
     references.forget(Reference("vault", "x"))
     with pytest.raises(StoreUnreachable, match="not configured"):
         fetch(service, "shop/R")
-
-
-# References alone: the clock is passed in.
-
-
-class Clock:
-    """Monotonic time that a test moves."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-X = Reference("vault", "x", "key")
-
-
-def test_a_reading_is_used_again_for_a_moment_and_states_its_age() -> None:
-    store, clock = FakeStore(), Clock()
-    references = References({"vault": store}, clock)
-    store.put("x", "one")
-    references.read([X])
-    store.put("x", "two")
-    clock.now += FRESH - 0.01
-    held = references.read([X, Reference("vault", "x", "other")])[X]  # keys of one location are one reading
-    assert (held.reading.value.reveal(), held.at, store.reads) == ("one", 100.0, 1)
-    clock.now += 0.02
-    held = references.read([X])[X]
-    assert (held.reading.value.reveal(), held.at, store.reads) == ("two", clock.now, 2)
-    store.put("x", "three")
-    references.forget(X)
-    assert references.read([X])[X].reading.value.reveal() == "three"
-    assert references.now(X).value.reveal() == "three"
-
-
-def test_a_failure_is_remembered_for_a_second() -> None:
-    store, clock = FakeStore(), Clock()
-    references = References({"vault": store}, clock)
-    store.down = True
-    for _ in range(3):
-        with pytest.raises(StoreUnreachable):
-            references.read([X])
-    assert store.reads == 1
-    store.down = False
-    store.put("x", "one")
-    clock.now += FAILED - 0.01
-    with pytest.raises(StoreUnreachable):
-        references.read([X])
-    clock.now += 0.02
-    assert references.read([X])[X].reading.value.reveal() == "one"
-
-
-class Slow(FakeStore):
-    """Answers when it is let."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.go = threading.Event()
-        self.asked = threading.Semaphore(0)
-
-    def read(self, reference: Reference) -> Reading:
-        self.asked.release()
-        self.go.wait(10)
-        return super().read(reference)
-
-
-@pytest.mark.parametrize("failing", [False, True])
-def test_whoever_asks_meanwhile_waits_for_the_same_reading(failing: bool) -> None:
-    store = Slow()
-    references = References({"vault": store}, Clock())
-    if not failing:
-        store.put("x", "one")
-
-    def read(_: int) -> str:
-        try:
-            return references.read([X])[X].reading.value.reveal()
-        except StoreError as error:
-            return type(error).__name__
-
-    with ThreadPoolExecutor(8) as pool:
-        reading = [pool.submit(read, number) for number in range(8)]
-        assert store.asked.acquire(timeout=10)
-        store.go.set()
-        assert {future.result(10) for future in reading} == {"StoreAbsent" if failing else "one"}
-    assert store.reads == 1
-
-
-def test_a_store_that_breaks_down_leaves_nobody_waiting() -> None:
-    class Broken(FakeStore):
-        def read(self, reference: Reference) -> Reading:
-            raise ZeroDivisionError
-
-    references = References({"vault": Broken()}, Clock())
-    for _ in range(2):
-        with pytest.raises(ZeroDivisionError):
-            references.read([X])
 
 
 def test_a_value_larger_than_the_limit_is_not_passed_on(service: Service, home: Home) -> None:

@@ -74,3 +74,19 @@ class FakeStore:
         if reference.location not in self._held:
             raise StoreAbsent("is not there", **told)
         return self._held[reference.location]
+
+
+class SlowStore(FakeStore):
+    """Answers a reading when it is let: until `go` is set, it hangs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.asked = threading.Semaphore(0)
+        """One for each reading that has come."""
+
+    def read(self, reference: Reference) -> Reading:
+        """See Store."""
+        self.asked.release()
+        self.go.wait(60)
+        return super().read(reference)

@@ -189,3 +189,4 @@ class Credential(Answer):
     url: str
     good_until: datetime
     credentials: list[CredentialEntry]
+    age: float = Field(description="Seconds since an outside store was asked for it; 0 for what is kept here.")
