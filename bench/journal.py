@@ -17,8 +17,9 @@ from bench import kept
 from bench.run import Run
 from service.core.access import Caller
 from service.core.event import Event, Outcome
+from service.keeper.indexer import Indexer, Turn
 from service.keeper.keeper import Keeper
-from service.ledger import log
+from service.ledger import postings
 from service.ledger.ledger import Ledger
 from service.settings import read
 from service.wiring import build
@@ -63,11 +64,10 @@ def _made(data: Path, events: int) -> dict[str, Any]:
 def _indexed(keeper: Keeper, seconds: float) -> int:
     """Let the query index catch up, as far as it comes in that time; how many events it is behind then."""
     until = time.monotonic() + seconds
-    more = True
-    while more and time.monotonic() < until:
-        with keeper.door.ledger.work() as tx:
-            more = log.catch_up(tx)
-    return keeper.door.look(log.lag)
+    indexer = Indexer(keeper.door.ledger)
+    while indexer.turn() is not Turn.NOTHING and time.monotonic() < until:
+        pass
+    return keeper.door.look(postings.lag)
 
 
 def fill(ledger: Ledger, events: int, seconds: float) -> int:

@@ -15,12 +15,12 @@ from bench.run import Run
 from bench.target import ask
 from service.core.secret import Secret
 from service.demo.wire import Wire
-from service.ledger.tables import entries, fetches, touched
+from service.ledger.tables import callings, fetches, postings
 
 QUESTIONS = 30
 CONNECTIONS = 64
 WATCHED = 10.0
-INDEX = (entries, touched, fetches)
+INDEX = (postings, callings, fetches)
 """The tables of the query index."""
 
 

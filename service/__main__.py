@@ -315,7 +315,7 @@ def events_list(
 
     def act(service: Any) -> None:
         from service.keeper.tokens import OPERATOR
-        from service.ledger.log import Question
+        from service.ledger.questions import Question
 
         question = Question(actor=actor, action=action, resource=resource, limit=limit)
         for event in service.keeper.events.ask(OPERATOR, question):

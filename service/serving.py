@@ -46,6 +46,7 @@ def serve(settings: Settings) -> None:
             signal.signal(stop, lambda *_: sys.exit(0))
         service.clock.start(rotates=settings.clock)
         service.sentinel.start()
+        service.indexer.start()
         server.run()
     finally:
         service.close()

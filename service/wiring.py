@@ -35,6 +35,7 @@ from service.keeper.events import Events
 from service.keeper.figures import Figures
 from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
+from service.keeper.indexer import Indexer
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
 from service.keeper.overdue import Overdue
@@ -74,11 +75,13 @@ class Service:
     rotator: Rotator
     restoration: Restoration
     sentinel: Sentinel
+    indexer: Indexer
     new: bool
     """The ledger was made just now."""
 
     def close(self) -> None:
-        """Stop the sentinel and the clock, close the ledger."""
+        """Stop what runs by itself, close the ledger."""
+        self.indexer.stop()
         self.sentinel.stop()
         self.clock.stop()
         self.keeper.recorder.stop()
@@ -134,7 +137,8 @@ def build(
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
     credentials = Credentials(recorder, walls, keyrings, references)
-    holders = Holders(door)
+    indexer = Indexer(ledger)
+    holders = Holders(door, indexer)
     limits = Limits(settings.workers, settings.parallel)
     planning = Planning(calendar, door.new_id, randomness)
     restorations = Restorations(door, walls)
@@ -158,7 +162,7 @@ def build(
         briefs,
         steps,
         Tokens(door, walls, recorder),
-        Events(door, walls, keyrings),
+        Events(door, walls, keyrings, indexer),
         Replies(door, keyrings),
         Rehearsals(door, walls, briefs, holders, found_databases, budget),
         Figures(door, past, overdue),
@@ -189,7 +193,7 @@ def build(
         parallel=settings.parallel,
     )
     sentinel = Sentinel(keeper.checks, escrows, keeper.overdue, lambda: clock.ticks or not clock.started)
-    return Service(settings, ledger, keeper, clock, found_databases, rotator, restoration, sentinel, new)
+    return Service(settings, ledger, keeper, clock, found_databases, rotator, restoration, sentinel, indexer, new)
 
 
 def open_ledger(settings: Settings, now: Callable[[], datetime] = utc_now) -> Ledger:

@@ -120,20 +120,31 @@ def _deed(action: str, outcome: Outcome, environment: str, resource: str, told: 
     return [action, outcome.value, fit(environment)[:LONGEST_ENVIRONMENT], fit(resource), detail]
 
 
-def entries(made: Batch, places: slice = slice(None)) -> list[dict[str, Any]]:
-    """The events of a batch, or those at `places`, each as it is shown; `name` and `address` are None where the
-    person was erased.
+class Opened:
+    """A stored batch, taken apart: each of its events can be shown, or passed over for little.
 
     Raises ValueError (or KeyError, TypeError, IndexError) for what `batch` never made.
     """
-    body, persons = json.loads(made.body), json.loads(made.persons)
-    callers, deeds = body["callers"], body["deeds"]
-    found = []
-    for at, who, deed, request in body["events"][places]:
-        (actor, kind, *_), person = callers[who], persons[who]
-        action, outcome, environment, resource, detail = deeds[deed]
-        entry = {
-            "at": (_EPOCH + at * _MICROSECOND).isoformat(),
+
+    __slots__ = ("callers", "deeds", "lines", "persons")
+
+    def __init__(self, made: Batch) -> None:
+        body = json.loads(made.body)
+        self.persons: list[dict[str, str] | None] = json.loads(made.persons)
+        """Name and address of each caller; None where they were erased."""
+        self.callers: list[tuple[str, ...]] = body["callers"]
+        self.deeds: list[tuple[str, str, str, str, dict[str, Detail]]] = body["deeds"]
+        """Action, outcome, environment, resource, detail."""
+        self.lines: list[tuple[int, int, int, str]] = body["events"]
+        """Microseconds since 1970, places of caller and deed, request."""
+
+    def entry(self, place: int) -> dict[str, Any]:
+        """One event as it is shown; `name` and `address` are None where the person was erased."""
+        at, who, deed, request = self.lines[place]
+        (actor, kind, *_), person = self.callers[who], self.persons[who]
+        action, outcome, environment, resource, detail = self.deeds[deed]
+        return {
+            "at": moment(at).isoformat(),
             "actor": actor,
             "kind": kind,
             "name": person["name"] if person else None,
@@ -145,8 +156,22 @@ def entries(made: Batch, places: slice = slice(None)) -> list[dict[str, Any]]:
             "resource": resource,
             "detail": detail,
         }
-        found.append(entry)
-    return found
+
+
+def entries(made: Batch) -> list[dict[str, Any]]:
+    """The events of a batch, each as it is shown. Raises as `Opened`."""
+    opened = Opened(made)
+    return [opened.entry(place) for place in range(len(opened.lines))]
+
+
+def microseconds(at: datetime) -> int:
+    """A moment as it stands in a body."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def moment(stamp: int) -> datetime:
+    """The moment of a stamp in a body."""
+    return _EPOCH + stamp * _MICROSECOND
 
 
 def chain_key(data_key: bytes) -> bytes:

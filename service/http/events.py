@@ -23,7 +23,7 @@ Time = Annotated[
 ]
 
 
-@router.get("/events", response_model=shapes.page_of(shapes.Event))
+@router.get("/events", response_model=shapes.EventPage)
 def listed(
     caller: Asking,
     keeper: TheKeeper,
@@ -31,6 +31,7 @@ def listed(
     action: Text = "",
     resource: Text = "",
     environment: Text = "",
+    outcome: Annotated[shapes.Outcome | None, Query(description="How it ended.")] = None,
     since: Time = None,
     until: Time = None,
     cursor: Cursor = "",
@@ -45,12 +46,14 @@ def listed(
         action,
         resource,
         environment,
+        outcome or "",
         _moment(since, "since"),
         _moment(until, "until"),
         int(behind) if behind else None,
         limit,
     )
-    return page(keeper.events.ask(caller, question), limit, lambda it: str(it["id"]), lambda it: it)
+    found = keeper.events.answer(caller, question)
+    return page(found.events, limit, lambda it: str(it["id"]), lambda it: it) | {"index_lag": found.lag}
 
 
 @router.get("/events/verify", response_model=shapes.Proof)

@@ -1,7 +1,8 @@
 """What `/metrics` tells, in the Prometheus text format.
 
     keywright_requests_total{method,status}    keywright_request_seconds{method}
-    keywright_ledger_epoch                     keywright_events_total   keywright_event_index_lag
+    keywright_ledger_epoch                     keywright_events_total
+    keywright_event_index_lag                  keywright_event_index_lag_seconds
     keywright_connections                      keywright_connections_overdue
     keywright_rotations_open{stage}            keywright_overdue
     keywright_held                             keywright_connections_held
@@ -47,6 +48,9 @@ class _Ledger(Collector):
         yield GaugeMetricFamily("keywright_ledger_epoch", "Moves with every change.", value=now.epoch)
         yield CounterMetricFamily("keywright_events", "Events in the audit log.", value=now.events)
         yield GaugeMetricFamily("keywright_event_index_lag", "Events not indexed yet.", value=now.index_lag)
+        yield GaugeMetricFamily(
+            "keywright_event_index_lag_seconds", "Age of the oldest event not indexed yet.", value=now.index_lag_seconds
+        )
         yield GaugeMetricFamily("keywright_connections", "Connections.", value=now.connections)
         yield GaugeMetricFamily(
             "keywright_connections_overdue", "Connections due for a minute and not planned.", value=now.overdue

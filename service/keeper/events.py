@@ -1,33 +1,54 @@
 """The audit log: asked, and proven."""
 
 import re
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from service.core.access import EVERYTHING, Caller, Level, require
 from service.core.errors import Invalid
 from service.core.event import Detail
 from service.keeper.door import Deed, Door
+from service.keeper.indexer import Indexer
 from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls
-from service.ledger import log
+from service.ledger import log, questions
 from service.ledger.ledger import Transaction
-from service.ledger.log import Proof, Question
+from service.ledger.log import Proof
+from service.ledger.questions import Question
 
-__all__ = ["Events", "Proof", "Question"]
+__all__ = ["Events", "Found", "Proof", "Question"]
 
 _HASH = re.compile("[0-9a-fA-F]{64}")
+
+
+PATIENCE = 5.0
+"""Seconds that a question waits for the index to come as far as the log was when it was asked."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What answers a question. `lag`: so many of the youngest events it does not take into account yet."""
+
+    events: list[dict[str, Any]]
+    lag: int
 
 
 class Events:
     """Operations on the event log."""
 
-    def __init__(self, door: Door, walls: Walls, keyrings: Keyrings) -> None:
+    def __init__(self, door: Door, walls: Walls, keyrings: Keyrings, indexer: Indexer) -> None:
         self._door = door
         self._walls = walls
         self._keyrings = keyrings
+        self._indexer = indexer
 
     def ask(self, caller: Caller, question: Question) -> list[dict[str, Any]]:
-        """The events that fit, the youngest first: everything recorded before the question. Raises Forbidden."""
+        """As `answer`, where it does not matter whether the index lagged."""
+        return self.answer(caller, question).events
+
+    def answer(self, caller: Caller, question: Question) -> Found:
+        """The events that fit, the youngest first: of everything recorded before the question. Raises Forbidden."""
         asked: dict[str, Detail] = {
             k: str(v) for k, v in vars(question).items() if v and k not in ("actor", "limit", "before")
         }
@@ -35,17 +56,18 @@ class Events:
             asked["actor"] = True  # it may be a person's name, which must not enter the chain
         deed = Deed("event.list", question.environment, detail=asked)
         self._door.poll(caller, deed, lambda _: require(caller, Level.OWN, EVERYTHING, "the event log"))
-        self.catch_up()
+        end = self._door.look(log.last)
+        if question.before is not None:
+            end = min(end, question.before - 1)
+        lag = self._indexer.reach(end, seconds=PATIENCE)
         # A pinned instance tells what happened in the environments that it serves, and to the installation.
         told = None if self._walls.pinned is None else self._walls.pinned | {""}
-        return self._door.fetch(caller, deed, lambda tx: log.ask(tx, question, told))
-
-    def catch_up(self) -> None:
-        """Bring the query index up to the end of the log."""
-        more = self._door.look(log.lag) > 0
-        while more:
-            with self._door.ledger.work() as tx:
-                more = log.catch_up(tx)
+        found: list[dict[str, Any]] = []
+        # A snapshot for each page: what is in the log stays, and a long search holds up nobody.
+        search = self._door.look(lambda tx: questions.begun(tx, question, told))
+        while search is not None:
+            search = self._door.look(partial(questions.went_on, search=search, found=found))
+        return self._door.fetch(caller, deed, lambda _: Found(found, lag))
 
     def verify(self, caller: Caller, end: str | None = None) -> Proof:
         """Follow the whole chain; `end` is what an earlier proof ended in, noted elsewhere (64 hex digits).

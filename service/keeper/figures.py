@@ -9,7 +9,7 @@ from service.keeper.door import Door
 from service.keeper.health import told
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
-from service.ledger import checks, connections, log, restorations, rotations
+from service.ledger import checks, connections, log, postings, restorations, rotations
 from service.ledger.ledger import Transaction
 
 
@@ -20,6 +20,8 @@ class Reading:
     epoch: int
     events: int
     index_lag: int
+    index_lag_seconds: float
+    """Age of the oldest event that the index lacks."""
     connections: int
     overdue: int
     """Connections whose next rotation was due a minute ago or longer, and is not even planned."""
@@ -50,7 +52,8 @@ class Figures:
             return Reading(
                 tx.epoch,
                 log.last(tx),
-                log.lag(tx),
+                postings.lag(tx),
+                _age(tx),
                 connections.count(tx),
                 connections.overdue(tx),
                 len(self._overdue.found(tx)),
@@ -62,6 +65,11 @@ class Figures:
             )
 
         return self._door.look(look)
+
+
+def _age(tx: Transaction) -> float:
+    oldest = postings.oldest_missing(tx)
+    return max(0.0, (tx.now - oldest).total_seconds()) if oldest else 0.0
 
 
 def _by_state(healths: dict[str, dict[str, Any]]) -> dict[str, int]:

@@ -12,13 +12,16 @@ from service.core.access import Caller, Kind, Thing
 from service.core.drain import MOST
 from service.core.rotation import Rotation, Strategy
 from service.keeper.door import Door
-from service.ledger import connections, fetches, log, tokens
+from service.keeper.indexer import Indexer
+from service.ledger import connections, fetches, log, postings, tokens
 from service.ledger.connections import StoredConnection
 from service.ledger.fetches import LastFetch
 from service.ledger.ledger import Transaction
 
 _PAGES = 40
 """Pages of the log that one look brings into the index, at most: a look stays short, and the next one goes on."""
+_PATIENCE = 2.0
+"""Seconds that it takes for it, at most."""
 
 
 @dataclass(frozen=True)
@@ -48,31 +51,33 @@ class Held:
 class Holders:
     """Asks who holds what."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, indexer: Indexer) -> None:
         self._door = door
+        self._indexer = indexer
 
-    def catch_up(self) -> None:
-        """Bring the log's query index up to its end, or a good piece nearer to it."""
-        for _ in range(_PAGES):
-            if self._door.look(log.lag) == 0:
-                return
-            with self._door.ledger.work() as tx:
-                log.catch_up(tx)
+    def catch_up(self) -> int:
+        """Bring the log's query index up to its present end, or a good piece nearer to it; the event it ends with."""
+        end = self._door.look(log.last)
+        self._indexer.reach(end, seconds=_PATIENCE, pages=_PAGES)
+        return end
 
     def look(self, rotation: Rotation) -> Held:
         """Who holds what this rotation retires, as far as the log is indexed now."""
-        self.catch_up()
-        return self._door.look(lambda tx: holders(tx, rotation))
+        # What is fetched after this look began is fetched after the publication: it makes nobody a holder.
+        end = self.catch_up()
+        return self._door.look(lambda tx: holders(tx, rotation, end))
 
 
-def holders(tx: Transaction, rotation: Rotation) -> Held:
+def holders(tx: Transaction, rotation: Rotation, end: int | None = None) -> Held:
     """The callers whose youngest fetch is of an older generation than the rotation published.
+
+    `end` is the last event that counts; the last one of the log if it is not given.
 
     Left out is who cannot hold what is about to be retired: whoever fetched before the former credential was
     offered at all, and tokens that are revoked, expired, or without a grant on the connection by now.
     """
     former = connections.credential(tx, rotation.former_id) if rotation.former_id else None
-    lag = log.lag(tx)
+    lag = max(0, (log.last(tx) if end is None else end) - postings.reached(tx))
     if former is None or rotation.generation is None:
         return Held((), False, lag)
     # Under `single` it was announced, and so handed out, before it was live.
@@ -95,5 +100,6 @@ def _told(tx: Transaction, found: Iterable[LastFetch], thing: Thing) -> tuple[Ho
     for last in found:
         token = tokens.find(tx, last.token_id)
         if token and Caller(token.id, token.name, "machine", token.grants).level(thing):
-            callers.append(Holder(last.token, last.generation, last.at, log.shown(tx, last.seq)["address"]))
+            event = log.shown(tx, last.seq)
+            callers.append(Holder(last.token, last.generation, last.at, event["address"] if event else None))
     return tuple(callers)

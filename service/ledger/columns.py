@@ -26,6 +26,8 @@ class Moment(TypeDecorator[datetime]):
 # Names are ordered by their bytes on both engines: cursors and folder ranges depend on it.
 NAME = String(200).with_variant(String(200, collation="C"), "postgresql")
 
+TERM = String(210).with_variant(String(210, collation="C"), "postgresql")
+
 
 def id_column() -> Column[str]:
     """A random, immutable id."""

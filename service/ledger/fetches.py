@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 
-from service.core.event import Outcome
+from service.core.event import Detail, Opened, Outcome, moment
 from service.ledger.ledger import Transaction
 from service.ledger.tables import fetches, tokens
 
@@ -28,33 +29,50 @@ class LastFetch:
     generation: int
 
 
-def index(tx: Transaction, entries: Iterable[tuple[int, dict[str, object]]]) -> None:
-    """Take events into account, given as sequence number and entry, the oldest first."""
-    youngest: dict[tuple[object, str, object], dict[str, object]] = {}
-    for seq, entry in entries:
-        if entry["action"] in _FETCHES and entry["outcome"] == Outcome.ALLOWED.value:
-            for connection, generation in _generations(entry):
-                key = (entry["environment"], connection, entry["actor"])
-                at = datetime.fromisoformat(str(entry["at"]))
-                youngest[key] = {"seq": seq, "at": at, "generation": generation}
+Youngest = dict[tuple[str, str, str], tuple[int, int, int]]
+"""By environment, connection and caller: sequence number, microseconds since 1970, generation."""
+
+
+def take(youngest: Youngest, opened: Opened, first: int) -> None:
+    """Take the fetches of a batch into account; batches come the oldest first."""
+    fetched = {
+        place: (deed[2], list(_generations(*deed)))
+        for place, deed in enumerate(opened.deeds)
+        if deed[0] in _FETCHES and deed[1] == Outcome.ALLOWED.value
+    }
+    fetched = {place: told for place, told in fetched.items() if told[1]}
+    if not fetched:
+        return
+    last = {(who, deed): place for place, (_, who, deed, _) in enumerate(opened.lines) if deed in fetched}
+    for (who, deed), place in sorted(last.items(), key=lambda item: item[1]):
+        environment, generations = fetched[deed]
+        for connection, generation in generations:
+            key = (environment, connection, opened.callers[who][0])
+            youngest[key] = (first + place, opened.lines[place][0], generation)
+
+
+def store(tx: Transaction, youngest: Youngest) -> None:
+    """Write down the youngest ones, over those before."""
+    if not youngest:
+        return
+    dialect = sqlite if tx.sql.dialect.name == "sqlite" else postgresql
+    query = dialect.insert(fetches)
+    keys = ("environment", "connection", "actor")
+    query = query.on_conflict_do_update(
+        index_elements=keys, set_={name: query.excluded[name] for name in ("seq", "at", "generation")}
+    )
     rows = [
-        {"environment": environment, "connection": connection, "actor": actor} | said
-        for (environment, connection, actor), said in youngest.items()
+        dict(zip(keys, key, strict=True)) | {"seq": seq, "at": moment(at), "generation": generation}
+        for key, (seq, at, generation) in sorted(youngest.items())
     ]
-    for row in rows:
-        same = (fetches.c[name] == row[name] for name in ("environment", "connection", "actor"))
-        tx.sql.execute(delete(fetches).where(*same))
-    if rows:
-        tx.sql.execute(insert(fetches), rows)
+    tx.sql.execute(query, rows)
 
 
-def _generations(entry: dict[str, object]) -> Iterable[tuple[str, int]]:
+def _generations(action: str, _: str, __: str, resource: str, detail: dict[str, Detail]) -> Iterable[tuple[str, int]]:
     """The connections that a fetch answered from, each with the generation that it gave out."""
-    detail = entry["detail"]
-    assert isinstance(detail, dict)  # as `Event.entry` makes it  # noqa: S101
-    if entry["action"] == "credential.fetch":
+    if action == "credential.fetch":
         if isinstance(generation := detail.get("generation"), int):
-            yield str(entry["resource"]), generation
+            yield resource, generation
         return
     for word in str(detail.get("generations") or "").split():
         connection, _, number = word.rpartition(":")

@@ -2,7 +2,8 @@
 
     head ─ one row: epoch, sequence number and hash of the last batch; every change locks it
     changes ─ what was changed at which epoch
-    batches ─ the event log            entries, touched, fetches ─ its query index, built behind the log
+    batches ─ the event log            postings, callings, fetches ─ its query index, built behind the log
+    indexed ─ one row: how far that is
     environments ─┬─ data_keys         (wrapped; `system` has keys of its own)
                   ├─ variables ── versions
                   ├─ connections ─┬─ logins ── credentials
@@ -32,7 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from service.ledger.columns import NAME, Moment, belongs, id_column
+from service.ledger.columns import NAME, TERM, Moment, belongs, id_column
 
 metadata = MetaData(
     naming_convention={
@@ -53,7 +54,6 @@ head = Table(
     Column("seq", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("at", Moment, nullable=False),
-    Column("indexed", BigInteger, nullable=False),  # entries are built up to this sequence number
 )
 
 # What was changed at which epoch: see `changes.py`.
@@ -75,27 +75,30 @@ batches = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 
-entries = Table(
-    "entries",
+# How far the query index is. Not in `head`: whoever builds the index must not hold up whoever appends.
+indexed = Table(
+    "indexed",
     metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("at", Moment, nullable=False),
-    Column("actor", String(64), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("action", String(64), nullable=False),
-    Column("outcome", String(16), nullable=False),
-    Column("environment", String(200), nullable=False),
-    Index(None, "actor", "seq"),
-    Index(None, "action", "seq"),
-    Index(None, "at"),
+    Column("id", Integer, CheckConstraint("id = 1", name="one_index"), primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", Moment, nullable=False),  # the latest moment in what is indexed
 )
 
-# Everything that an event touched, one row each: a fetch of many names is found by every one of them.
-touched = Table(
-    "touched",
+# Which batch has events that fit a term: see `postings.py`. Ordered by bytes: some terms are ranges.
+postings = Table(
+    "postings",
     metadata,
-    Column("resource", String(200), primary_key=True),
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("term", TERM, primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+# What callers were called: the index of batches knows ids only. A row is all there is to erase of it.
+callings = Table(
+    "callings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("actor", String(64), primary_key=True),
 )
 
 # The youngest fetch of a connection by a caller; by names, as the log has them.

@@ -14,7 +14,7 @@ from service.core.secret import Secret
 from service.core.variable import ValueKind, VersionState
 from service.keeper.tokens import SYSTEM, WantedGrant
 from service.keeper.values import Wanted
-from service.ledger.log import Question
+from service.ledger.questions import Question
 from service.wiring import Service
 from tests.ledger.homes import Home, environment, machine, owner, put, token
 

@@ -12,7 +12,7 @@ from service.keeper import holders
 from service.keeper.holders import Held
 from service.keeper.tokens import SYSTEM, WantedGrant
 from service.keeper.values import Wanted
-from service.ledger import log
+from service.ledger import postings
 from tests.ledger.homes import put
 from tests.rigs.rotating import Stand, stand
 
@@ -119,7 +119,7 @@ def test_refused_fetches_and_other_connections_do_not_count(here: Stand) -> None
 
 def test_the_lag_is_stated_and_worked_off_in_pieces(here: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look does a bounded piece of work; as long as there is a lag, nobody is taken to be gone."""
-    monkeypatch.setattr(log, "_PAGE", 2)
+    monkeypatch.setattr(postings, "READS", 2)
     monkeypatch.setattr(holders, "_PAGES", 1)
     fetch(here, here.machine("behind"))
     turn(here)

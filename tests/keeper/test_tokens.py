@@ -10,7 +10,7 @@ from service.core.errors import Absent, Conflict, Forbidden, Invalid, Unauthenti
 from service.keeper.replies import KEPT
 from service.keeper.tokens import LONGEST_LIFE, SYSTEM, WantedGrant
 from service.keeper.values import Wanted
-from service.ledger.log import Question
+from service.ledger.questions import Question
 from service.wiring import Service
 from tests.ledger.homes import Home, environment, machine, put, token
 

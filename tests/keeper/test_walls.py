@@ -13,7 +13,7 @@ from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM, WantedGrant
 from service.keeper.values import Wanted
 from service.ledger import environments
-from service.ledger.log import Question
+from service.ledger.questions import Question
 from service.ledger.tables import data_keys
 from service.wiring import Service
 from tests.ledger.homes import Home, credential_tag, environment, machine, owner, put, tag

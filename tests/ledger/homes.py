@@ -39,6 +39,8 @@ FAST = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 OWNER = "keywright_ledger"
 PASSWORD = "ledger-" + secrets.token_hex(8)
 TEMPLATE = "keywright_template"
+ROWS = ("head", "indexed")
+"""Tables of one row, which the migration made."""
 
 
 def wall_clock() -> datetime:
@@ -123,11 +125,12 @@ class Templates:
 
     def take_back(self, name: str) -> None:
         """Empty it, as the migration left it."""
-        deletes = [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables) if table.name != "head"]
+        deletes = [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables) if table.name not in ROWS]
         deletes.insert(0, "UPDATE connections SET administered_by = NULL")
-        fresh = "UPDATE head SET epoch = 0, seq = 0, indexed = 0, hash = decode(repeat('00', 32), 'hex')"
+        fresh = "UPDATE head SET epoch = 0, seq = 0, hash = decode(repeat('00', 32), 'hex')"
+        index = "UPDATE indexed SET seq = 0, at = 0"
         version = f"UPDATE alembic_version SET version_num = '{schema.REVISION}'"
-        self.server.execute("; ".join([*deletes, fresh, version]), name)
+        self.server.execute("; ".join([*deletes, fresh, index, version]), name)
         self.free.append(name)
 
     def postgresql_url(self, database: str) -> str:

@@ -18,7 +18,7 @@ from service.http.shapes.connections import (
     Tls,
 )
 from service.http.shapes.environments import ChangedEnvironment, Environment, NewEnvironment, StoreRules
-from service.http.shapes.events import Event, Proof, Ready
+from service.http.shapes.events import Event, EventPage, Outcome, Proof, Ready
 from service.http.shapes.incidents import BeginIncident, Incident, IncidentPlan, SkippedConnection, Trouble
 from service.http.shapes.rehearsals import (
     AskRehearsal,
@@ -80,6 +80,7 @@ __all__ = [
     "Endpoint",
     "Environment",
     "Event",
+    "EventPage",
     "Folder",
     "Grant",
     "Health",
@@ -98,6 +99,7 @@ __all__ = [
     "Option",
     "OptionName",
     "Options",
+    "Outcome",
     "PlannedStage",
     "Problem",
     "Proof",

@@ -8,6 +8,8 @@ from pydantic import Field
 from service.core.restoration import Replication
 from service.http.shapes.words import Answer
 
+Outcome = Literal["allowed", "refused", "failed"]
+
 
 class Event(Answer):
     """One entry of the audit log."""
@@ -20,10 +22,20 @@ class Event(Answer):
     address: str | None
     request: str
     action: str
-    outcome: Literal["allowed", "refused", "failed"]
+    outcome: Outcome
     environment: str
     resource: str
     detail: dict[str, Any]
+
+
+class EventPage(Answer):
+    """A page of Event."""
+
+    items: list[Event]
+    next: str | None = Field(None, description="Give it as `cursor` for the next page.")
+    index_lag: int = Field(
+        description="So many of the youngest events are not taken into account yet; 0: nothing was left out."
+    )
 
 
 class Proof(Answer):

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from service.ledger.columns import NAME, Moment
+from service.ledger.columns import NAME, TERM, Moment
 
 revision = "0001"
 down_revision = None
@@ -39,21 +39,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("environment_id", "number", name="pk_data_keys"),
     )
     op.create_table(
-        "entries",
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        "indexed",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("at", Moment(), nullable=False),
-        sa.Column("actor", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("action", sa.String(length=64), nullable=False),
-        sa.Column("outcome", sa.String(length=16), nullable=False),
-        sa.Column("environment", sa.String(length=200), nullable=False),
-        sa.PrimaryKeyConstraint("seq", name="pk_entries"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_indexed_one_index")),
+        sa.PrimaryKeyConstraint("id", name="pk_indexed"),
     )
     op.create_table(
-        "touched",
-        sa.Column("resource", sa.String(length=200), nullable=False),
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("resource", "seq", name="pk_touched"),
+        "postings",
+        sa.Column("term", TERM, nullable=False),
+        sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("term", "first", name="pk_postings"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "callings",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("name", "actor", name="pk_callings"),
     )
     op.create_table(
         "rejections",
@@ -73,11 +77,6 @@ def upgrade() -> None:
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("environment", "connection", "actor", name="pk_fetches"),
     )
-    with op.batch_alter_table("entries", schema=None) as batch_op:
-        batch_op.create_index("ix_entries_action_seq", ["action", "seq"], unique=False)
-        batch_op.create_index("ix_entries_actor_seq", ["actor", "seq"], unique=False)
-        batch_op.create_index("ix_entries_at", ["at"], unique=False)
-
     op.create_table(
         "environments",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -97,7 +96,6 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("at", Moment(), nullable=False),
-        sa.Column("indexed", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_head_one_row")),
         sa.PrimaryKeyConstraint("id", name="pk_head"),
     )
@@ -382,10 +380,9 @@ def upgrade() -> None:
     op.create_index("ix_findings_connection_id", "findings", ["connection_id"])
     # The one row, with the hash that the chain begins with.
     op.execute(
-        sa.text("INSERT INTO head (id, epoch, seq, hash, at, indexed) VALUES (1, 0, 0, :hash, 0, 0)").bindparams(
-            hash=bytes(32)
-        )
+        sa.text("INSERT INTO head (id, epoch, seq, hash, at) VALUES (1, 0, 0, :hash, 0)").bindparams(hash=bytes(32))
     )
+    op.execute(sa.text("INSERT INTO indexed (id, seq, at) VALUES (1, 0, 0)"))
 
 
 def downgrade() -> None:
@@ -430,14 +427,10 @@ def downgrade() -> None:
     op.drop_table("tokens")
     op.drop_table("head")
     op.drop_table("environments")
-    with op.batch_alter_table("entries", schema=None) as batch_op:
-        batch_op.drop_index("ix_entries_at")
-        batch_op.drop_index("ix_entries_actor_seq")
-        batch_op.drop_index("ix_entries_action_seq")
-
-    op.drop_table("entries")
+    op.drop_table("callings")
+    op.drop_table("postings")
+    op.drop_table("indexed")
     op.drop_table("fetches")
-    op.drop_table("touched")
     op.drop_table("data_keys")
     op.drop_table("changes")
     op.drop_table("batches")

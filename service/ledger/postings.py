@@ -1,0 +1,169 @@
+"""Postings: which batch has events that fit a term. The query index, built behind the log, batch by batch.
+
+    a ID            an event of this caller           d ACTION        of this action
+    e ENVIRONMENT   in this environment               o OUTCOME       refused or failed (most are allowed: no term)
+    r RESOURCE      that touched this, also as one of several names that a fetch answered
+
+    m MINUTE        the first batch after which the log's latest moment lay in this minute, or a later one
+    l MINUTE        a batch that has an event of this minute although the log was more than a minute further
+                    already: a clock went back
+
+A row for each distinct term of a batch, and not for each event: what is found is unfolded and looked through. Since
+the latest moment only grows, `m` turns times into sequence numbers; `l` makes it true of clocks that went back.
+Names of callers are no terms: they can be erased. `callings` has one row for each name that a caller ever had.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select, text, update
+
+from service.core.event import Batch, Opened, Outcome, fit, microseconds, moment
+from service.ledger.fetches import Youngest, store, take
+from service.ledger.ledger import Transaction
+from service.ledger.tables import batches, callings, head, indexed
+from service.ledger.tables import postings as table
+
+FITS = 200
+"""Characters of a word that a term holds: every name fits, a long list of them need not."""
+ROWS = 2_000
+"""Postings in one transaction, about: each holds up whoever writes, on SQLite, for a few milliseconds."""
+READS = 500
+"""Batches that are read for one transaction, at most."""
+EVENTS = 8_000
+"""And events in them, about."""
+_MINUTE = 60_000_000
+_LONGEST = {"a": 64, "d": 64}
+
+
+@dataclass
+class Page:
+    """What some batches add to the index. `seq` is the last event in them, `at` the log's latest moment then."""
+
+    behind: int
+    seq: int
+    at: int
+    terms: list[tuple[str, int]] = field(default_factory=list)
+    callings: set[tuple[str, str]] = field(default_factory=set)
+    fetches: Youngest = field(default_factory=dict)
+    full: bool = False
+    """There is probably more to do."""
+
+
+def term(kind: str, word: str) -> str:
+    """The term of a word, shortened to what fits."""
+    return kind + word[: _LONGEST.get(kind, FITS)]
+
+
+def minute_term(kind: str, stamp: int) -> str:
+    """The term of the minute that a stamp (microseconds) lies in; in the order of time."""
+    return f"{kind}{max(0, stamp // _MINUTE):012}"
+
+
+def reached(tx: Transaction) -> int:
+    """The last event that the index has."""
+    return int(tx.sql.execute(select(indexed.c.seq)).scalar_one())
+
+
+def lag(tx: Transaction) -> int:
+    """How many events the index is behind the log."""
+    return int(tx.sql.execute(select(head.c.seq - select(indexed.c.seq).scalar_subquery())).scalar_one())
+
+
+def oldest_missing(tx: Transaction) -> datetime | None:
+    """When the oldest event was recorded that the index does not have; None if it has all."""
+    query = select(batches.c.body).where(batches.c.first > reached(tx)).order_by(batches.c.first).limit(1)
+    body = tx.sql.execute(query).scalar_one_or_none()
+    return moment(json.loads(body)["events"][0][0]) if body is not None else None
+
+
+def read(tx: Transaction) -> Page:
+    """The next batches that the index does not have, as what they add to it."""
+    done, at = tx.sql.execute(select(indexed.c.seq, indexed.c.at)).one()
+    page = Page(done, done, microseconds(at))
+    sizes = select(batches.c.first, batches.c.events).where(batches.c.first > done).order_by(batches.c.first)
+    end = done
+    for first, events in tx.sql.execute(sizes.limit(READS)):
+        end = first
+        if first + events - done > EVENTS:
+            break
+    query = select(batches).where(batches.c.first > done, batches.c.first <= end).order_by(batches.c.first)
+    for row in tx.sql.execute(query):
+        add(page, row)
+        if len(page.terms) >= ROWS:
+            break
+    page.full = page.seq - done >= EVENTS // 2 or len(page.terms) >= ROWS // 2
+    return page
+
+
+def add(page: Page, row: Row[Any]) -> None:
+    """Take one more batch into account."""
+    first, opened = row.first, Opened(Batch(row.body, row.persons, row.events))
+    page.terms += [(each, first) for each in terms(opened)]
+    stamps = [line[0] for line in opened.lines]
+    latest = max(page.at, *stamps)
+    if latest // _MINUTE > page.at // _MINUTE:
+        page.terms.append((minute_term("m", latest), first))
+    if min(stamps) < latest - _MINUTE:
+        page.terms += [(each, first) for each in late_terms(stamps)]
+    for (actor, *_), person in zip(opened.callers, opened.persons, strict=True):
+        if person:
+            page.callings.add((fit(person["name"])[:FITS], actor))
+    take(page.fetches, opened, first)
+    page.seq, page.at = first + row.events - 1, latest
+
+
+def terms(opened: Opened) -> set[str]:
+    """The distinct terms of a batch, without those of its times."""
+    found = {term("a", actor) for actor, *_ in opened.callers}
+    for action, outcome, environment, resource, detail in opened.deeds:
+        found |= {term("d", action), term("e", environment)}
+        found |= {term("r", name) for name in resources(resource, detail)}
+        if outcome != Outcome.ALLOWED.value:
+            found.add(term("o", outcome))
+    return found
+
+
+def late_terms(stamps: Iterable[int]) -> set[str]:
+    """The terms of a batch's times, where it is late."""
+    return {minute_term("l", stamp) for stamp in stamps}
+
+
+def resources(resource: str, detail: dict[str, Any]) -> set[str]:
+    """What an event touched: its resource, and what a fetch of several names or of a folder answered."""
+    told = " ".join(str(detail.get(key) or "") for key in ("versions", "through", "generations")).split()
+    return {resource, *(word.rpartition(":")[0] for word in told)}
+
+
+def write(tx: Transaction, page: Page) -> bool:
+    """Add a page. False: somebody else did, or is about to, and nothing was written."""
+    mine = select(indexed.c.seq).where(indexed.c.seq == page.behind).with_for_update(skip_locked=True)
+    if tx.sql.execute(mine).one_or_none() is None:
+        return False
+    _insert(tx, "postings", sorted(set(page.terms)))
+    _insert(tx, "callings", sorted(page.callings))
+    store(tx, page.fetches)
+    tx.sql.execute(update(indexed).values(seq=page.seq, at=moment(page.at)))
+    return True
+
+
+def _insert(tx: Transaction, name: str, rows: Sequence[tuple[str, Any]]) -> None:
+    """Many rows of two columns in one statement, at what the driver alone takes for it."""
+    if not rows:
+        return
+    if tx.sql.dialect.name == "sqlite":
+        tx.sql.exec_driver_sql(f"INSERT OR IGNORE INTO {name} VALUES (?, ?)", list(rows))
+        return
+    kind = "bigint" if name == table.name else "text"
+    arrays = f"unnest(CAST(:a AS text[]), CAST(:b AS {kind}[]))"
+    many = text(f"INSERT INTO {name} SELECT * FROM {arrays} ON CONFLICT DO NOTHING")
+    ones, others = zip(*rows, strict=True)
+    tx.sql.execute(many, {"a": list(ones), "b": list(others)})
+
+
+def called(tx: Transaction, name: str) -> list[str]:
+    """The callers that ever had this name, as far as it was not erased."""
+    return list(tx.sql.execute(select(callings.c.actor).where(callings.c.name == name[:FITS])).scalars())
