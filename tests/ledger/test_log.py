@@ -1,6 +1,8 @@
 """The event log: what its proof finds, what it cannot find, and questions to it."""
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,8 +12,9 @@ from sqlalchemy import select, text
 
 from service.core.access import Caller
 from service.core.event import GENESIS, Event, Outcome
+from service.keeper import indexer
 from service.keeper.indexer import Indexer, Turn
-from service.ledger import log, postings, questions
+from service.ledger import log, postings, questions, tables
 from service.ledger.ledger import Ledger
 from service.ledger.questions import Question
 from service.ledger.tables import batches, head
@@ -205,7 +208,11 @@ ASKED: list[tuple[dict[str, object], list[int]]] = [
     ({"since": AT + timedelta(minutes=2), "until": AT + timedelta(minutes=4), "actor": "shop"}, [2]),
     ({"limit": 2}, [6, 5]),
     ({"limit": 2, "before": 5}, [4, 3]),
+    ({"limit": 2, "before": 6}, [5, 4]),
     ({"limit": 2, "before": 1}, []),
+    ({"outcome": "allowed", "limit": 1}, [6]),
+    ({"outcome": "refused"}, []),
+    ({"actor": "shop", "action": "value.fetch", "environment": "production", "resource": "shop/4"}, [4]),
 ]
 
 
@@ -252,19 +259,100 @@ def test_events_are_found_by_their_times_though_a_clock_went_back(home: Home) ->
         assert numbers(asked(ledger, **question)) == found, question
 
 
+def test_what_was_refused_is_found_as_such(home: Home) -> None:
+    ledger = home.ledger()
+    write(ledger, happened(1), replace(happened(2), outcome=Outcome.REFUSED))
+    write(ledger, happened(3))
+    assert numbers(asked(ledger, outcome="refused")) == [2]
+    assert numbers(asked(ledger, outcome="allowed")) == [3, 1]
+    assert numbers(asked(ledger, outcome="failed")) == []
+
+
+def test_a_question_is_answered_over_many_pages_of_batches(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a batch has every term that is asked for, but no event that has them all."""
+    monkeypatch.setattr(questions, "BATCHES", 1)
+    ledger = home.ledger()
+    for number in range(1, 8):
+        write(ledger, happened(number, BLOG, "value.fetch" if number == 2 else "token.add"), happened(number))
+    assert numbers(asked(ledger, actor="blog", action="value.fetch")) == [3]
+    assert numbers(asked(ledger, actor="blog", limit=4, before=12)) == [11, 9, 7, 5]
+    assert numbers(asked(ledger, limit=20)) == list(range(14, 0, -1))
+
+
+def test_names_are_in_no_posting_and_an_erased_one_finds_nothing(home: Home) -> None:
+    """A caller is found by each name that it had; what is to erase of one is a row, and what stands in batches."""
+    ledger = home.ledger()
+    filled(ledger)
+    write(ledger, happened(7, replace(BLOG, name="anna")))
+    assert numbers(asked(ledger, actor="anna")) == [7]
+    assert numbers(asked(ledger, actor="blog")) == [3]
+    assert numbers(asked(ledger, actor="blog-id")) == [7, 3]
+    with ledger.read() as tx:
+        terms = set(tx.sql.execute(select(tables.postings.c.term)).scalars())
+        assert {"ablog-id", "ashop-id", "dvalue.fetch", "eproduction", "rshop/4"} <= terms
+        assert not any("anna" in each or each in ("ablog", "ashop") for each in terms)
+    tamper(ledger, "DELETE FROM callings WHERE name = 'anna'", "UPDATE batches SET persons = '[null]' WHERE first = 7")
+    assert numbers(asked(ledger, actor="anna")) == []
+    assert numbers(asked(ledger, actor="blog-id")) == [7, 3]
+
+
+def test_only_one_of_several_processes_builds_the_index(home: Home) -> None:
+    first, other = home.ledger(), home.ledger()
+    filled(first)
+    one, standing_by = Indexer(first), Indexer(other)
+    assert standing_by.turn(patient=True) is Turn.DONE
+    write(first, happened(7))
+    assert one.turn(patient=True) is Turn.DONE
+    write(first, happened(8))
+    assert standing_by.turn(patient=True) is Turn.ANOTHER  # the other one is at work
+    assert one.turn(patient=True) is Turn.DONE
+    with first.read() as tx:
+        page = postings.read(tx)
+        stale = replace(page, behind=3)
+    with other.work() as tx:
+        assert not postings.write(tx, stale)  # somebody came first
+    assert numbers(asked(first, limit=3)) == [8, 7, 6]
+
+
+def test_whoever_holds_the_index_holds_up_nobody_who_appends(pg_home: Home) -> None:
+    ledger = pg_home.ledger()
+    filled(ledger)
+    with ledger.read() as tx:
+        page = postings.read(tx)
+    with ledger.work() as tx:
+        assert postings.write(tx, page)
+        write(ledger, happened(7))  # while the row of the index is held
+        assert Indexer(ledger).turn() is Turn.ANOTHER
+    assert numbers(asked(ledger, limit=1)) == [7]
+
+
+def test_the_indexer_works_by_itself(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexer, "EVERY", 0.01)
+    service = home.service()
+    boss = owner(service)
+    service.keeper.tokens.me(boss)
+    service.indexer.start()
+    deadline = time.monotonic() + 20
+    while service.keeper.figures.read().index_lag and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert service.keeper.figures.read().index_lag == 0
+    service.close()
+    assert not any(thread.name == "indexer" for thread in threading.enumerate())
+
+
 def test_the_index_lags_and_catches_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postings, "READS", 2)
     ledger = home.ledger()
     filled(ledger)
     filled(ledger)
-    indexer = Indexer(ledger)
+    builds = Indexer(ledger)
 
     def lag() -> int:
         with ledger.read() as tx:
             return postings.lag(tx)
 
     lags = [lag()]
-    while indexer.turn() is not Turn.NOTHING:
+    while builds.turn() is not Turn.NOTHING:
         lags.append(lag())
     assert lags == [12, 9, 6, 3, 0]
     write(ledger, happened(7))
