@@ -22,7 +22,7 @@ from service.keeper.keeper import Keeper
 from service.ledger import postings
 from service.ledger.ledger import Ledger
 from service.settings import read
-from service.wiring import build
+from service.wiring import build, utc_now
 
 APPLICATIONS = 200
 DAYS = 30
@@ -40,7 +40,8 @@ def copied(run: Run) -> tuple[Path, dict[str, Any]]:
 
 
 def _made(data: Path, events: int) -> dict[str, Any]:
-    service = build(read({}, data=data))
+    # Its clock stands where the log begins: what comes before, and after, the events of the month is in order.
+    service = build(read({}, data=data), now=lambda: utc_now() - timedelta(days=DAYS, minutes=5))
     try:
         owner = service.keeper.tokens.first()
         assert owner is not None
@@ -75,7 +76,7 @@ def fill(ledger: Ledger, events: int, seconds: float) -> int:
     _hasten(ledger)
     until = time.monotonic() + seconds
     with ledger.read() as tx:
-        waiting = _events(tx.now - timedelta(days=DAYS), events)
+        waiting = _events(tx.now, events)
     done = 0
     while done < events and time.monotonic() < until:
         batch = list(islice(waiting, BATCH))

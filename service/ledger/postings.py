@@ -1,20 +1,21 @@
-"""Postings: which batch has events that fit a term. The query index, built behind the log, batch by batch.
+"""Postings: which stretch of the log has events that fit a term. The query index, built behind the log.
 
     a ID            an event of this caller           d ACTION        of this action
     e ENVIRONMENT   in this environment               o OUTCOME       refused or failed (most are allowed: no term)
     r RESOURCE      that touched this, also as one of several names that a fetch answered
 
-    m MINUTE        the first batch after which the log's latest moment lay in this minute, or a later one
-    l MINUTE        a batch that has an event of this minute although the log was more than a minute further
-                    already: a clock went back
+    m MINUTE        the log's latest moment came into this minute, or from before to behind it
+    l MINUTE        an event of this minute, although the log was more than a minute further already: a clock
+                    went back
 
-A row for each distinct term of a batch, and not for each event: what is found is unfolded and looked through. Since
-the latest moment only grows, `m` turns times into sequence numbers; `l` makes it true of clocks that went back.
+A stretch is 128 sequence numbers, and all batches that begin in it. A row for each distinct term of a stretch, and not
+for each event: what is found is unfolded and looked through. Since the latest moment only grows, `m` turns times into
+sequence numbers; `l` makes it true of clocks that went back.
 Names of callers are no terms: they can be erased. `callings` has one row for each name that a caller ever had.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,8 @@ from service.ledger.ledger import Transaction
 from service.ledger.tables import batches, callings, head, indexed
 from service.ledger.tables import postings as table
 
+STRETCH = 7
+"""Bits of a sequence number that do not tell one stretch from another."""
 FITS = 200
 """Characters of a word that a term holds: every name fits, a long list of them need not."""
 ROWS = 2_000
@@ -37,6 +40,7 @@ EVENTS = 8_000
 """And events in them, about."""
 _MINUTE = 60_000_000
 _LONGEST = {"a": 64, "d": 64}
+_TOLD = ("versions", "through", "generations")
 
 
 @dataclass
@@ -46,7 +50,9 @@ class Page:
     behind: int
     seq: int
     at: int
-    terms: list[tuple[str, int]] = field(default_factory=list)
+    words: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
+    """Kinds and words of terms, by stretch."""
+    terms: set[tuple[str, int]] = field(default_factory=set)
     callings: set[tuple[str, str]] = field(default_factory=set)
     fetches: Youngest = field(default_factory=dict)
     full: bool = False
@@ -93,8 +99,9 @@ def read(tx: Transaction) -> Page:
     query = select(batches).where(batches.c.first > done, batches.c.first <= end).order_by(batches.c.first)
     for row in tx.sql.execute(query):
         add(page, row)
-        if len(page.terms) >= ROWS:
+        if sum(map(len, page.words.values())) >= ROWS:
             break
+    page.terms.update((term(*word), stretch) for stretch, found in page.words.items() for word in found)
     page.full = page.seq - done >= EVENTS // 2 or len(page.terms) >= ROWS // 2
     return page
 
@@ -102,13 +109,14 @@ def read(tx: Transaction) -> Page:
 def add(page: Page, row: Row[Any]) -> None:
     """Take one more batch into account."""
     first, opened = row.first, Opened(Batch(row.body, row.persons, row.events))
-    page.terms += [(each, first) for each in terms(opened)]
+    stretch = first >> STRETCH
+    page.words.setdefault(stretch, set()).update(words(opened))
     stamps = [line[0] for line in opened.lines]
     latest = max(page.at, *stamps)
     if latest // _MINUTE > page.at // _MINUTE:
-        page.terms.append((minute_term("m", latest), first))
+        page.terms.add((minute_term("m", latest), stretch))
     if min(stamps) < latest - _MINUTE:
-        page.terms += [(each, first) for each in late_terms(stamps)]
+        page.terms.update((each, stretch) for each in late_terms(stamps))
     for (actor, *_), person in zip(opened.callers, opened.persons, strict=True):
         if person:
             page.callings.add((fit(person["name"])[:FITS], actor))
@@ -116,26 +124,31 @@ def add(page: Page, row: Row[Any]) -> None:
     page.seq, page.at = first + row.events - 1, latest
 
 
-def terms(opened: Opened) -> set[str]:
-    """The distinct terms of a batch, without those of its times."""
-    found = {term("a", actor) for actor, *_ in opened.callers}
+def words(opened: Opened) -> set[tuple[str, str]]:
+    """Kinds and words of the terms of a batch, without those of its times."""
+    words: set[tuple[str, str]] = {("a", actor) for actor, *_ in opened.callers}
     for action, outcome, environment, resource, detail in opened.deeds:
-        found |= {term("d", action), term("e", environment)}
-        found |= {term("r", name) for name in resources(resource, detail)}
+        words.add(("d", action))
+        words.add(("e", environment))
+        words.add(("r", resource))
         if outcome != Outcome.ALLOWED.value:
-            found.add(term("o", outcome))
-    return found
+            words.add(("o", outcome))
+        for name in answered(detail):
+            words.add(("r", name))
+    return words
 
 
 def late_terms(stamps: Iterable[int]) -> set[str]:
     """The terms of a batch's times, where it is late."""
-    return {minute_term("l", stamp) for stamp in stamps}
+    return {minute_term("l", minute * _MINUTE) for minute in {stamp // _MINUTE for stamp in stamps}}
 
 
-def resources(resource: str, detail: dict[str, Any]) -> set[str]:
-    """What an event touched: its resource, and what a fetch of several names or of a folder answered."""
-    told = " ".join(str(detail.get(key) or "") for key in ("versions", "through", "generations")).split()
-    return {resource, *(word.rpartition(":")[0] for word in told)}
+def answered(detail: dict[str, Any]) -> Iterator[str]:
+    """What a fetch of several names or of a folder answered."""
+    for key in _TOLD:
+        if said := detail.get(key):
+            for word in str(said).split():
+                yield word.rpartition(":")[0]
 
 
 def write(tx: Transaction, page: Page) -> bool:
@@ -143,7 +156,7 @@ def write(tx: Transaction, page: Page) -> bool:
     mine = select(indexed.c.seq).where(indexed.c.seq == page.behind).with_for_update(skip_locked=True)
     if tx.sql.execute(mine).one_or_none() is None:
         return False
-    _insert(tx, "postings", sorted(set(page.terms)))
+    _insert(tx, "postings", sorted(page.terms))
     _insert(tx, "callings", sorted(page.callings))
     store(tx, page.fetches)
     tx.sql.execute(update(indexed).values(seq=page.seq, at=moment(page.at)))

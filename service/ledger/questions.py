@@ -4,23 +4,23 @@ A page of batches at a time, the youngest first, until the answer is full: each 
 whatever snapshot the caller opens for it, since what is in the log stays as it is.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select
 
 from service.core.event import Batch, Opened, microseconds
 from service.ledger import postings
 from service.ledger.ledger import Transaction
-from service.ledger.postings import FITS, called, minute_term, resources, term
+from service.ledger.postings import FITS, STRETCH, answered, called, minute_term, term
 from service.ledger.tables import batches
 from service.ledger.tables import postings as table
 
-BATCHES = 64
-"""Batches that are looked through at a time, at first; twice as many each time, up to:"""
-MOST_BATCHES = 1_024
+STRETCHES = 16
+"""Stretches that are looked through at a time, at first; twice as many each time, up to:"""
+MOST_STRETCHES = 128
 COUNTED = 2_000
 """So far are the postings of a term counted, to begin with the rarest one."""
 _LATE = 60_000_000
@@ -44,18 +44,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Search:
-    """A question on its way: the terms that every batch must have one of, and where to look on."""
+    """A question on its way: the terms that every stretch must have one of, and where to look on."""
 
     question: Question
     told: Collection[str] | None
     groups: tuple[tuple[str, ...], ...]
-    actors: frozenset[str]
     lower: int
     upper: int
-    """First sequence numbers of batches: from, and below. Above there are only late ones."""
+    """Stretches: from, and below. Above there are only late ones."""
     bound: int
-    """Batches from here on were looked through."""
-    batches: int = BATCHES
+    """Stretches from here on were looked through."""
+    stretches: int = STRETCHES
 
 
 def begun(tx: Transaction, question: Question, told: Collection[str] | None = None) -> Search | None:
@@ -69,12 +68,11 @@ def begun(tx: Transaction, question: Question, told: Collection[str] | None = No
     if lower is None:
         return None
     upper = None if until is None else _first_from(tx, until + _LATE + 59_999_999)
-    actors = frozenset([question.actor, *called(tx, question.actor)] if question.actor else ())
     groups: list[tuple[str, ...]] = []
     if question.resource:
         groups.append((term("r", question.resource),))
-    if actors:
-        groups.append(tuple(sorted(term("a", actor) for actor in actors)))
+    if question.actor:
+        groups.append(tuple(sorted({term("a", actor) for actor in (question.actor, *called(tx, question.actor))})))
     if question.outcome not in ("", "allowed"):
         groups.append((term("o", question.outcome),))
     if question.action:
@@ -84,25 +82,24 @@ def begun(tx: Transaction, question: Question, told: Collection[str] | None = No
     if told is not None:
         groups.append(tuple(sorted(term("e", environment) for environment in told)))
     end = postings.reached(tx) + 1
-    bound = end if question.before is None else min(end, question.before)
-    search = Search(question, told, tuple(groups), actors, lower, _ALL if upper is None else upper, bound)
+    bound = ((end if question.before is None else min(end, question.before)) >> STRETCH) + 1
+    search = Search(question, told, tuple(groups), lower, _ALL if upper is None else upper + 1, bound)
     return replace(search, groups=tuple(sorted(groups, key=lambda group: (len(group) > 1, _rarity(tx, search, group)))))
 
 
 def went_on(tx: Transaction, search: Search, found: list[dict[str, Any]]) -> Search | None:
-    """Look through the next batches, and add to `found` what fits. None: there is nothing more to look for."""
-    firsts = _candidates(tx, search)
-    if not firsts:
+    """Look through the next stretches, and add to `found` what fits. None: there is nothing more to look for."""
+    found_in = _candidates(tx, search)
+    if not found_in:
         return None
-    rows = tx.sql.execute(select(batches).where(batches.c.first.in_(firsts)).order_by(batches.c.first.desc()))
     fits = _fitting(search)
-    for row in rows:
+    for row in _read(tx, found_in):
         opened = Opened(Batch(row.body, row.persons, row.events))
         for place in fits(opened, row.first):
             found.append({"id": str(row.first + place)} | opened.entry(place))
             if len(found) == search.question.limit:
                 return None
-    return replace(search, bound=firsts[-1], batches=min(MOST_BATCHES, 2 * search.batches))
+    return replace(search, bound=found_in[-1], stretches=min(MOST_STRETCHES, 2 * search.stretches))
 
 
 def ask(tx: Transaction, question: Question, told: Collection[str] | None = None) -> list[dict[str, Any]]:
@@ -115,59 +112,76 @@ def ask(tx: Transaction, question: Question, told: Collection[str] | None = None
 
 
 def _first_from(tx: Transaction, stamp: int) -> int | None:
-    """The first batch after which the log's latest moment lay in that minute or later; None: none is indexed."""
-    query = select(table.c.first).where(table.c.term >= minute_term("m", stamp), table.c.term < "n")
-    return tx.sql.execute(query.order_by(table.c.term, table.c.first).limit(1)).scalar_one_or_none()
+    """The stretch in which the log's latest moment came to that minute or behind it; None: it has not yet."""
+    query = select(table.c.stretch).where(table.c.term >= minute_term("m", stamp), table.c.term < "n")
+    return tx.sql.execute(query.order_by(table.c.term, table.c.stretch).limit(1)).scalar_one_or_none()
 
 
 def _rarity(tx: Transaction, search: Search, group: tuple[str, ...]) -> int:
     if len(search.groups) < 2:
         return 0
-    query = select(table.c.first).where(table.c.term == group[0], table.c.first >= search.lower)
-    counted = query.where(table.c.first < min(search.upper, search.bound)).limit(COUNTED).subquery()
+    query = select(table.c.stretch).where(table.c.term == group[0], table.c.stretch >= search.lower)
+    counted = query.where(table.c.stretch < min(search.upper, search.bound)).limit(COUNTED).subquery()
     return int(tx.sql.execute(select(func.count()).select_from(counted)).scalar_one())
 
 
 def _candidates(tx: Transaction, search: Search) -> list[int]:
-    """The next batches to look through, the youngest first."""
+    """The next stretches to look through, the youngest first."""
     found = set(_late(tx, search))
     top = min(search.upper, search.bound)
     if search.groups:
         leader, *others = search.groups
         for each in leader:
-            query = select(table.c.first).where(table.c.term == each, *_has(table.c.first, others))
-            query = query.where(table.c.first >= search.lower, table.c.first < top)
-            found |= set(tx.sql.execute(query.order_by(table.c.first.desc()).limit(search.batches)).scalars())
+            query = select(table.c.stretch).where(table.c.term == each, *_has(table.c.stretch, others))
+            query = query.where(table.c.stretch >= search.lower, table.c.stretch < top)
+            found |= set(tx.sql.execute(query.order_by(table.c.stretch.desc()).limit(search.stretches)).scalars())
     else:
-        everything = select(batches.c.first).where(batches.c.first >= search.lower, batches.c.first < top)
-        found |= set(tx.sql.execute(everything.order_by(batches.c.first.desc()).limit(search.batches)).scalars())
-    return sorted(found, reverse=True)[: search.batches]
+        everything = select(batches.c.first).where(batches.c.first >= search.lower << STRETCH)
+        everything = everything.where(batches.c.first < top << STRETCH)
+        firsts = tx.sql.execute(everything.order_by(batches.c.first.desc()).limit(search.stretches)).scalars()
+        found |= {first >> STRETCH for first in firsts}
+    return sorted(found, reverse=True)[: search.stretches]
+
+
+def _read(tx: Transaction, stretches: list[int]) -> Iterable[Row[Any]]:
+    """The batches that begin in these stretches, the youngest first. One range for those that lie side by side."""
+    ranges: list[list[int]] = []
+    for stretch in stretches:
+        if ranges and ranges[-1][0] == stretch + 1:
+            ranges[-1][0] = stretch
+        else:
+            ranges.append([stretch, stretch])
+    # Whole numbers of our own making: written out, since their number varies.
+    between = " OR ".join(f"first BETWEEN {start << STRETCH} AND {((end + 1) << STRETCH) - 1}" for start, end in ranges)
+    return tx.sql.exec_driver_sql(
+        f"SELECT first, events, body, persons FROM batches WHERE {between} ORDER BY first DESC"
+    )
 
 
 def _late(tx: Transaction, search: Search) -> list[int]:
-    """Batches above the upper end that have events of the wanted times all the same: a clock went back."""
+    """Stretches above the upper end that have events of the wanted times all the same: a clock went back."""
     if search.upper == _ALL or search.question.until is None:
         return []
     since = microseconds(search.question.since) if search.question.since else 0
     query = (
-        select(table.c.first)
+        select(table.c.stretch)
         .distinct()
         .where(
             table.c.term >= minute_term("l", since),
             table.c.term <= minute_term("l", microseconds(search.question.until)),
-            table.c.first >= search.upper,
-            table.c.first < search.bound,
-            *_has(table.c.first, search.groups),
+            table.c.stretch >= search.upper,
+            table.c.stretch < search.bound,
+            *_has(table.c.stretch, search.groups),
         )
     )
-    return list(tx.sql.execute(query.order_by(table.c.first.desc()).limit(search.batches)).scalars())
+    return list(tx.sql.execute(query.order_by(table.c.stretch.desc()).limit(search.stretches)).scalars())
 
 
-def _has(first: ColumnElement[int], groups: Collection[tuple[str, ...]]) -> list[ColumnElement[bool]]:
-    """Does the batch have one term of each group?"""
+def _has(stretch: ColumnElement[int], groups: Collection[tuple[str, ...]]) -> list[ColumnElement[bool]]:
+    """Does the stretch have one term of each group?"""
     others = [table.alias() for _ in groups]
     return [
-        exists().where(and_(other.c.first == first, other.c.term.in_(group)))
+        exists().where(and_(other.c.stretch == stretch, other.c.term.in_(group)))
         for other, group in zip(others, groups, strict=True)
     ]
 
@@ -211,5 +225,10 @@ def _wanted(search: Search, action: str, outcome: str, environment: str, resourc
         and (not question.outcome or outcome == question.outcome)
         and (not question.environment or environment == question.environment)
         and (search.told is None or environment in search.told)
-        and (not question.resource or question.resource[:FITS] in {n[:FITS] for n in resources(resource, detail)})
+        and (not question.resource or _touched(question.resource, resource, detail))
     )
+
+
+def _touched(wanted: str, resource: str, detail: dict[str, Any]) -> bool:
+    """As far as a term tells names apart."""
+    return any(name[:FITS] == wanted[:FITS] for name in (resource, *answered(detail)))

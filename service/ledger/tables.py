@@ -84,12 +84,12 @@ indexed = Table(
     Column("at", Moment, nullable=False),  # the latest moment in what is indexed
 )
 
-# Which batch has events that fit a term: see `postings.py`. Ordered by bytes: some terms are ranges.
+# Where in the log there are events that fit a term: see `postings.py`. Ordered by bytes: some terms are ranges.
 postings = Table(
     "postings",
     metadata,
     Column("term", TERM, primary_key=True),
-    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("stretch", BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
 

@@ -270,7 +270,9 @@ def test_what_was_refused_is_found_as_such(home: Home) -> None:
 
 def test_a_question_is_answered_over_many_pages_of_batches(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a batch has every term that is asked for, but no event that has them all."""
-    monkeypatch.setattr(questions, "BATCHES", 1)
+    monkeypatch.setattr(questions, "STRETCHES", 1)
+    monkeypatch.setattr(postings, "STRETCH", 1)
+    monkeypatch.setattr(questions, "STRETCH", 1)
     ledger = home.ledger()
     for number in range(1, 8):
         write(ledger, happened(number, BLOG, "value.fetch" if number == 2 else "token.add"), happened(number))

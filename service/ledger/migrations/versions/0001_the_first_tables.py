@@ -49,8 +49,8 @@ def upgrade() -> None:
     op.create_table(
         "postings",
         sa.Column("term", TERM, nullable=False),
-        sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("term", "first", name="pk_postings"),
+        sa.Column("stretch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("term", "stretch", name="pk_postings"),
         sqlite_with_rowid=False,
     )
     op.create_table(
