@@ -1,8 +1,9 @@
 """A connection of HTTP/1.1 (RFC 9112): what was read is answered, one request at a time.
 
 Written for the fetch path: uvicorn's protocol over the same parser takes about half as much processor time again
-for each request (it sends the head and the body of an answer apart), and neither it nor granian tells the client's certificate. Requests that
-came behind another one wait for it; a client that is slow is sent away by `late`, once a second.
+for each request (it sends the head and the body of an answer apart), and neither it nor granian tells the client's
+certificate. Requests that came behind another one wait for it; a client that is slow is sent away by `late`, once
+a second.
 """
 
 import asyncio
