@@ -158,10 +158,10 @@ class Opened:
         }
 
 
-def entries(made: Batch) -> list[dict[str, Any]]:
-    """The events of a batch, each as it is shown. Raises as `Opened`."""
+def entries(made: Batch, places: slice = slice(None)) -> list[dict[str, Any]]:
+    """The events of a batch, or those at `places`, each as it is shown. Raises as `Opened`."""
     opened = Opened(made)
-    return [opened.entry(place) for place in range(len(opened.lines))]
+    return [opened.entry(place) for place in range(len(opened.lines))[places]]
 
 
 def microseconds(at: datetime) -> int:
