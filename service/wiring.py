@@ -27,6 +27,7 @@ from service.keeper.budget import Budget
 from service.keeper.calendar import CronCalendar
 from service.keeper.checks import Checks
 from service.keeper.connections import Connections
+from service.keeper.copies import Copies
 from service.keeper.credentials import Credentials
 from service.keeper.door import Door
 from service.keeper.environments import Environments
@@ -131,7 +132,9 @@ def build(
     door.on_change(recorder.changed)
     walls = Walls(frozenset(settings.environments) or None)
     found_stores = with_stores if with_stores is not None else stores(settings)
-    references = References(found_stores, limit=settings.store_timeout)
+    copies = Copies(keyrings, randomness, recorder.snapshot.wall)
+    recorder.on_change(copies.heard)
+    references = References(found_stores, limit=settings.store_timeout, copies=copies)
     found_databases = with_databases if with_databases is not None else databases()
     budget = Budget(ledger, found_databases, settings.failed_logins)
     calendar = CronCalendar()

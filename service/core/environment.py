@@ -9,7 +9,10 @@ from service.core.reference import STORES
 
 @dataclass(frozen=True)
 class Environment:
-    """A wall. `stores` says which locations its references may read, `allowlist` from where it may be used."""
+    """A wall. `stores` says which locations its references may read, `allowlist` from where it may be used.
+
+    `stale_if_error` is for how many seconds a value of a store that cannot be reached is answered still; 0 for never.
+    """
 
     id: str
     name: str
@@ -18,6 +21,18 @@ class Environment:
     revision: int
     created_at: datetime
     updated_at: datetime
+    stale_if_error: int = 0
+
+
+LONGEST_STALE = 3600
+"""Seconds."""
+
+
+def checked_stale(seconds: int) -> int:
+    """The choice, if it can be meant. Raises Invalid."""
+    if not 0 <= seconds <= LONGEST_STALE:
+        raise Invalid(f"stale_if_error: 0 to {LONGEST_STALE} seconds", field="stale_if_error")
+    return seconds
 
 
 def checked_stores(rules: dict[str, list[str]]) -> dict[str, list[str]]:

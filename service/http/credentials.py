@@ -31,6 +31,7 @@ def shown(it: Credential) -> dict[str, Any]:
         "good_until": best["good_until"],
         "credentials": entries,
         "age": round(it.age, 3),
+        "stale": it.stale,
     }
 
 

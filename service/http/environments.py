@@ -46,7 +46,9 @@ def add(
     """Make an environment, with a data key of its own."""
 
     def act() -> tuple[int, dict[str, Any]]:
-        made = keeper.environments.add(caller, body.name, _rules(body.stores), tuple(body.allowlist))
+        made = keeper.environments.add(
+            caller, body.name, _rules(body.stores), tuple(body.allowlist), body.stale_if_error
+        )
         return 201, shown(made)
 
     return once(request, keeper, caller, key, body, act)
@@ -74,6 +76,7 @@ def change(
         environment,
         stores=None if body.stores is None else _rules(body.stores),
         allowlist=None if body.allowlist is None else tuple(body.allowlist),
+        stale_if_error=body.stale_if_error,
         if_match=revision(if_match),
     )
     return shown(changed)

@@ -33,6 +33,7 @@ def shown(it: Fetched) -> str:
     The value is JSON already; names need no escapes (`service.core.names`).
     """
     rest = f'"version":{it.version},"secret":{_BOOL[it.secret]},"kind":"{it.kind.value}","age":{round(it.age, 3)}'
+    rest += f',"stale":{_BOOL[it.stale]}'
     return f'{{"name":"{it.name}","value":{it.text.reveal()},{rest}}}'
 
 

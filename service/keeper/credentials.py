@@ -33,6 +33,7 @@ C = TypeVar("C")
 class Set:
     """What a connection offers, before anything outside is read. `plain` holds what was sealed here."""
 
+    wall: Environment
     connection: StoredConnection
     target: Target
     kept_in: KeptIn | None
@@ -51,10 +52,11 @@ class Set:
 
 @dataclass(frozen=True)
 class Opened:
-    """A username and password. `age` is how many seconds ago an outside store was asked for it."""
+    """A username and password. `age` is how many seconds ago it was read of an outside store; see `Read`."""
 
     account: Account
     age: float = 0.0
+    stale: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Credential:
     entries: tuple[Entry, ...]
     tag: str
     age: float
+    stale: bool
 
 
 class Credentials:
@@ -110,7 +113,10 @@ class Credentials:
                 return Told(None, tag, frozenset({*common_keys(wall, caller), key_of(planned.connection)}))
             readings.require(planned.sought())
             asked.detail["generation"] = planned.connection.generation
-            return Told(self._answer(planned, readings), tag)
+            answer = self._answer(planned, readings)
+            if answer.stale:
+                asked.detail["stale"] = round(answer.age)
+            return Told(answer, tag)
 
         return Asked(evaluate, "credential.fetch", environment, name, renew=readings.renew)
 
@@ -132,7 +138,7 @@ class Credentials:
             for entry in offered
             if entry.credential.sealed is not None
         }
-        return Set(stored, found.target, home, offered, plain, drain)
+        return Set(wall, stored, found.target, home, offered, plain, drain)
 
     def accounts(self, planned: Set, readings: Readings) -> list[Opened]:
         """The usernames and passwords, best first."""
@@ -151,9 +157,8 @@ class Credentials:
             for entry, it in zip(planned.offered, opened, strict=True)
         )
         stored, age = planned.connection, max(it.age for it in opened)
-        return Credential(
-            stored.name, planned.target, stored.generation, stored.next_due_at, entries, _tag(planned), age
-        )
+        stale, due = any(it.stale for it in opened), stored.next_due_at
+        return Credential(stored.name, planned.target, stored.generation, due, entries, _tag(planned), age, stale)
 
     def _opened(self, planned: Set, entry: Offered, readings: Readings) -> Opened:
         held = entry.credential
@@ -162,9 +167,9 @@ class Credentials:
         if planned.kept_in is None or held.state is not CredentialState.LIVE:
             raise Conflict(f"connection {planned.connection.name}: a password is neither here nor in a store")
         user = planned.kept_in.username()
-        name = readings.read(Sought(user, held.id)).value.reveal() if user else held.username
-        password = readings.read(Sought(planned.kept_in.password(), held.id))
-        return Opened(Account(name, password.value), password.age)
+        name = readings.read(Sought(user, held.id), planned.wall).value.reveal() if user else held.username
+        password = readings.read(Sought(planned.kept_in.password(), held.id), planned.wall)
+        return Opened(Account(name, password.value), password.age, password.stale)
 
     def _unsealed(self, environment_id: str, entry: Offered) -> Secret:
         held = entry.credential

@@ -29,14 +29,16 @@ class Crew:
         self._ready = threading.Condition()
         self._waiting: deque[Work] = deque()
         self._threads = 0
-        self._idle = 0
+        self._free = 0
+        """Threads that have no work, those that are about to begin among them."""
 
     def offer(self, work: Work) -> bool:
         """Have it done, now or in its turn; False if too much waits already."""
         with self._ready:
-            busy = self._idle <= len(self._waiting)
-            started = busy and self._threads < self._most and self._started()
-            if not self._threads or (busy and not started and len(self._waiting) >= self._queue):
+            behind = len(self._waiting) - self._free
+            if behind >= 0 and self._threads < self._most and self._started():
+                behind -= 1
+            if not self._threads or behind >= self._queue:
                 return False
             self._waiting.append(work)
             self._ready.notify()
@@ -56,16 +58,18 @@ class Crew:
         except RuntimeError:  # the system gives no more threads: those that there are must do
             return False
         self._threads += 1
+        self._free += 1
         return True
 
     def _run(self) -> None:
         while True:
             with self._ready:
-                self._idle += 1
                 found = self._ready.wait_for(lambda: self._waiting, _IDLE)
-                self._idle -= 1
+                self._free -= 1
                 if not found:
                     self._threads -= 1
                     return
                 work = self._waiting.popleft()
             work()
+            with self._ready:
+                self._free += 1

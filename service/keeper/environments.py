@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from service.core import names
 from service.core.access import EVERYTHING, Caller, Level, admitted, networks, require
-from service.core.environment import Environment, checked_stores
+from service.core.environment import Environment, checked_stale, checked_stores
 from service.core.errors import Absent, Conflict, Invalid, Outdated
 from service.keeper.door import Deed, Door
 from service.keeper.keys import Keyrings
@@ -35,10 +35,18 @@ class Environments:
         deed = Deed("environment.get", name, name)
         return self._door.fetch(caller, deed, lambda tx: self._walls.enter(tx, caller, name))
 
-    def add(self, caller: Caller, name: str, stores: dict[str, list[str]], allowlist: tuple[str, ...]) -> Environment:
+    def add(
+        self,
+        caller: Caller,
+        name: str,
+        stores: dict[str, list[str]],
+        allowlist: tuple[str, ...],
+        stale_if_error: int = 0,
+    ) -> Environment:
         """A new one, with a data key of its own. Raises Invalid, Forbidden, Conflict."""
         names.segment(name)
         checked_stores(stores)
+        checked_stale(stale_if_error)
         allowed = networks(allowlist)
 
         def act(tx: Transaction) -> Environment:
@@ -48,7 +56,7 @@ class Environments:
             if environments.find(tx, name):
                 raise Conflict(f"environment {name} exists already")
             _not_shut_out(caller, allowed)
-            new = Environment(self._door.new_id(), name, stores, allowed, 1, tx.now, tx.now)
+            new = Environment(self._door.new_id(), name, stores, allowed, 1, tx.now, tx.now, stale_if_error)
             environments.add(tx, new)
             self._keyrings.add(tx, new.id)
             return new
@@ -63,9 +71,11 @@ class Environments:
         stores: dict[str, list[str]] | None,
         allowlist: tuple[str, ...] | None,
         if_match: int | None,
+        stale_if_error: int | None = None,
     ) -> Environment:
         """Change its rules; what is None stays. Raises Invalid, Absent, Forbidden, Outdated."""
         checked_stores(stores or {})
+        checked_stale(stale_if_error or 0)
         allowed = networks(allowlist) if allowlist is not None else None
 
         def act(tx: Transaction) -> Environment:
@@ -77,6 +87,7 @@ class Environments:
                 former,
                 stores=former.stores if stores is None else stores,
                 allowlist=former.allowlist if allowed is None else allowed,
+                stale_if_error=former.stale_if_error if stale_if_error is None else stale_if_error,
                 revision=former.revision + 1,
                 updated_at=tx.now,
             )

@@ -37,7 +37,7 @@ class Progress:
 class Unopened(Unready):
     """The data key that an evaluation needs is not in memory."""
 
-    def __init__(self, keyrings: "Keyrings", environment_id: str, number: int) -> None:
+    def __init__(self, keyrings: "Keyrings", environment_id: str, number: int | None) -> None:
         super().__init__()
         self._missing = (keyrings, environment_id, number)
 
@@ -112,8 +112,21 @@ class Keyrings:
             raise Unopened(self, environment_id, number)
         return ring
 
-    def fill(self, environment_id: str, number: int) -> None:
-        """Open an environment's data keys, to be kept. Raises Absent, SealBroken, the key errors, Unavailable."""
+    def present(self, environment_id: str) -> Keyring:
+        """The keyring that is in memory. Raises Unopened if none is."""
+        ring = self._rings.get(environment_id)
+        if ring is None:
+            raise Unopened(self, environment_id, None)
+        return ring
+
+    def fill(self, environment_id: str, number: int | None) -> None:
+        """Open an environment's data keys, to be kept; no number stands for the newest one.
+
+        Raises Absent, SealBroken, the key errors, Unavailable.
+        """
+        if number is None:
+            self._door.look(lambda tx: self._of(tx, environment_id, environments.newest_key(tx, environment_id)))
+            return
         ring = self._door.look(lambda tx: self._of(tx, environment_id, number))
         if number not in ring.keys:
             raise SealBroken(f"a stored value was sealed under data key {number}, which the ledger does not hold")

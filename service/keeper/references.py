@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from service.core.environment import Environment
 from service.core.errors import StoreBusy, StoreError, StoreUnreachable
 from service.core.reference import Reading, Reference, Store, select
 from service.core.secret import Secret
+from service.keeper.copies import Copies, Place
 from service.keeper.crews import Crew
 from service.keeper.recorder import Errand, Unready
 from service.keeper.shelf import Shelf
@@ -29,9 +31,6 @@ MOST_BYTES = 64 * 2**20
 """Readings, and bytes of them, that are remembered at most."""
 _FAILURE = 500
 """Bytes that a remembered failure counts for."""
-
-Place = tuple[str, str, str]
-"""Store, location, and the credential that it is read for; empty for a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +59,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A value out of a store. `age` is how many seconds ago the store was asked."""
+    """A value out of a store. `age` is how many seconds ago it was read; `stale`: it could not be read now."""
 
     value: Secret
     age: float
+    stale: bool = False
 
 
 Outcome = Held | Exception
@@ -83,10 +83,20 @@ class Readings:
             raise outcome.with_traceback(None)  # others raise the same one
         return outcome
 
-    def read(self, sought: Sought) -> Read:
-        """The value. Raises the store errors."""
-        held = self[sought]
-        return Read(select(held.reading, sought.reference), self._references.since(held.at))
+    def read(self, sought: Sought, wall: Environment) -> Read:
+        """The value for this environment, whose rules let it be read. Raises the store errors, Unopened."""
+        copies = self._references.copies
+        try:
+            held = self[sought]
+        except StoreUnreachable:
+            copy = copies.find(wall, sought.place) if copies else None
+            if copy is None:
+                raise
+            return Read(select(copy[0], sought.reference), self._references.since(copy[1]), stale=True)
+        value = select(held.reading, sought.reference)
+        if copies:
+            copies.keep(wall, sought.place, held.reading, held.at)
+        return Read(value, self._references.since(held.at))
 
     def require(self, wanted: Collection[Sought]) -> None:
         """Ends the evaluation if something wanted was not read yet. Raises what a store refused for good."""
@@ -196,7 +206,9 @@ class References:
         stores: Mapping[str, Store],
         monotonic: Callable[[], float] = time.monotonic,
         limit: float = LIMIT,
+        copies: Copies | None = None,
     ) -> None:
+        self.copies = copies
         self._stores = stores
         self._monotonic = monotonic
         self._limit = limit
@@ -228,6 +240,8 @@ class References:
             for place in [place for place in self._flights if place[:2] == where]:
                 self._flights.pop(place).forgotten = True  # it may bring what was there before
         self._recent.drop(lambda place, _: place[:2] == where)
+        if self.copies:
+            self.copies.forget(*where)
 
     def now(self, reference: Reference) -> Reading:
         """Ask the store itself, whatever is remembered. Raises the store errors."""
@@ -277,6 +291,8 @@ class References:
     def close(self) -> None:
         """Remember nothing any more."""
         self._recent.close()
+        if self.copies:
+            self.copies.close()
 
     def _store(self, reference: Reference) -> Store:
         store = self._stores.get(reference.store)
@@ -329,6 +345,8 @@ class References:
                 self._remember(flight.place, outcome, at)
             over = [look for look in flight.looks if look.landed(flight.place, outcome)]
             flight.looks.clear()
+        if self.copies and _is_final(outcome):
+            self.copies.forget(store, location)
         for look in over:
             look.over()
 

@@ -66,6 +66,10 @@ class Snapshot:
         """By name."""
         return self._environments.get(self._names.get(name, ""))
 
+    def wall(self, environment_id: str) -> Environment | None:
+        """An environment by its id."""
+        return self._environments.get(environment_id)
+
     def variable(self, environment_id: str, name: str) -> LiveVariable | None:
         """By name."""
         inside = self._inside.get(environment_id)

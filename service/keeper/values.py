@@ -82,6 +82,7 @@ class Fetched:
     kind: ValueKind
     age: float
     mark: str
+    stale: bool = False
 
     @property
     def value(self) -> Secret | dict[str, object]:
@@ -123,12 +124,14 @@ class _Fetch:
 
     def detail(self, found: list[Fetched]) -> dict[str, Detail]:
         """For the event: the versions of what was answered; and what else it is composed of, variables as
-        `name:version` and connections as `name:generation`."""
+        `name:version` and connections as `name:generation`; and the ages of what is stale, as `name:seconds`."""
         told: dict[str, Detail] = {"versions": " ".join([f"{it.name}:{it.version}" for it in found])}
         if len(found) == 1 and found[0].kind is ValueKind.LITERAL:
             return told
         if inner := self.plans.keys() - {it.name for it in found}:
             told["through"] = " ".join(sorted(f"{name}:{self.plans[name].variable.number}" for name in inner))
+        if stale := [f"{it.name}:{round(it.age)}" for it in found if it.stale]:
+            told["stale"] = " ".join(stale)
         sets = [offered.connection for plan in self.plans.values() for offered in plan.sets.values()]
         if sets:
             told["generations"] = " ".join(sorted({f"{stored.name}:{stored.generation}" for stored in sets}))
@@ -236,24 +239,24 @@ class Values:
         assert variable.number is not None and variable.kind is not None  # planned only so  # noqa: S101, PT018
         if variable.name in fetch.opened:
             return fetch.opened[variable.name]
-        age, text = 0.0, plan.text
+        age, stale, text = 0.0, False, plan.text
         if variable.kind is ValueKind.LITERAL:
             mark = f"{variable.id}:{variable.number}"
         else:
             if plan.reference:
-                read = _checked(fetch.readings.read(Sought(plan.reference)), plan.reference)
-                value, age = read.value, read.age
+                read = _checked(fetch.readings.read(Sought(plan.reference), fetch.wall), plan.reference)
             else:
-                value, age = self._filled(fetch, plan)
-            text = Secret(json.dumps(value.reveal()))
-            mark = f"{variable.number}:{self._digest(value.reveal())}"
-        fetched = Fetched(variable.name, text, variable.number, variable.secret, variable.kind, age, mark)
+                read = self._filled(fetch, plan)
+            value, age, stale = read.value.reveal(), read.age, read.stale
+            text = Secret(json.dumps(value))
+            mark = f"{variable.number}:{self._digest(value)}"
+        fetched = Fetched(variable.name, text, variable.number, variable.secret, variable.kind, age, mark, stale)
         fetch.opened[variable.name] = fetched
         return fetched
 
-    def _filled(self, fetch: _Fetch, plan: _Planned) -> tuple[Secret, float]:
+    def _filled(self, fetch: _Fetch, plan: _Planned) -> Read:
         texts: dict[Part, str] = {}
-        age = 0.0
+        age, stale = 0.0, False
         for part in plan.parts:
             if isinstance(part, VariablePart):
                 used = self._opened(fetch, plan.inner[part.name])
@@ -261,16 +264,16 @@ class Values:
                 if not isinstance(value, Secret):
                     raise Invalid(f"variable {part.name} is an object, which cannot stand inside a template")
                 texts[part] = value.reveal()
-                age = max(age, used.age)
+                age, stale = max(age, used.age), stale or used.stale
             elif isinstance(part, ConnectionPart):
                 offered = plan.sets[part.connection]
                 best = self._credentials.accounts(offered, fetch.readings)[0]
                 texts[part] = _field(offered.target, best.account, part.field)
-                age = max(age, best.age)
+                age, stale = max(age, best.age), stale or best.stale
         text = fill(plan.parts, texts)
         if len(text.encode()) > LONGEST_VALUE:
             raise TooLarge(f"variable {plan.variable.name}: the composed value is longer than {LONGEST_VALUE} bytes")
-        return Secret(text), age
+        return Read(Secret(text), age, stale)
 
 
 def _field(target: Target, account: Account, field: str) -> str:

@@ -24,7 +24,16 @@ class WrappedKey:
 
 
 def _environment(row: Row[Any]) -> Environment:
-    return Environment(row.id, row.name, row.stores, tuple(row.allowlist), row.revision, row.created_at, row.updated_at)
+    return Environment(
+        row.id,
+        row.name,
+        row.stores,
+        tuple(row.allowlist),
+        row.revision,
+        row.created_at,
+        row.updated_at,
+        row.stale_if_error,
+    )
 
 
 def find(tx: Transaction, name: str) -> Environment | None:

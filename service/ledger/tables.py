@@ -123,6 +123,7 @@ environments = Table(
     Column("revision", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("stale_if_error", Integer, nullable=False),
 )
 
 data_keys = Table(

@@ -143,3 +143,36 @@ def test_a_vault_that_takes_connections_and_says_nothing(tmp_path: Path) -> None
 def it_client(it: Keywright) -> httpx2.Client:
     """One more client of the owner's."""
     return httpx2.Client(headers={"Authorization": f"Bearer {it.owner}"}, timeout=90, trust_env=False)
+
+
+def test_what_is_stale_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.keeper.references.FRESH", 0.0)
+    store = FakeStore()
+    store.put("x", "one")
+    with running_keywright(stores={"vault": store}) as it:
+        owner = furnish(it, "vault:x")
+        chosen = owner.patch(PLACE, json={"stale_if_error": 600})
+        assert (chosen.status_code, chosen.json()["stale_if_error"]) == (200, 600)
+        fresh = owner.get(f"{VALUES}/vault/x").json()
+        store.down = True
+        stale = owner.get(f"{VALUES}/vault/x").json()
+        assert (fresh["value"], fresh["stale"], stale["value"], stale["stale"]) == ("one", False, "one", True)
+        assert stale["age"] >= fresh["age"]
+        assert owner.patch(PLACE, json={"stale_if_error": 3601}).status_code == 422
+        assert owner.patch(PLACE, json={"stale_if_error": 0}).json()["stale_if_error"] == 0
+        assert owner.get(f"{VALUES}/vault/x").status_code == 504
+
+
+def test_a_wait_ends_with_another_look_at_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.keeper.references.FRESH", 0.0)
+    store = FakeStore()
+    store.put("x", "one")
+    with running_keywright(stores={"vault": store}) as it, ThreadPoolExecutor(1) as pool:
+        owner, waiter = furnish(it, "vault:x"), it.client()
+        known = {"If-None-Match": owner.get(f"{VALUES}/vault/x").headers["etag"]}
+        reads = store.reads
+        answer = pool.submit(waiter.get, f"{VALUES}/vault/x", params={"wait": 1}, headers=known)
+        while store.reads == reads:  # it was evaluated once: now it waits
+            threading.Event().wait(0.01)
+        store.put("x", "two")
+        assert (answer.result().status_code, answer.result().json()["value"]) == (200, "two")

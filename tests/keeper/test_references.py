@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
+from service.core.environment import Environment
 from service.core.errors import StoreAbsent, StoreBusy, StoreError, StoreRefused, StoreUnreachable
 from service.core.reference import Reading, Reference
 from service.keeper.crews import QUEUE, THREADS, Crew
@@ -23,6 +25,7 @@ class Clock:
         return self.now
 
 
+WALL = Environment("e", "production", {}, (), 1, datetime.now(UTC), datetime.now(UTC))
 X = Reference("vault", "x", "key")
 
 
@@ -224,7 +227,7 @@ def test_a_credential_is_not_given_what_was_read_for_the_one_before() -> None:
             readings.require([sought])
         except Unread as unread:
             unread.prepare()
-        return readings.read(sought).value.reveal()
+        return readings.read(sought, WALL).value.reveal()
 
     store.put("x", "one")
     assert password("first") == "one"

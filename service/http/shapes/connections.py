@@ -189,4 +189,7 @@ class Credential(Answer):
     url: str
     good_until: datetime
     credentials: list[CredentialEntry]
-    age: float = Field(description="Seconds since an outside store was asked for it; 0 for what is kept here.")
+    age: float = Field(description="Seconds since it was read of an outside store; 0 for what is kept here.")
+    stale: bool = Field(
+        description="The store cannot be reached, and the environment's `stale_if_error` lets this be told."
+    )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from service.http.shapes.words import Answer, Cidr, Location, Request, Word
+from service.http.shapes.words import Answer, Cidr, Location, Request, Whole, Word
 
 StoreRules = Annotated[
     dict[Literal["vault", "aws-sm", "env", "file"], Annotated[list[Location], Field(max_length=500)]],
@@ -17,12 +17,24 @@ StoreRules = Annotated[
 ]
 
 
+StaleIfError = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=3600,
+        description="For how many seconds what was last read of a store is answered while that cannot be reached.",
+    ),
+    Whole,
+]
+
+
 class NewEnvironment(Request):
     """An environment to make."""
 
     name: Word
     stores: StoreRules = Field(default_factory=dict)
     allowlist: list[Cidr] = Field(default_factory=list, max_length=200, description="Empty: every address.")
+    stale_if_error: StaleIfError = 0
 
 
 class ChangedEnvironment(Request):
@@ -30,6 +42,7 @@ class ChangedEnvironment(Request):
 
     stores: StoreRules | None = None
     allowlist: list[Cidr] | None = Field(None, max_length=200)
+    stale_if_error: StaleIfError | None = None
 
 
 class Environment(Answer):
@@ -41,3 +54,4 @@ class Environment(Answer):
     revision: int
     created_at: datetime
     updated_at: datetime
+    stale_if_error: int

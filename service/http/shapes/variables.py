@@ -101,7 +101,10 @@ class Value(Answer):
     version: int
     secret: bool
     kind: ValueKind
-    age: float = Field(description="Seconds since an outside store was asked; 0 for what is kept here.")
+    age: float = Field(description="Seconds since it was read of an outside store; 0 for what is kept here.")
+    stale: bool = Field(
+        description="The store cannot be reached, and the environment's `stale_if_error` lets this be told."
+    )
 
 
 class Values(Answer):

@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("updated_at", Moment(), nullable=False),
+        sa.Column("stale_if_error", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_environments"),
         sa.UniqueConstraint("name", name="uq_environments_name"),
     )
