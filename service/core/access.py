@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from service.core import names
-from service.core.errors import Absent, Forbidden, Invalid
+from service.core.errors import Absent, Forbidden, Invalid, Unauthenticated
 
 
 class Level(IntEnum):
@@ -102,6 +102,14 @@ class Caller:
     def sees(self, environment_id: str) -> bool:
         """Has this caller any grant that is on, or inside, the environment?"""
         return any(g.kind is Kind.EVERYTHING or g.environment_id == environment_id for g in self.grants)
+
+
+class Stranger(Unauthenticated):
+    """Nobody could be made out. `caller` tells where the request came from, and no more."""
+
+    def __init__(self, message: str, address: str, request_id: str) -> None:
+        super().__init__(message)
+        self.caller = Caller("stranger", "", "stranger", (), address, request_id)
 
 
 class OutOfPlace(Forbidden):

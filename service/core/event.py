@@ -126,17 +126,24 @@ class Opened:
     Raises ValueError (or KeyError, TypeError, IndexError) for what `batch` never made.
     """
 
-    __slots__ = ("callers", "deeds", "lines", "persons")
+    __slots__ = ("_beside", "_persons", "callers", "deeds", "lines")
 
     def __init__(self, made: Batch) -> None:
         body = json.loads(made.body)
-        self.persons: list[dict[str, str] | None] = json.loads(made.persons)
-        """Name and address of each caller; None where they were erased."""
+        self._beside = made.persons
+        self._persons: list[dict[str, str] | None] | None = None
         self.callers: list[tuple[str, ...]] = body["callers"]
         self.deeds: list[tuple[str, str, str, str, dict[str, Detail]]] = body["deeds"]
         """Action, outcome, environment, resource, detail."""
         self.lines: list[tuple[int, int, int, str]] = body["events"]
         """Microseconds since 1970, places of caller and deed, request."""
+
+    @property
+    def persons(self) -> list[dict[str, str] | None]:
+        """Name and address of each caller; None where they were erased. Read only where somebody asks."""
+        if self._persons is None:
+            self._persons = json.loads(self._beside)
+        return self._persons
 
     def entry(self, place: int) -> dict[str, Any]:
         """One event as it is shown; `name` and `address` are None where the person was erased."""

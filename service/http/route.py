@@ -13,12 +13,12 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from service.core.errors import Invalid, Unauthenticated
+from service.core.errors import Invalid
 from service.http.body import document
 from service.http.fetching import Fetching
 from service.http.problems import WrongType
 from service.keeper.recorder import Who
-from service.keeper.tokens import who
+from service.keeper.tokens import nobody, who
 
 
 class Route(APIRoute):
@@ -62,9 +62,10 @@ def _who(request: Request) -> Who:
     presented = request.headers.getlist("authorization")
     scheme, _, token = presented[0].partition(" ") if presented else ("", "", "")
     # Two of them, and whoever stands in front of us may have judged the other one (RFC 9110, 11.6.2: one).
-    if len(presented) != 1 or scheme.lower() != "bearer":
-        raise Unauthenticated("exactly one token is needed: Authorization: Bearer kw_…")
     address = request.client.host if request.client else ""
+    if len(presented) != 1 or scheme.lower() != "bearer":
+        said = "exactly one token is needed: Authorization: Bearer kw_…"
+        return nobody(said, address, request.state.request_id)
     return who(token.strip(" "), address, request.state.request_id)
 
 

@@ -20,11 +20,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
-from service.core.access import Caller, OutOfPlace
+from service.core.access import Caller, OutOfPlace, Stranger
 from service.core.errors import KeywrightError, Unavailable
 from service.core.event import Detail, Event, Outcome
 from service.keeper.door import outcome_of
 from service.keeper.snapshot import Key, Snapshot, View
+from service.keeper.strangers import Strangers, left_out, refused
 from service.ledger import state
 from service.ledger.ledger import Ledger, Transaction
 
@@ -117,6 +118,8 @@ class Asked:
     result: Any = None
     error: Exception | None = None
     event: Event | None = None
+    admitted: bool | None = None
+    """Of a stranger: may it have an event of its own?"""
     epoch: int | None = None
     renew: Callable[[], None] = _nothing_to_forget
     """Forgets what was got for it from outside: called before it is asked once more, later."""
@@ -177,6 +180,7 @@ class Recorder:
 
     def __init__(self, ledger: Ledger) -> None:
         self.snapshot = Snapshot()
+        self.strangers = Strangers()
         self._ledger = ledger
         self._behind = True
         self._writing = threading.Lock()
@@ -204,6 +208,7 @@ class Recorder:
             self._waiting.put(None)
             self._thread.join()
             self._thread = None
+            self._tell_strangers()
 
     def changed(self) -> None:
         """This process has changed something: the snapshot is behind. Quick, and does not raise."""
@@ -248,14 +253,36 @@ class Recorder:
             self._evaluate(batch)
             epoch = self.snapshot.epoch
             assert epoch is not None  # it was read just now  # noqa: S101
-            if self._ledger.record([asked.event for asked in batch if asked.event], epoch):
+            if self._ledger.record(self._events(batch), epoch):
                 return
             self._behind = True
         with self._ledger.holding() as tx:
             heard = self._take(tx)
             self._evaluate(batch)
-            tx.events.extend(asked.event for asked in batch if asked.event)
+            tx.events.extend(self._events(batch))
         self._tell(heard)
+
+    def _events(self, batch: Iterable[Asked]) -> list[Event]:
+        """What is to be recorded of a batch. Of strangers, who may be many, no more than a few each second."""
+        events = []
+        for asked in batch:
+            if asked.event is not None:
+                events.append(asked.event)
+            elif isinstance(asked.error, Stranger):
+                if asked.admitted is None:
+                    asked.admitted = self.strangers.admits(asked.error.caller.address)
+                if asked.admitted:
+                    events.append(refused(self._ledger.now(), asked.error.caller))
+        return events
+
+    def tell_strangers(self) -> None:
+        """Record how many strangers were left out since the last time. Raises Unrecorded: then they are kept."""
+
+        def tell(count: int, addresses: int) -> None:
+            with self._ledger.holding() as tx:
+                tx.events.append(left_out(tx.now, count, addresses))
+
+        self.strangers.told(tell)
 
     def _evaluate(self, batch: Iterable[Asked]) -> None:
         view = View(self.snapshot, self._ledger.now())
@@ -297,6 +324,14 @@ class Recorder:
                 self._deliver(batch)
             elif self._behind or not self._ledger.embedded:
                 self._look_around()
+            if self.strangers.due():
+                self._tell_strangers()
+
+    def _tell_strangers(self) -> None:
+        try:
+            self.tell_strangers()
+        except Unavailable as error:
+            log.warning("how many requests without a valid token came is not recorded yet", reason=error.message)
 
     def _next(self) -> list[Asked]:
         """Everything that waits; nothing, if somebody changed something, or nobody came for a while."""

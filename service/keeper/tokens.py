@@ -5,8 +5,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from service.core import names
-from service.core.access import EVERYTHING, Caller, Grant, Kind, Level, OutOfPlace, Thing, admitted, networks, require
-from service.core.errors import Absent, Conflict, Forbidden, Invalid, Unauthenticated
+from service.core.access import (
+    EVERYTHING,
+    Caller,
+    Grant,
+    Kind,
+    Level,
+    OutOfPlace,
+    Stranger,
+    Thing,
+    admitted,
+    networks,
+    require,
+)
+from service.core.errors import Absent, Conflict, Forbidden, Invalid
 from service.core.secret import Secret
 from service.core.token import Token, hashed, make, split
 from service.keeper.door import Deed, Door
@@ -252,10 +264,23 @@ def who(presented: str, address: str, request_id: str) -> Who:
         token = view.snapshot.tokens.get(token_id)
         right = hmac.compare_digest(token.hash if token else _NOTHING, hashed_secret)
         if token is None or not right or (token.expires_at and token.expires_at <= view.now):
-            raise Unauthenticated("the token is unknown, expired or revoked; a new one comes from POST /api/v1/tokens")
+            raise Stranger(
+                "the token is unknown, expired or revoked; a new one comes from POST /api/v1/tokens",
+                address,
+                request_id,
+            )
         caller = Caller(token.id, token.name, "machine", token.grants, address, request_id)
         if not admitted(address, token.allowlist):
             raise OutOfPlace(caller)
         return caller
+
+    return made_out
+
+
+def nobody(message: str, address: str, request_id: str) -> Who:
+    """Somebody from there who presents no token that could be looked up."""
+
+    def made_out(_: View) -> Caller:
+        raise Stranger(message, address, request_id)
 
     return made_out

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, select
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select, text
 
 from service.core.event import Batch, Opened, microseconds
 from service.ledger import postings
@@ -49,6 +49,8 @@ class Search:
     question: Question
     told: Collection[str] | None
     groups: tuple[tuple[str, ...], ...]
+    named: frozenset[str]
+    """The callers that ever had the name that is asked for."""
     lower: int
     upper: int
     """Stretches: from, and below. Above there are only late ones."""
@@ -68,11 +70,12 @@ def begun(tx: Transaction, question: Question, told: Collection[str] | None = No
     if lower is None:
         return None
     upper = None if until is None else _first_from(tx, until + _LATE + 59_999_999)
+    named = frozenset(called(tx, question.actor) if question.actor else ())
     groups: list[tuple[str, ...]] = []
     if question.resource:
         groups.append((term("r", question.resource),))
     if question.actor:
-        groups.append(tuple(sorted({term("a", actor) for actor in (question.actor, *called(tx, question.actor))})))
+        groups.append(tuple(sorted({term("a", actor) for actor in {question.actor, *named}})))
     if question.outcome not in ("", "allowed"):
         groups.append((term("o", question.outcome),))
     if question.action:
@@ -83,7 +86,7 @@ def begun(tx: Transaction, question: Question, told: Collection[str] | None = No
         groups.append(tuple(sorted(term("e", environment) for environment in told)))
     end = postings.reached(tx) + 1
     bound = ((end if question.before is None else min(end, question.before)) >> STRETCH) + 1
-    search = Search(question, told, tuple(groups), lower, _ALL if upper is None else upper + 1, bound)
+    search = Search(question, told, tuple(groups), named, lower, _ALL if upper is None else upper + 1, bound)
     return replace(search, groups=tuple(sorted(groups, key=lambda group: (len(group) > 1, _rarity(tx, search, group)))))
 
 
@@ -93,7 +96,10 @@ def went_on(tx: Transaction, search: Search, found: list[dict[str, Any]]) -> Sea
     if not found_in:
         return None
     fits = _fitting(search)
+    actors = [f'"{actor}"' for actor in search.named | {search.question.actor}] if search.question.actor else []
     for row in _read(tx, found_in):
+        if actors and not any(actor in row.body for actor in actors):
+            continue  # seen without taking it apart
         opened = Opened(Batch(row.body, row.persons, row.events))
         for place in fits(opened, row.first):
             found.append({"id": str(row.first + place)} | opened.entry(place))
@@ -144,18 +150,17 @@ def _candidates(tx: Transaction, search: Search) -> list[int]:
 
 
 def _read(tx: Transaction, stretches: list[int]) -> Iterable[Row[Any]]:
-    """The batches that begin in these stretches, the youngest first. One range for those that lie side by side."""
-    ranges: list[list[int]] = []
-    for stretch in stretches:
-        if ranges and ranges[-1][0] == stretch + 1:
-            ranges[-1][0] = stretch
-        else:
-            ranges.append([stretch, stretch])
-    # Whole numbers of our own making: written out, since their number varies.
-    between = " OR ".join(f"first BETWEEN {start << STRETCH} AND {((end + 1) << STRETCH) - 1}" for start, end in ranges)
-    return tx.sql.exec_driver_sql(
-        f"SELECT first, events, body, persons FROM batches WHERE {between} ORDER BY first DESC"
-    )
+    """The batches that begin in these stretches, the youngest first.
+
+    A range for each: of many in one WHERE, SQLite would go through the whole table.
+    """
+    range_ = f"first BETWEEN s.value << {STRETCH} AND ((s.value + 1) << {STRETCH}) - 1"
+    wanted = f"SELECT first, events, body, persons FROM batches WHERE {range_}"
+    if tx.sql.dialect.name == "sqlite":
+        wanted = wanted.replace("FROM batches", "FROM json_each(:stretches) s CROSS JOIN batches")
+        return tx.sql.execute(text(f"{wanted} ORDER BY s.key, first DESC"), {"stretches": str(stretches)})
+    each = f"unnest(CAST(:stretches AS bigint[])) s(value) CROSS JOIN LATERAL ({wanted} ORDER BY first OFFSET 0) b"
+    return tx.sql.execute(text(f"SELECT b.* FROM {each} ORDER BY first DESC"), {"stretches": stretches})
 
 
 def _late(tx: Transaction, search: Search) -> list[int]:
@@ -197,8 +202,12 @@ def _fitting(search: Search) -> Callable[[Opened, int], list[int]]:
         callers = {
             place
             for place, (actor, *_) in enumerate(opened.callers)
-            if not question.actor or actor == question.actor or _named(opened, place, question.actor)
+            if not question.actor
+            or actor == question.actor
+            or (actor in search.named and _named(opened, place, question.actor))
         }
+        if not callers:
+            return []
         deeds = {place for place, deed in enumerate(opened.deeds) if _wanted(search, *deed)}
         return [
             place
