@@ -287,19 +287,39 @@ def events_verify(
     data: Data = None,
     as_json: Json = False,
     end: Annotated[str | None, typer.Option(help="An end noted earlier: finds a tail that was cut since.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="The same, against an exported checkpoint.")] = None,
 ) -> None:
     """Follow the chain of events from its beginning: finds what was changed, removed or reordered."""
+    if end and checkpoint:
+        raise typer.BadParameter("give --end or --checkpoint")
+    try:
+        told = checkpoint.read_text(encoding="utf-8") if checkpoint else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeywrightError(f"{checkpoint} cannot be read ({type(error).__name__})") from None
 
     def act(service: Any) -> int:
         from service.keeper.tokens import OPERATOR
 
-        proof = service.keeper.events.verify(OPERATOR, end)
+        verify = service.keeper.events.verify_against if told else service.keeper.events.verify
+        proof = verify(OPERATOR, told or end)
         whole = proof.broken_at is None
         text = f"{proof.finding}: {proof.events} events, end {proof.end}"
         _say(as_json, {"whole": whole, **vars(proof)}, text)
         return 0 if whole else 3
 
     raise typer.Exit(_with_service(_settings(data), act))
+
+
+@events.command("checkpoint")
+def events_checkpoint(data: Data = None) -> None:
+    """Where the chain has come to, signed, as JSON: keep it where the ledger's owner cannot write."""
+
+    def act(service: Any) -> None:
+        from service.keeper.tokens import OPERATOR
+
+        _say(True, vars(service.keeper.events.checkpoint(OPERATOR)), "")
+
+    _with_service(_settings(data), act)
 
 
 @events.command("list")

@@ -56,6 +56,12 @@ def listed(
     return page(found.events, limit, lambda it: str(it["id"]), lambda it: it) | {"index_lag": found.lag}
 
 
+@router.get("/events/checkpoint", response_model=shapes.Checkpoint)
+def checkpoint(caller: Asking, keeper: TheKeeper) -> Any:
+    """Where the chain has come to, signed. Keep it outside: a tail that is cut later is found against it."""
+    return vars(keeper.events.checkpoint(caller))
+
+
 @router.get("/events/verify", response_model=shapes.Proof)
 def verify(caller: Asking, keeper: TheKeeper) -> Any:
     """Follow the whole chain: finds what was changed, removed or reordered."""

@@ -6,13 +6,14 @@ from functools import partial
 from typing import Any
 
 from service.core.access import EVERYTHING, Caller, Level, require
-from service.core.errors import Invalid
+from service.core.checkpoint import Checkpoint, check, read, signed
+from service.core.errors import Absent, Invalid
 from service.core.event import Detail
 from service.keeper.door import Deed, Door
 from service.keeper.indexer import Indexer
 from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls
-from service.ledger import log, questions
+from service.ledger import log, past, questions
 from service.ledger.ledger import Transaction
 from service.ledger.log import Proof
 from service.ledger.questions import Question
@@ -68,6 +69,25 @@ class Events:
         while search is not None:
             search = self._door.look(partial(questions.went_on, search=search, found=found))
         return self._door.fetch(caller, deed, lambda _: Found(found, lag))
+
+    def checkpoint(self, caller: Caller) -> Checkpoint:
+        """Where the chain has come to, signed: to be kept outside of the ledger. Raises Forbidden, Absent."""
+        key = self._keyrings.checkpoint_key()
+
+        def evaluate(tx: Transaction) -> Checkpoint:
+            require(caller, Level.OWN, EVERYTHING, "the event log")
+            installation, end = past.beginning(tx), past.end(tx)
+            if installation is None:
+                raise Absent("nothing was recorded yet: there is no checkpoint")
+            return signed(key, installation, end.seq, end.hash, tx.now)
+
+        return self._door.fetch(caller, Deed("event.checkpoint"), evaluate)
+
+    def verify_against(self, caller: Caller, text: str) -> Proof:
+        """Follow the whole chain, which must pass through an exported checkpoint. Raises Invalid, Forbidden."""
+        given = read(text)
+        check(given, self._keyrings.checkpoint_key())
+        return self.verify(caller, given.hash)
 
     def verify(self, caller: Caller, end: str | None = None) -> Proof:
         """Follow the whole chain; `end` is what an earlier proof ended in, noted elsewhere (64 hex digits).

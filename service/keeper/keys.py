@@ -10,7 +10,10 @@ import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from service.core.access import EVERYTHING, Caller, Level, require
+from service.core.checkpoint import signing_key
 from service.core.errors import Absent, KeyWrong, SealBroken
 from service.core.event import chain_key
 from service.core.keyring import SYSTEM, Keyring, KeyWrapper, tag_key
@@ -87,6 +90,10 @@ class Keyrings:
     def chain_key(self) -> bytes:
         """The key of the event chain."""
         return chain_key(self._unwrapped(self._door.look(lambda tx: environments.keys(tx, SYSTEM))[0]))
+
+    def checkpoint_key(self) -> Ed25519PrivateKey:
+        """The key that signs checkpoints of the event chain."""
+        return signing_key(self._unwrapped(self._door.look(lambda tx: environments.keys(tx, SYSTEM))[0]))
 
     def _of(self, tx: Transaction, environment_id: str, number: int) -> Keyring:
         with self._lock:

@@ -18,7 +18,7 @@ from service.http.shapes.connections import (
     Tls,
 )
 from service.http.shapes.environments import ChangedEnvironment, Environment, NewEnvironment, StoreRules
-from service.http.shapes.events import Event, EventPage, Outcome, Proof, Ready
+from service.http.shapes.events import Checkpoint, Event, EventPage, Outcome, Proof, Ready
 from service.http.shapes.incidents import BeginIncident, Incident, IncidentPlan, SkippedConnection, Trouble
 from service.http.shapes.rehearsals import (
     AskRehearsal,
@@ -70,6 +70,7 @@ __all__ = [
     "AskRotation",
     "BeginIncident",
     "ChangedEnvironment",
+    "Checkpoint",
     "Cidr",
     "Connection",
     "ConnectionFinding",

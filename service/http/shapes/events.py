@@ -48,6 +48,17 @@ class Proof(Answer):
     finding: str
 
 
+class Checkpoint(Answer):
+    """Where the chain of events had come to, signed with Ed25519."""
+
+    installation: str = Field(description="Hash of the log's first batch.")
+    seq: int = Field(description="The last event.")
+    hash: str = Field(description="The end of the chain.")
+    at: str = Field(description="As it was signed, to the letter.")
+    key: str = Field(description="The public key, in hex. It is the same in all checkpoints of an installation.")
+    signature: str
+
+
 class Ready(Answer):
     """Readiness, by part."""
 
