@@ -16,7 +16,7 @@ from service.keeper.tokens import SYSTEM, WantedGrant
 from service.keeper.values import Wanted
 from service.ledger.questions import Question
 from service.wiring import Service
-from tests.ledger.homes import Home, environment, machine, owner, put, token
+from tests.ledger.homes import Home, environment, machine, owner, put, tag, token
 
 
 def events(service: Service, **question: Any) -> list[dict[str, Any]]:
@@ -276,3 +276,19 @@ def test_listeners_hear_of_changes_and_of_nothing_else(home: Home) -> None:
     with pytest.raises(KeywrightError):
         value(service, SYSTEM, "shop/B")
     assert len(heard) == 2
+
+
+def test_what_another_process_changed_is_seen_by_polls_and_tokens(pg_home: Home) -> None:
+    """They record nothing, but they look at the epoch all the same."""
+    service, other = pg_home.service(), pg_home.service()
+    environment(service)
+    put(service, "shop/A", "one")
+    text = token(service, "reader", ("use", "environment", "production", "")).reveal()
+    tokens = service.keeper.tokens
+    reader = tokens.authenticate(text, "", "request")
+    before = tag(service, reader, "production", Wanted(("shop/A",)))
+    put(other, "shop/A", "two")
+    assert tag(service, reader, "production", Wanted(("shop/A",))) != before
+    other.keeper.tokens.revoke(SYSTEM, reader.id)
+    with pytest.raises(Unauthenticated):
+        tokens.authenticate(text, "", "request")

@@ -34,6 +34,7 @@ from service.wiring import Service, build
 from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.fake_store import FakeStore
 from tests.rigs.postgresql import PostgresServer, new_binaries, running_postgresql
+from tests.rigs.snapshots import compare
 
 FAST = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 OWNER = "keywright_ledger"
@@ -102,8 +103,13 @@ class Home:
 
     def close(self) -> None:
         """Close everything that was opened."""
-        while self.opened:
-            self.opened.pop().close()
+        services = [opened for opened in self.opened if isinstance(opened, Service)]
+        try:
+            for service in services:
+                compare(service)
+        finally:
+            while self.opened:
+                self.opened.pop().close()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from service.ledger.tables import metadata
 from service.serving import server_of
 from service.wiring import Service, build, utc_now
 from tests.rigs.ports import free_port
+from tests.rigs.snapshots import compare
 
 PATIENCE = 30.0
 """Seconds that a server may take to start or to stop."""
@@ -101,7 +102,10 @@ class Keywright:
             self._server.stop()
             self._thread.join(PATIENCE)
             self._server = self._thread = None
-            self.service.close()
+            try:
+                compare(self.service)
+            finally:
+                self.service.close()
 
 
 @contextmanager
