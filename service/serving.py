@@ -44,6 +44,8 @@ def serve(settings: Settings) -> None:
         # While nobody is served yet, and again once the listener has drained.
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, lambda *_: sys.exit(0))
+        service.keeper.recorder.look()
+        service.keeper.recorder.start()
         service.clock.start(rotates=settings.clock)
         service.sentinel.start()
         service.indexer.start()

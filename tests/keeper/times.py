@@ -22,7 +22,7 @@ class Times:
 
     def __init__(self, home: Home, **settings: str) -> None:
         self.home, self.now = home, BEGINNING
-        home.now = lambda: self.now
+        home.now, home.by_hand = (lambda: self.now), True
         self.service = home.service(**settings)
         with self.service.ledger.change() as tx:
             environment(tx)
