@@ -108,3 +108,20 @@ def test_no_token_at_all_is_a_stranger_too(home: Home) -> None:
     with pytest.raises(Unauthenticated, match="exactly one"):
         service.keeper.recorder.fetch(asked)
     assert [event["address"] for event in refused(service)] == ["192.0.2.9"]
+
+
+def test_a_refusal_counts_once_though_it_is_evaluated_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = home.service()
+    asked: list[str] = []
+
+    class Counting(Strangers):
+        def admits(self, address: str) -> bool:
+            asked.append(address)
+            return super().admits(address)
+
+    service.keeper.recorder.strangers = Counting()
+    monkeypatch.setattr(service.ledger, "record", lambda *_: False)  # as if the epoch moved each time
+    knock(service, "nonsense")
+    monkeypatch.undo()
+    assert asked == ["192.0.2.66"]
+    assert len(refused(service)) == 1
