@@ -32,7 +32,7 @@ STRETCH = 7
 """Bits of a sequence number that do not tell one stretch from another."""
 FITS = 200
 """Characters of a word that a term holds: every name fits, a long list of them need not."""
-ROWS = 2_000
+ROWS = 1_000
 """Postings in one transaction, about: each holds up whoever writes, on SQLite, for a few milliseconds."""
 READS = 500
 """Batches that are read for one transaction, at most."""
