@@ -21,18 +21,21 @@ def shown(it: Credential) -> dict[str, Any]:
     """As it is answered: the one place where passwords are opened for their caller."""
     entries = [_entry(entry) for entry in it.entries]
     best = entries[0]
-    return definitions.target_data(it.target) | {
-        "connection": it.connection,
-        "generation": it.generation,
-        "rotates_at": _moment(it.rotates_at),
-        "username": best["username"],
-        "password": best["password"],
-        "url": best["url"],
-        "good_until": best["good_until"],
-        "credentials": entries,
-        "age": round(it.age, 3),
-        "stale": it.stale,
-    }
+    return (
+        {"connection": it.connection}
+        | definitions.target_data(it.target)
+        | {
+            "generation": it.generation,
+            "rotates_at": _moment(it.rotates_at),
+            "username": best["username"],
+            "password": best["password"],
+            "url": best["url"],
+            "good_until": best["good_until"],
+            "credentials": entries,
+            "age": round(it.age, 3),
+            "stale": it.stale,
+        }
+    )
 
 
 def text(it: Credential) -> str:

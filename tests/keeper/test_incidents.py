@@ -253,6 +253,7 @@ def test_what_another_process_did_meanwhile_is_seen(sqlite_home: Home, monkeypat
 
 def test_several_processes_begin_nothing_twice(pg_home: Home) -> None:
     """Replicas tick at the same time: each connection gets one rotation, none is left out."""
+    pg_home.by_hand = True
     services = [pg_home.service(KEYWRIGHT_WORKERS="64", KEYWRIGHT_PARALLEL="256") for _ in range(3)]
     with services[0].ledger.change() as tx:
         environment(tx)

@@ -89,6 +89,7 @@ def test_by_hand_waits_for_nobody(sqlite_home: Home) -> None:
 
 def test_several_planners_keep_the_distance(pg_home: Home) -> None:
     """Three replicas see the same ten due at the same time: one of them begins."""
+    pg_home.by_hand = True
     services = [pg_home.service() for _ in range(3)]
     with services[0].ledger.change() as tx:
         environment(tx)

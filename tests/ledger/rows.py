@@ -24,7 +24,7 @@ def furnish(ledger: Ledger, servers: Sequence[str], each: int) -> None:
 
 def environment(tx: Transaction) -> None:
     """`production`, with that id."""
-    row = {"id": "production", "name": "production", "stores": {}, "allowlist": [], "revision": 1}
+    row = {"id": "production", "name": "production", "stores": {}, "allowlist": [], "stale_if_error": 0, "revision": 1}
     tx.sql.execute(insert(environments).values(row | {"created_at": tx.now, "updated_at": tx.now}))
 
 

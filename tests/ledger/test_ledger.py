@@ -28,7 +28,16 @@ def happened(action: str = "value.fetch", resource: str = "shop/db") -> Event:
 
 
 def add(tx: Transaction, name: str) -> None:
-    row = {"id": name, "name": name, "stores": {}, "allowlist": [], "revision": 1, "created_at": AT, "updated_at": AT}
+    row = {
+        "id": name,
+        "name": name,
+        "stores": {},
+        "allowlist": [],
+        "stale_if_error": 0,
+        "revision": 1,
+        "created_at": AT,
+        "updated_at": AT,
+    }
     tx.sql.execute(insert(environments).values(row))
 
 

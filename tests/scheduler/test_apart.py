@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
+from service.ledger.changes import Kind
 from service.ledger.tables import connections
 from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.keywright import Keywrightd, running_keywright, running_keywrightd, wait_until
@@ -79,9 +80,10 @@ def test_a_server_alone_tells_what_is_overdue(tmp_path: Path) -> None:
         body = definition(login, administered_by="admin", rotation={"strategy": "single", "every": "1d"})
         client.put(place, json=body).raise_for_status()
         assert client.get(place).json()["health"]["state"] == "warned"  # of TLS, which is off
-        with before.service.ledger.work() as tx:
+        with before.service.ledger.change() as tx:
             late = update(connections).values(next_due_at=tx.now - timedelta(minutes=10))
-            tx.sql.execute(late.where(connections.c.name == "shop/db"))
+            changed = tx.sql.execute(late.where(connections.c.name == "shop/db").returning(connections.c.id))
+            tx.touch(Kind.CONNECTION, *changed.scalars())
     with running_keywrightd(KEYWRIGHT_CLOCK="false", KEYWRIGHT_DATA=str(data)) as it, it.client(before.owner) as client:
 
         def ready() -> dict[str, Any]:
