@@ -57,7 +57,7 @@ class Unready(Exception):
 
     def prepare(self) -> None:
         """Get it. Raises what the fetch is to be refused with."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of what may be missing says how; an exception cannot be abstract
 
     def begin(self, over: Callable[[], None]) -> Errand | None:  # noqa: ARG002  the port asks for it
         """Begin to get it, without waiting: `over` is called once, in any thread. None: only `prepare` can."""
@@ -256,11 +256,14 @@ class Recorder:
             if self._ledger.record(self._events(batch), epoch):
                 return
             self._behind = True
-        with self._ledger.holding() as tx:
-            heard = self._take(tx)
-            self._evaluate(batch)
-            tx.events.extend(self._events(batch))
-        self._tell(heard)
+        heard: Collection[Key] | None = ()
+        try:
+            with self._ledger.holding() as tx:
+                heard = self._take(tx)
+                self._evaluate(batch)
+                tx.events.extend(self._events(batch))
+        finally:
+            self._tell(heard)  # also where nothing was recorded: the snapshot has taken it over, and tells it once
 
     def _events(self, batch: Iterable[Asked]) -> list[Event]:
         """What is to be recorded of a batch. Of strangers, who may be many, no more than a few each second."""
@@ -355,6 +358,8 @@ class Recorder:
                 self.look()
         except Unavailable as error:
             log.warning("the ledger was not looked at", reason=error.message)
+        except Exception as error:  # noqa: BLE001 - without this thread no fetch would ever be answered again
+            log.error("a defect", error=type(error).__name__, where="looking what others changed")
 
     @staticmethod
     def _deliver(batch: list[Asked]) -> None:

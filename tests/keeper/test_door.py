@@ -292,3 +292,24 @@ def test_what_another_process_changed_is_seen_by_polls_and_tokens(pg_home: Home)
     other.keeper.tokens.revoke(SYSTEM, reader.id)
     with pytest.raises(Unauthenticated):
         tokens.authenticate(text, "", "request")
+
+
+def test_a_defect_in_looking_around_does_not_end_the_recorder(sqlite_home: Home) -> None:
+    """Its thread answers every fetch of an event loop: were it gone, they would wait for ever."""
+    service = sqlite_home.service()
+    recorder, failed, answered = service.keeper.recorder, threading.Event(), threading.Event()
+
+    def fail(_: object) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise Lost
+
+    recorder.on_change(fail)
+    recorder.start()
+    environment(service)
+    assert failed.wait(20)
+    asked = service.keeper.values.asked(lambda _: SYSTEM, "production", Wanted(("shop/none",)))
+    asked.done = lambda _: answered.set()
+    recorder.submit(asked)
+    assert answered.wait(20)
+    assert isinstance(asked.error, Absent)
