@@ -1,4 +1,8 @@
-"""Fetches from an event loop: submitted to the recorder, answered when their batch was recorded."""
+"""Fetches from an event loop: what comes in one turn of it is recorded together, and only then answered.
+
+The loop is let turn once more before a batch is recorded, until nothing new came: whoever asks at the same time is in
+the same batch, and a batch costs little more than one fetch.
+"""
 
 import asyncio
 import contextlib
@@ -9,10 +13,11 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import Receive
 
 from service.core.access import Caller
-from service.core.errors import Unavailable
+from service.core.errors import KeywrightError, Unavailable
 from service.http.waiting import Changes, matches
+from service.keeper.asked import Asked, Known, Told, Unready, Who, nothing
 from service.keeper.keeper import Keeper
-from service.keeper.recorder import Asked, Known, Told, Unready, Who, nothing
+from service.keeper.recorder import MOST
 
 
 class Fetching:
@@ -23,6 +28,8 @@ class Fetching:
         self._recorder = keeper.recorder
         self._changes = changes
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._batch: list[Asked] = []
+        self._seen = 0
 
     async def told(self, request: Request, asked: Asked, wait: float = 0) -> Told[Any]:
         """What it came to; as soon as there is news, or what is known after so many seconds. Raises its refusal."""
@@ -44,24 +51,50 @@ class Fetching:
 
     async def recorded(self, asked: Asked, receive: Receive | None = None) -> Any:
         """What it came to, recorded. Raises its refusal. By `receive` it hears when the client goes away."""
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
-        asked.done = self._done
+        asked.over = _answered
         while True:
-            asked.answer = answer = loop.create_future()
-            self._recorder.submit(asked)
-            await answer
+            self.submit(asked)
+            asked.answer = asyncio.get_running_loop().create_future()
+            await asked.answer
             if asked.error is None:
                 return asked.result
             if not isinstance(asked.error, Unready):
                 raise asked.error
             await _prepared(asked, asked.error, receive)
 
-    def _done(self, batch: list[Asked]) -> None:
+    def submit(self, asked: Asked) -> None:
+        """Evaluate it, and have it recorded with what else comes; its `over` is called in this loop."""
+        self._recorder.evaluate(asked)
+        self._batch.append(asked)
+        if len(self._batch) == 1:
+            self._seen = 0
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._record)
+
+    def _record(self) -> None:
+        loop = self._loop
+        assert loop is not None  # something was submitted from it  # noqa: S101
+        if self._seen < len(self._batch) < MOST:
+            self._seen = len(self._batch)
+            loop.call_soon(self._record)  # once more, for what has come meanwhile
+            return
+        batch, self._batch = self._batch, []
+        if self._recorder.record_at_once(batch):
+            _over(batch)
+            return
+        try:
+            self._recorder.submit(batch, self._recorded)
+        except KeywrightError as refusal:
+            for asked in batch:
+                asked.fail(refusal)
+            _over(batch)
+
+    def _recorded(self, batch: list[Asked]) -> None:
+        """In a thread of the recorder's."""
         assert self._loop is not None  # something was submitted from it  # noqa: S101
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-            self._loop.call_soon_threadsafe(_answer, batch)
+            self._loop.call_soon_threadsafe(_over, batch)
 
 
 async def _prepared(asked: Asked, unready: Unready, receive: Receive | None) -> None:
@@ -97,10 +130,15 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _answer(batch: list[Asked]) -> None:
+def _over(batch: list[Asked]) -> None:
     for asked in batch:
-        if not asked.answer.done():  # whoever asked may be gone
-            asked.answer.set_result(None)
+        if asked.over is not None:
+            asked.over(asked)
+
+
+def _answered(asked: Asked) -> None:
+    if not asked.answer.done():  # whoever asked may be gone
+        asked.answer.set_result(None)
 
 
 def known_by(if_none_match: str | None) -> Known:

@@ -20,8 +20,8 @@ from service.core.errors import KeywrightError
 from service.http import credentials, problems, values
 from service.http.envelope import Envelope
 from service.http.fetching import Fetching, known_by
+from service.keeper.asked import Asked
 from service.keeper.keeper import Keeper
-from service.keeper.recorder import Asked
 from service.keeper.tokens import who
 from service.keeper.values import Wanted
 

@@ -17,7 +17,7 @@ from service.core.access import Caller
 from service.core.errors import Invalid
 from service.http import shapes
 from service.http.waiting import LONGEST
-from service.keeper import recorder as keeper_recorder
+from service.keeper import asked as keeper_asked
 from service.keeper.environments import ANY
 from service.keeper.keeper import Keeper
 
@@ -38,9 +38,9 @@ def caller_of(request: Request, _: Annotated[object, Depends(_bearer)]) -> Calle
     return caller
 
 
-def who_asks(request: Request) -> keeper_recorder.Who:
+def who_asks(request: Request) -> keeper_asked.Who:
     """Makes the caller out anew: whoever waited may have lost its token or a grant meanwhile."""
-    who: keeper_recorder.Who = request.state.who
+    who: keeper_asked.Who = request.state.who
     return who
 
 
@@ -53,7 +53,7 @@ def _number(pattern: str) -> BeforeValidator:
 
 
 Asking = Annotated[Caller, Depends(caller_of)]
-Who = Annotated[keeper_recorder.Who, Depends(who_asks)]
+Who = Annotated[keeper_asked.Who, Depends(who_asks)]
 TheKeeper = Annotated[Keeper, Depends(keeper_of)]
 
 IfMatch = Annotated[

@@ -17,7 +17,7 @@ from service.core.errors import Invalid
 from service.http.body import document
 from service.http.fetching import Fetching
 from service.http.problems import WrongType
-from service.keeper.recorder import Who
+from service.keeper.asked import Who
 from service.keeper.tokens import nobody, who
 
 

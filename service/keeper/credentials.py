@@ -15,9 +15,10 @@ from service.core.reference import allowed
 from service.core.rotation import CredentialState, Offered, offer
 from service.core.sealed import credential_context
 from service.core.secret import Secret
+from service.keeper.asked import Asked, Known, Told, Who, nothing
 from service.keeper.definitions import DRAIN_MINIMUM, KeptIn
 from service.keeper.keys import Keyrings
-from service.keeper.recorder import Asked, Known, Recorder, Told, Who, nothing
+from service.keeper.recorder import Recorder
 from service.keeper.references import Readings, References, Sought
 from service.keeper.snapshot import Key, View
 from service.keeper.walls import Walls, of_connection

@@ -18,8 +18,8 @@ from service.core.errors import Absent, KeyWrong, SealBroken
 from service.core.event import chain_key
 from service.core.keyring import SYSTEM, Keyring, KeyWrapper, tag_key
 from service.core.sealed import KEY_BYTES, credential_context, data_key_context, key_number, version_context
+from service.keeper.asked import Unready
 from service.keeper.door import Deed, Door
-from service.keeper.recorder import Unready
 from service.ledger import connections, environments, variables
 from service.ledger.changes import Kind as Changed
 from service.ledger.environments import WrappedKey

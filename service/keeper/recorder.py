@@ -8,171 +8,46 @@ After the second move the batch is evaluated while `head` is held, so that nobod
 poll that tells "not changed", an evaluation that ends in a question to an outside store) joins the same look at the
 epoch. If the ledger cannot record, nothing of the batch is answered: every one of it is Unrecorded.
 
-Any thread may `fetch`; it waits for the disk itself. `submit` is for an event loop: a thread of the recorder's own
-takes everything that came while the batch before was being written, so that one commit serves all of it.
+Any thread may `fetch`; it waits for the disk itself. An event loop evaluates what comes, and has everything that came
+in one turn of it recorded together: `record_at_once`, in its own thread, where that is a matter of microseconds (an
+embedded ledger, a quick disk, nobody else writing, an epoch that stands); else `submit`, for a thread of the
+recorder's own, which takes all that came while the batch before was being written.
 """
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 import structlog
 
-from service.core.access import Caller, OutOfPlace, Stranger
-from service.core.errors import KeywrightError, Unavailable
-from service.core.event import Detail, Event, Outcome
-from service.keeper.door import outcome_of
+from service.core.access import Stranger
+from service.core.errors import Unavailable
+from service.core.event import Event
+from service.keeper.asked import Asked, Unready
 from service.keeper.snapshot import Key, Snapshot, View
 from service.keeper.strangers import Strangers, left_out, refused
 from service.ledger import state
 from service.ledger.ledger import Ledger, Transaction
 
-T = TypeVar("T")
 log = structlog.get_logger("recorder")
 
 TRIES = 2
 """Evaluations on the snapshot, before one while `head` is held."""
 MOST = 1000
-"""Fetches in one batch, at most."""
+"""Fetches in one batch, about."""
 LONGEST_QUEUE = 20_000
 """Fetches that wait to be recorded, at most; further ones are refused."""
 LOOKS_EVERY = 1.0
 """Seconds between two looks at the epoch while nobody fetches: others may have changed what somebody waits for."""
+SLOW = 0.02
+"""Seconds that a disk may take for an event loop to wait for it by itself…"""
+PATIENT_FOR = 2.0
+"""…or else it does not for so many seconds."""
 
-
-class Errand(Protocol):
-    """Something that is being got from outside, by threads of its own."""
-
-    seconds: float
-    """How long it is waited for."""
-
-    def end(self) -> None:
-        """Wait for it no more. Called once, whether it is over or not."""
-
-
-class Unready(Exception):
-    """An evaluation needs something from outside first. `prepare` gets it, in a thread that may wait."""
-
-    def prepare(self) -> None:
-        """Get it. Raises what the fetch is to be refused with."""
-        raise NotImplementedError  # each kind of what may be missing says how; an exception cannot be abstract
-
-    def begin(self, over: Callable[[], None]) -> Errand | None:  # noqa: ARG002  the port asks for it
-        """Begin to get it, without waiting: `over` is called once, in any thread. None: only `prepare` can."""
-        return None
-
-
-Who = Callable[[View], Caller]
-"""Makes the caller out on a view. Raises Unauthenticated, Forbidden."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told(Generic[T]):
-    """What a fetch came to. `value` is None for what the caller knows already; `keys` is what it may wait for then."""
-
-    value: T | None
-    tag: str
-    keys: frozenset[Key] = frozenset()
-
-    @property
-    def news(self) -> T:
-        """The value, where nothing was known before."""
-        assert self.value is not None  # nothing was known, so it was told  # noqa: S101
-        return self.value
-
-
-Known = Callable[[str], bool]
-"""Does the caller have what this tag stands for?"""
-
-
-def _nothing_to_forget() -> None:
-    """For what needs nothing from outside."""
-
-
-def nothing(_: str) -> bool:
-    """What is known of it: nothing."""
-    return False
-
-
-@dataclass(eq=False)
-class Asked:
-    """One fetch on its way.
-
-    `act` evaluates it on a view, and notes here what its event is to tell: who asks, as soon as it knows; details;
-    and whether there is anything to record at all, if it is not refused.
-    """
-
-    act: Callable[[View, "Asked"], Any]
-    action: str
-    environment: str
-    resource: str
-    done: Callable[[list["Asked"]], None] | None = None
-    """Hears when it is over, once for all of a batch that have the same; in a thread of the recorder's."""
-    answer: Any = None
-    """For whoever asked: a future, or whatever else it wants to find again in `done`."""
-    caller: Caller | None = None
-    detail: dict[str, Detail] = field(default_factory=dict)
-    told: bool = True
-    result: Any = None
-    error: Exception | None = None
-    event: Event | None = None
-    admitted: bool | None = None
-    """Of a stranger: may it have an event of its own?"""
-    epoch: int | None = None
-    renew: Callable[[], None] = _nothing_to_forget
-    """Forgets what was got for it from outside: called before it is asked once more, later."""
-
-    def evaluate(self, view: View) -> None:
-        """Evaluate on this view. What comes of it is kept, with the event that is to be recorded."""
-        self._begin(view)
-        outcome = Outcome.ALLOWED
-        try:
-            self.result = self.act(view, self)
-        except KeywrightError as refusal:
-            self.error, self.told = refusal, True
-            outcome = outcome_of(refusal)
-            if isinstance(refusal, OutOfPlace):
-                self.caller = refusal.caller
-            self.detail["error"] = type(refusal).__name__
-        except Exception as error:  # noqa: BLE001 - raised where it was asked; the others of the batch go on
-            self.error, self.told = error, False
-        if self.told and self.caller is not None:
-            self.event = Event(
-                view.now, self.caller, self.action, outcome, self.environment, self.resource, self.detail
-            )
-
-    def _begin(self, view: View) -> None:
-        self.caller, self.detail, self.told = None, {}, True
-        self.result, self.error, self.event = None, None, None
-        self.epoch = view.snapshot.epoch
-
-    def fail(self, failure: Exception) -> None:
-        """Nothing came of it, and nothing was recorded."""
-        self.result, self.error, self.event = None, failure, None
-
-    def value(self) -> Any:
-        """What was evaluated, once it was recorded. Raises what it was refused with."""
-        if self.error is not None:
-            raise self.error
-        return self.result
-
-    def prepared(self, unready: Unready) -> None:
-        """Get what was missing, so that it can be asked again. If it cannot be got, asking again tells why."""
-        self.epoch = None
-        try:
-            unready.prepare()
-        except KeywrightError as error:
-            failure, act = error, self.act
-
-            def failing(view: View, asked: Asked) -> Any:
-                try:
-                    return act(view, asked)  # who may not ask for it any more is told that
-                except Unready:
-                    raise failure from None
-
-            self.act = failing
+Over = Callable[[list[Asked]], None]
+"""Hears of a batch that is recorded, or failed, in a thread of the recorder's."""
 
 
 class Recorder:
@@ -185,7 +60,9 @@ class Recorder:
         self._behind = True
         self._writing = threading.Lock()
         self._starting = threading.Lock()
-        self._waiting: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[list[Asked], Over] | None] = queue.SimpleQueue()
+        self._submitted = self._taken = 0
+        self._patient_until = 0.0
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._listeners: list[Callable[[Collection[Key] | None], None]] = []
@@ -224,18 +101,47 @@ class Recorder:
                 return asked.value()
             asked.prepared(asked.error)
 
-    def submit(self, asked: Asked) -> None:
-        """Record it with whatever else is waiting; its `done` hears when that is over. Raises Unavailable."""
-        if self._thread is None:
-            self.start()
-        if self._waiting.qsize() >= LONGEST_QUEUE:
-            raise Unavailable("more is being fetched than can be recorded; ask again in a second")
+    # -- for event loops
+
+    def evaluate(self, asked: Asked) -> None:
+        """Evaluate it now, if the snapshot is there; if not, it is evaluated when it is recorded."""
         if not self._behind and self.snapshot.lock.acquire(blocking=False):
             try:
                 asked.evaluate(View(self.snapshot, self._ledger.now()))
             finally:
                 self.snapshot.lock.release()
-        self._waiting.put(asked)
+
+    def record_at_once(self, batch: list[Asked]) -> bool:
+        """Record what was evaluated, in this thread. False: that would take long, and nothing was recorded."""
+        epoch = self.snapshot.epoch
+        if self._behind or epoch is None or not self._writing.acquire(blocking=False):
+            return False
+        try:
+            began = time.monotonic()
+            if began < self._patient_until or any(asked.epoch != epoch for asked in batch):
+                return False
+            recorded = self._ledger.record_at_once(self._events(batch), epoch)
+            if time.monotonic() - began > SLOW:
+                self._patient_until = time.monotonic() + PATIENT_FOR
+            if recorded is False:
+                self._behind = True
+            return bool(recorded)
+        except Exception as failure:  # noqa: BLE001 - each of them raises it where it was asked
+            _fail(batch, failure)
+            return True
+        finally:
+            self._writing.release()
+
+    def submit(self, batch: list[Asked], over: Over) -> None:
+        """Record these with whatever else is waiting; `over` hears of it. Raises Unavailable: too many wait."""
+        if self._thread is None:
+            self.start()
+        if self._submitted - self._taken >= LONGEST_QUEUE:
+            raise Unavailable("more is being fetched than can be recorded; ask again in a second")
+        self._submitted += len(batch)
+        self._waiting.put((batch, over))
+
+    # -- recording
 
     def write(self, batch: list[Asked]) -> None:
         """Record a batch: afterwards each has its value, or what it was refused with."""
@@ -243,8 +149,7 @@ class Recorder:
             with self._writing:
                 self._write(batch)
         except Exception as failure:  # noqa: BLE001 - each of them raises it where it was asked
-            for asked in batch:
-                asked.fail(failure)
+            _fail(batch, failure)
 
     def _write(self, batch: list[Asked]) -> None:
         for _ in range(TRIES):
@@ -319,12 +224,15 @@ class Recorder:
             for listener in self._listeners:
                 listener(heard)
 
+    # -- the thread
+
     def _run(self) -> None:
         while not self._stopped or not self._waiting.empty():
-            batch = self._next()
-            if batch:
-                self.write(batch)
-                self._deliver(batch)
+            submitted = self._next()
+            if submitted:
+                self.write([asked for batch, _ in submitted for asked in batch])
+                for batch, over in submitted:
+                    over(batch)
             elif self._behind or not self._ledger.embedded:
                 self._look_around()
             if self.strangers.due():
@@ -336,21 +244,24 @@ class Recorder:
         except Unavailable as error:
             log.warning("how many requests without a valid token came is not recorded yet", reason=error.message)
 
-    def _next(self) -> list[Asked]:
+    def _next(self) -> list[tuple[list[Asked], Over]]:
         """Everything that waits; nothing, if somebody changed something, or nobody came for a while."""
         try:
             first = self._waiting.get(timeout=LOOKS_EVERY)
         except queue.Empty:
             return []
-        batch = [first] if first is not None else []
-        while len(batch) < MOST:
+        submitted = [first] if first is not None else []
+        count = len(first[0]) if first is not None else 0
+        while count < MOST:
             try:
-                asked = self._waiting.get_nowait()
+                more = self._waiting.get_nowait()
             except queue.Empty:
                 break
-            if asked is not None:
-                batch.append(asked)
-        return batch
+            if more is not None:
+                submitted.append(more)
+                count += len(more[0])
+        self._taken += count
+        return submitted
 
     def _look_around(self) -> None:
         try:
@@ -361,11 +272,7 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - without this thread no fetch would ever be answered again
             log.error("a defect", error=type(error).__name__, where="looking what others changed")
 
-    @staticmethod
-    def _deliver(batch: list[Asked]) -> None:
-        waiting: dict[Callable[[list[Asked]], None], list[Asked]] = {}
-        for asked in batch:
-            if asked.done is not None:
-                waiting.setdefault(asked.done, []).append(asked)
-        for done, heard in waiting.items():
-            done(heard)
+
+def _fail(batch: list[Asked], failure: Exception) -> None:
+    for asked in batch:
+        asked.fail(failure)

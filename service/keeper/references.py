@@ -15,9 +15,9 @@ from service.core.environment import Environment
 from service.core.errors import StoreBusy, StoreError, StoreUnreachable
 from service.core.reference import Reading, Reference, Store, select
 from service.core.secret import Secret
+from service.keeper.asked import Errand, Unready
 from service.keeper.copies import Copies, Place
 from service.keeper.crews import Crew
-from service.keeper.recorder import Errand, Unready
 from service.keeper.shelf import Shelf
 
 FRESH = 2.0

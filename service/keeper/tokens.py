@@ -21,8 +21,9 @@ from service.core.access import (
 from service.core.errors import Absent, Conflict, Forbidden, Invalid
 from service.core.secret import Secret
 from service.core.token import Token, hashed, make, split
+from service.keeper.asked import Asked, Who
 from service.keeper.door import Deed, Door
-from service.keeper.recorder import Asked, Recorder, Who
+from service.keeper.recorder import Recorder
 from service.keeper.snapshot import View
 from service.keeper.walls import Walls
 from service.ledger import environments, tokens

@@ -31,9 +31,10 @@ from service.core.variable import (
     fill,
     parse_template,
 )
+from service.keeper.asked import Asked, Known, Told, Who, nothing
 from service.keeper.credentials import Credentials, Set, common_keys, key_of
 from service.keeper.keys import Keyrings
-from service.keeper.recorder import Asked, Known, Recorder, Told, Who, nothing
+from service.keeper.recorder import Recorder
 from service.keeper.references import Read, Readings, References, Sought
 from service.keeper.snapshot import WITHIN, Key, Snapshot, View
 from service.keeper.variables import judged

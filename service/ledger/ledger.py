@@ -29,7 +29,7 @@ from service.core.errors import Unavailable, Unrecorded
 from service.core.event import Event, batch, link
 from service.core.sealed import Randomness
 from service.ledger import changes
-from service.ledger.appender import Appender
+from service.ledger.appender import Appender, Busy
 from service.ledger.engines import WAITS, engine_for, told_apart
 from service.ledger.tables import batches, head
 from service.ledger.turn import Turn
@@ -145,8 +145,9 @@ class Ledger:
             yield transaction
             epoch = last.epoch + (moves or bool(transaction.touched))
             changes.note(sql, epoch, transaction.touched)
-            self._append(sql, transaction.events, last, epoch)
+            end = self._append(sql, transaction.events, last, epoch)
             sql.commit()
+            self._appender.ended(*end)
 
     def record(self, events: Sequence[Event], epoch: int) -> bool:
         """Append `events` if the epoch is still `epoch`. False: it moved, and nothing was recorded.
@@ -157,6 +158,21 @@ class Ledger:
             return self.epoch() == epoch
         with self._turn(Unrecorded), told_apart(Unrecorded):
             return self._appender.append(self._key(), events, epoch)
+
+    def record_at_once(self, events: Sequence[Event], epoch: int) -> bool | None:
+        """As `record`, for a thread that must not wait for others who write: None if it would have to.
+
+        Only where the ledger is embedded: a disk is waited for, no other machine.
+        """
+        if not self.embedded:
+            return None
+        try:
+            if not events:
+                return self._appender.stands(epoch)
+            with self._writing.taken(0), told_apart(Unrecorded):
+                return self._appender.append(self._key(), events, epoch, patient=False)
+        except (TimeoutError, Busy):
+            return None
 
     @contextmanager
     def work(self) -> Iterator[Transaction]:
@@ -194,7 +210,7 @@ class Ledger:
             self._moment(read)
             return int(epoch)
 
-    def _append(self, sql: Connection, events: Sequence[Event], last: "_Head", epoch: int) -> None:
+    def _append(self, sql: Connection, events: Sequence[Event], last: "_Head", epoch: int) -> tuple[int, bytes]:
         seq, end = last.seq, last.hash
         if events:
             made = batch(events, self._randomness)
@@ -202,7 +218,9 @@ class Ledger:
             row = {"first": seq + 1, "events": made.count, "body": made.body, "persons": made.persons, "hash": end}
             sql.execute(_BATCH, row)
         at = max([last.at, *(event.at for event in events)])
-        sql.execute(_HEAD, {"epoch": epoch, "seq": seq + len(events), "hash": end, "at": at})
+        seq += len(events)
+        sql.execute(_HEAD, {"epoch": epoch, "seq": seq, "hash": end, "at": at})
+        return seq, end
 
     def _locked_head(self, sql: Connection) -> "tuple[_Head, datetime]":
         if self.embedded:

@@ -32,6 +32,8 @@ class Turn:
             if not self._taken:
                 self._taken = True
                 return
+            if seconds <= 0:
+                raise TimeoutError
             called = threading.Lock()
             called.acquire()
             self._line.append(called)

@@ -37,7 +37,7 @@ def without_log(service: Service) -> Callable[[], None]:
     """From now on nothing can be appended; returns what mends it."""
 
     def refuse(connection: object, cursor: object, statement: str, *_: object) -> None:
-        if statement.startswith("INSERT INTO batches"):
+        if "INSERT INTO batches" in statement:
             raise Unrecorded("the log is full")
 
     appender: Any = service.ledger._appender
@@ -309,7 +309,6 @@ def test_a_defect_in_looking_around_does_not_end_the_recorder(sqlite_home: Home)
     environment(service)
     assert failed.wait(20)
     asked = service.keeper.values.asked(lambda _: SYSTEM, "production", Wanted(("shop/none",)))
-    asked.done = lambda _: answered.set()
-    recorder.submit(asked)
+    recorder.submit([asked], lambda _: answered.set())
     assert answered.wait(20)
     assert isinstance(asked.error, Absent)
