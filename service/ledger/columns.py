@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Dialect, ForeignKey, String, TypeDecorator
+from sqlalchemy import BigInteger, Column, Dialect, ForeignKey, Integer, String, TypeDecorator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -27,6 +27,10 @@ class Moment(TypeDecorator[datetime]):
 NAME = String(200).with_variant(String(200, collation="C"), "postgresql")
 
 TERM = String(210).with_variant(String(210, collation="C"), "postgresql")
+
+# On SQLite an INTEGER PRIMARY KEY is the table's own order; any other type would have an index beside it, and every
+# batch one page more to make durable.
+PLACE = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def id_column() -> Column[str]:

@@ -33,7 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from service.ledger.columns import NAME, TERM, Moment, belongs, id_column
+from service.ledger.columns import NAME, PLACE, TERM, Moment, belongs, id_column
 
 metadata = MetaData(
     naming_convention={
@@ -68,7 +68,7 @@ changes = Table(
 batches = Table(
     "batches",
     metadata,
-    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("first", PLACE, primary_key=True, autoincrement=False),
     Column("events", Integer, nullable=False),
     Column("body", Text, nullable=False),
     Column("persons", Text, nullable=False),

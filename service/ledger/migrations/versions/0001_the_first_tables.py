@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from service.ledger.columns import NAME, TERM, Moment
+from service.ledger.columns import NAME, PLACE, TERM, Moment
 
 revision = "0001"
 down_revision = None
@@ -15,7 +15,7 @@ def upgrade() -> None:
     """To this revision."""
     op.create_table(
         "batches",
-        sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first", PLACE, autoincrement=False, nullable=False),
         sa.Column("events", sa.Integer(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("persons", sa.Text(), nullable=False),
