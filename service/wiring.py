@@ -50,6 +50,7 @@ from service.keeper.replies import Replies
 from service.keeper.restorations import Restorations
 from service.keeper.reversal import Reversal
 from service.keeper.rotations import Rotations
+from service.keeper.single import Singles
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
 from service.keeper.values import Values
@@ -140,6 +141,7 @@ def build(
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
     credentials = Credentials(recorder, walls, keyrings, references)
+    values = Values(recorder, walls, credentials, references, keyrings)
     indexer = Indexer(ledger)
     holders = Holders(door, indexer)
     limits = Limits(settings.workers, settings.parallel)
@@ -157,7 +159,8 @@ def build(
         keyrings,
         Environments(door, walls, keyrings),
         definitions,
-        Values(recorder, walls, credentials, references, keyrings),
+        values,
+        Singles(values, keyrings),
         Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key),
         credentials,
         rotations,

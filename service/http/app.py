@@ -24,6 +24,7 @@ from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
+from service.http.reception import Reception
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
 
@@ -90,6 +91,6 @@ def application(
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
-    app.state.limits = limits = limits or Limits()
-    app.add_middleware(Envelope, answered=metrics.answered, limits=limits)
+    app.state.reception = reception = Reception(metrics.answered, limits or Limits())
+    app.add_middleware(Envelope, reception=reception)
     return app

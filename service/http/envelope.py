@@ -4,19 +4,14 @@ A bare ASGI middleware: nothing is buffered, and a body that is too large is cut
 fetches, which the event log has, leave no line.
 """
 
-import os
 import time
-from collections.abc import Callable
 
-import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.core.errors import TooLarge
 from service.http import problems
-from service.http.limits import Limits
-
-log = structlog.get_logger("http")
+from service.http.reception import WRONG, Reception, Refusal
 
 LARGEST_BODY = 256 * 1024
 LONGEST_PATH = 8192
@@ -29,30 +24,17 @@ HEADERS = [
 _BODY = "the body is larger than 256 KiB"
 _DOOR = "/api/"
 """Whoever watches (`/healthz`, `/readyz`, `/metrics`) is turned away by no limit: that would look like a failure."""
-_RANDOM = 4096
 
-Refusal = tuple[int, str, str, str]
 _LONG: Refusal = (414, "too-long", "Too long", "the address is longer than 8,192 bytes")
 _LARGE: Refusal = (413, "too-large", "Too large", _BODY)
-_OFTEN: Refusal = (
-    429,
-    "too-many",
-    "Too many",
-    "more requests than one address, or one token, may make",
-)
-_WRONG: Refusal = (429, "too-many", "Too many", "too many requests from this address without a token that is known")
-_BUSY: Refusal = (503, "unavailable", "Not now", "as many requests are being worked on as this server allows")
 
 
 class Envelope:
     """Wraps the application. One event loop's thread uses it."""
 
-    def __init__(self, app: ASGIApp, answered: Callable[[str, int, float], None], limits: Limits | None = None) -> None:
+    def __init__(self, app: ASGIApp, reception: Reception) -> None:
         self._app = app
-        self._answered = answered
-        self._limits = limits or Limits()
-        self._working = 0
-        self._random, self._at = b"", 0
+        self._reception = reception
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI 3)."""
@@ -60,10 +42,11 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = self._new_id()
+        reception = self._reception
+        request_id = reception.new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         given = (b"x-request-id", request_id.encode())
-        method, path, limits = scope["method"], scope["path"], self._limits
+        method, path = scope["method"], scope["path"]
         address = (scope.get("client") or ("",))[0]
         status = 500
         received = 0
@@ -78,9 +61,9 @@ class Envelope:
             if turned:
                 return
             if message["type"] == "http.response.start":
-                if message["status"] == 401 and not limits.refused(address):
+                if message["status"] == 401 and not reception.limits.refused(address):
                     turned, started, status = True, True, 429
-                    await _refuse(send, _WRONG, request_id)
+                    await _refuse(send, WRONG, request_id)
                     return
                 started = True
                 status = message["status"]
@@ -102,7 +85,7 @@ class Envelope:
                 declared = value
             elif name == b"authorization":
                 token = value
-        self._working += works
+        reception.working += works
         try:
             refusal: Refusal | None = None
             if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > LONGEST_PATH:
@@ -110,10 +93,7 @@ class Envelope:
             elif declared and declared.isdigit() and int(declared) > LARGEST_BODY:
                 refusal = _LARGE
             elif path.startswith(_DOOR):
-                if not limits.address(address) or not limits.caller(token):
-                    refusal = _OFTEN
-                elif works and not limits.room(self._working - 1):
-                    refusal = _BUSY
+                refusal = reception.refusal(address, token, works=works)
             if refusal is not None:
                 status = refusal[0]
                 await _refuse(send, refusal, request_id)
@@ -126,28 +106,10 @@ class Envelope:
             if not started:
                 await answer(inner, receive, sent)
         finally:
-            self._working -= works
+            reception.working -= works
             seconds = time.perf_counter() - began
-            self._answered(method, status, seconds)
-            if not ((status == 200 or status == 304) and _fetches(inner["method"], path)):
-                # The path may hold a name, never a value; the query is left out.
-                log.info(
-                    "request",
-                    method=method,
-                    path=path[:200],
-                    status=status,
-                    ms=round(seconds * 1000, 1),
-                    address=address,
-                    id=request_id,
-                )
-
-    def _new_id(self) -> str:
-        # A system call for each id costs more than the id.
-        if self._at >= len(self._random):
-            self._random, self._at = os.urandom(_RANDOM), 0
-        at = self._at
-        self._at = at + 8
-        return self._random[at : at + 8].hex()
+            fetches = _fetches(inner["method"], path)
+            reception.answered(method, path, status, seconds, address, request_id, fetches=fetches)
 
 
 def _fetches(method: str, path: str) -> bool:

@@ -3,99 +3,181 @@
     GET /api/v1/environments/{environment}/values/{name}          no query; one Authorization: Bearer kw_…,
     GET /api/v1/environments/{environment}/credentials/{name}     and If-None-Match once at the most
 
-What is asked that plainly needs no framework to be read. Whatever is unusual about a request, or wrong with it, is
-left to the routes of `values.py` and `credentials.py`, which take the same way through the keeper; the OpenAPI
-document describes these. A fetch that is answered leaves no line in the process's log: the event log has it.
+What is asked that plainly needs no framework to be read, and no task of the event loop to be waited for: it is
+evaluated while it is read, and written to its connection when its batch was recorded. Whatever is unusual about a
+request, or wrong with it, or takes something from outside first, is left to the routes of `values.py` and
+`credentials.py`, which take the same way through the keeper; the OpenAPI document describes these.
 """
 
 import re
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
 
 from service.core import names
-from service.core.errors import KeywrightError
+from service.core.errors import KeywrightError, Unauthenticated
+from service.core.token import hashed
 from service.http import credentials, problems, values
-from service.http.envelope import Envelope
 from service.http.fetching import Fetching, known_by
-from service.keeper.asked import Asked
+from service.http.reception import WRONG, Reception, Refusal
+from service.http.refusals import COMMON, LINES, said
+from service.keeper.asked import Asked, Told
 from service.keeper.keeper import Keeper
-from service.keeper.tokens import who
-from service.keeper.values import Wanted
+from service.keeper.tokens import presented
 
-_PLAIN = re.compile(rf"/api/v1/environments/({names.SEGMENT})/(values|credentials)/({names.PATH})")
-_BEARER = re.compile(rb"[Bb]earer (kw_[0-9a-f]{16}_[A-Za-z0-9_-]{43})")
+if TYPE_CHECKING:
+    from service.http.wire import Wire
+
+Headers = list[tuple[bytes, bytes]]
+
+_PLAIN = re.compile(rf"/api/v1/environments/({names.SEGMENT})/(values|credentials)/({names.PATH})".encode())
+_BEARER = re.compile(rb"[Bb]earer kw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _LONGEST_KNOWN = 1000
-_SAYS_JSON = (b"content-type", b"application/json")
+_OK = LINES[200] + COMMON + b"content-type: application/json\r\n"
+_NOT_MODIFIED = LINES[304] + COMMON
+_CLOSE = b"connection: close\r\n"
+_REST = b'%betag: "%b"\r\nx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b'
+
+
+class Fetch:
+    """One fetch in the lane. It stands where an exchange stands on its connection, but nobody waits in a task."""
+
+    __slots__ = ("address", "began", "head", "keep", "render", "request_id", "task", "wire")
+    render: Callable[[Any], bytes]
+    request_id: str
+    address: str
+    cut = False
+    started = done = True
+    """The whole answer is written at once."""
+
+    def __init__(self, wire: "Wire", target: bytes, headers: Headers, keep: bool) -> None:
+        self.wire = wire
+        self.head = (target, headers)
+        self.keep = keep
+        self.task = None
+        self.began = time.perf_counter()
+
+    def hear(self, _: bytes) -> bool:
+        """A piece of a body, which it does not have."""
+        return False
+
+    def heard(self) -> None:
+        """The request is complete, as it was from its head on."""
+
+    def wake(self) -> None:
+        """The client went away. The answer is recorded all the same, as it may be already."""
 
 
 class Lane:
-    """In front of an application that `app.application` made, with an envelope of its own."""
+    """In front of an application that `app.application` made. Used by the thread of one event loop."""
 
     def __init__(self, app: FastAPI) -> None:
-        self._app = app
         self._keeper: Keeper = app.state.keeper
         self._fetching: Fetching = app.state.fetching
-        self._envelope = Envelope(self._answer, app.state.metrics.answered, app.state.limits)
+        self._reception: Reception = app.state.reception
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request (ASGI 3)."""
-        plain = _plain(scope)
+    def enter(self, wire: "Wire", target: bytes, headers: Headers, keep: bool) -> Fetch | None:
+        """A request without a body, by its method GET: the fetch that it is, under way; None for what is not plain."""
+        plain = _PLAIN.fullmatch(target)
         if plain is None:
-            await self._app(scope, receive, send)
-        else:
-            await self._envelope({**scope, "plain": plain}, receive, send)
+            return None
+        token = known = authorization = None
+        for name, text in headers:
+            if name == b"authorization":
+                token = _BEARER.fullmatch(text)
+                if token is None or authorization is not None:
+                    return None
+                authorization = text
+            elif name == b"if-none-match":
+                if known is not None or len(text) > _LONGEST_KNOWN:
+                    return None
+                known = text.decode("latin-1")
+            elif name == b"content-length" or name == b"transfer-encoding" or name == b"expect":
+                return None  # a body is none of its business
+        where, door, what = plain[1].decode(), plain[2], plain[3].decode()
+        if token is None or authorization is None or len(where) > names.LONGEST or len(what) > names.LONGEST:
+            return None
+        fetch = Fetch(wire, target, headers, keep)
+        reception = self._reception
+        fetch.request_id = reception.new_id()
+        fetch.address = address = wire.address
+        reception.working += 1
+        refusal = reception.refusal(address, authorization)
+        if refusal is not None:
+            wire.later(lambda: self._turned_away(fetch, refusal))
+            return fetch
+        token_id, secret = token[1].decode(), hashed(token[2].decode())
+        self._ask(fetch, door, where, what, token_id, secret, known)
+        return fetch
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        environment, door, name, token, if_none_match = scope["plain"]
-        request_id = scope["state"]["request_id"]
-        asker = who(token, scope["client"][0] if scope["client"] else "", request_id)
-        known = known_by(if_none_match)
+    def _ask(
+        self, fetch: Fetch, door: bytes, where: str, what: str, token_id: str, secret: bytes, known: str | None
+    ) -> None:
         asked: Asked
-        render: Callable[[Any], str]
-        if door == "values":
-            asked, render = self._keeper.values.asked(asker, environment, Wanted(names=(name,)), known), _value
+        if door == b"values":
+            asked = self._keeper.singles.asked(
+                token_id, secret, fetch.address, fetch.request_id, where, what, known_by(known)
+            )
+            fetch.render = _value
         else:
-            asked, render = self._keeper.credentials.asked(asker, environment, name, known), credentials.text
-        try:
-            told = await self._fetching.recorded(asked, receive)
-        except KeywrightError as error:
-            status, body, headers = problems.refusal(error, scope["path"], request_id)
-        else:
-            headers = [(b"etag", b'"%b"' % told.tag.encode())]
+            who = presented(token_id, secret, fetch.address, fetch.request_id)
+            asked = self._keeper.credentials.asked(who, where, what, known_by(known))
+            fetch.render = _credential
+        asked.answer, asked.over = fetch, self._over
+        self._fetching.submit(asked)
+
+    def _over(self, asked: Asked) -> None:
+        """It is recorded: answer it."""
+        fetch: Fetch = asked.answer
+        error = asked.error
+        if error is None:
+            told: Told[Any] = asked.result
             if told.value is None:
-                status, body = 304, b""
+                status, start, body = 304, _NOT_MODIFIED, b""
             else:
-                status, body = 200, render(told.value).encode()
-                headers += (_SAYS_JSON, (b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+                status, start, body = 200, _OK, fetch.render(told.value)
+            wire = fetch.wire
+            closes = b"" if fetch.keep and not wire.leaving else _CLOSE
+            answer = _REST % (start, told.tag.encode(), fetch.request_id.encode(), closes, len(body), body)
+            self._end(fetch, status, answer)
+        elif isinstance(error, KeywrightError):
+            self._refused(fetch, error)
+        else:
+            # The application gets what is missing first; and what is a defect here is one there, too.
+            self._reception.working -= 1
+            fetch.wire.instead(fetch)
+
+    def _refused(self, fetch: Fetch, error: KeywrightError) -> None:
+        if isinstance(error, Unauthenticated) and not self._reception.limits.refused(fetch.address):
+            self._turned_away(fetch, WRONG)
+            return
+        status, body, headers = problems.refusal(error, fetch.head[0].decode(), fetch.request_id)
+        start = LINES[status] + COMMON + b"".join(b"%b: %b\r\n" % each for each in headers)
+        closes = b"" if fetch.keep and not fetch.wire.leaving else _CLOSE
+        given = b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (fetch.request_id.encode(), closes, len(body))
+        self._end(fetch, status, start + given + body)
+
+    def _turned_away(self, fetch: Fetch, refusal: Refusal) -> None:
+        fetch.keep = False
+        self._end(fetch, refusal[0], said(refusal, fetch.request_id))
+
+    def _end(self, fetch: Fetch, status: int, answer: bytes) -> None:
+        reception, wire = self._reception, fetch.wire
+        wire.write(answer)
+        if wire.leaving and not wire.lost:
+            fetch.keep = False
+        seconds = time.perf_counter() - fetch.began
+        reception.working -= 1
+        path = fetch.head[0].decode()
+        reception.answered("GET", path, status, seconds, fetch.address, fetch.request_id, fetches=True)
+        wire.ended(fetch)
 
 
-def _plain(scope: Scope) -> tuple[str, str, str, str, str | None] | None:
-    """Environment, door, name, token and what is known; None for what is not that plain."""
-    if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
-        return None
-    found = _PLAIN.fullmatch(scope["path"])
-    if found is None or len(found[1]) > names.LONGEST or len(found[3]) > names.LONGEST:
-        return None
-    token = known = None
-    for key, text in scope["headers"]:
-        if key == b"authorization":
-            presented = _BEARER.fullmatch(text)
-            if token is not None or presented is None:
-                return None
-            token = presented[1].decode()
-        elif key == b"if-none-match":
-            if known is not None or len(text) > _LONGEST_KNOWN:
-                return None
-            known = text.decode("latin-1")
-        elif key == b"content-length" or key == b"transfer-encoding":
-            return None  # a body is none of its business
-    return None if token is None else (found[1], found[2], found[3], token, known)
+def _value(found: list[Any]) -> bytes:
+    return values.shown(found[0]).encode()
 
 
-def _value(found: list[Any]) -> str:
-    return values.shown(found[0])
+def _credential(found: Any) -> bytes:
+    return credentials.text(found).encode()

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from service.core.errors import Unavailable
 from service.http.certificates import Certificates
 from service.http.exchange import Exchange
+from service.http.lane import Fetch, Lane
 from service.http.refusals import FULL, said
 from service.http.wire import Wire
 
@@ -44,11 +45,14 @@ class Listener:
         host: str,
         port: int,
         *,
+        lane: Lane | None = None,
         certificates: Certificates | None = None,
         most: int = 10_000,
         drains_within: float = 20,
     ) -> None:
         self.app = app
+        self.lane = lane
+        """Is offered every request first."""
         self.certificates = certificates
         self.started = threading.Event()
         """Set while connections are accepted."""
@@ -56,7 +60,7 @@ class Listener:
         self.now = 0
         """Whole seconds of the loop's clock: exact enough for who is slow, and free."""
         self.connections: set[Wire] = set()
-        self.working: set[Exchange] = set()
+        self.working: set[Exchange | Fetch] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._host, self._port = host, port
         self._most = most

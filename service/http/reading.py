@@ -14,6 +14,7 @@ import structlog
 from starlette.types import Scope
 
 from service.http.exchange import Exchange
+from service.http.lane import Fetch, Headers
 from service.http.refusals import BODY, HEAD, NOT_HTTP, Refusal
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Reading(asyncio.Protocol):
         self.began = self._listener.now
         """When the present silence, head or body began; in seconds of the listener's clock."""
         self._parser: Any = httptools.HttpRequestParser(self)
-        self._reading: Exchange | None = None
+        self._reading: Exchange | Fetch | None = None
         """Whose body is coming."""
         self._refusal: Refusal | None = None
         self._deaf = False
@@ -54,7 +55,7 @@ class Reading(asyncio.Protocol):
         self._extensions: dict[str, object] | None = None
 
     @abstractmethod
-    def _asked(self, scope: Scope, keep: bool, expects: bool) -> Exchange:
+    def _asked(self, version: str, keep: bool) -> Exchange | Fetch:
         """The head of a request is there: its exchange."""
 
     @abstractmethod
@@ -100,7 +101,7 @@ class Reading(asyncio.Protocol):
         self._url = b""
         self._hosts = 0
         self._expects = False
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: Headers = []
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
@@ -134,7 +135,7 @@ class Reading(asyncio.Protocol):
             self._stop(NOT_HTTP)  # RFC 9112, 3.2
         self.began = self._listener.now
         keep = version == "1.1" and self._parser.should_keep_alive()
-        self._reading = self._asked(self._scope(version), keep, self._expects)
+        self._reading = self._asked(version, keep)
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -148,8 +149,7 @@ class Reading(asyncio.Protocol):
             self._reading = None
         self._size = 0
 
-    def _scope(self, version: str) -> Scope:
-        target = self._url
+    def _scope(self, method: str, target: bytes, headers: Headers, version: str) -> Scope:
         if not target.startswith(b"/"):
             target = _origin(target)
             if not target:
@@ -160,13 +160,13 @@ class Reading(asyncio.Protocol):
             "type": "http",
             "asgi": _ASGI,
             "http_version": version,
-            "method": self._parser.get_method().decode("ascii"),
+            "method": method,
             "scheme": self._scheme,
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw,
             "query_string": query,
             "root_path": "",
-            "headers": self._headers,
+            "headers": headers,
             "client": self._client,
             "server": self._server,
             "state": {},

@@ -14,6 +14,8 @@ HEAD: Refusal = (431, "too-long", "Too long", "the head of the request is larger
 DEFECT: Refusal = (500, "internal", "A defect in Keywright", "something failed that should not; see the log")
 FULL: Refusal = (503, "unavailable", "Not now", "as many connections are open as this server allows")
 
+COMMON = b"".join(b"%b: %b\r\n" % each for each in HEADERS)
+"""What every answer carries, as lines."""
 LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 """Status lines."""
 
@@ -22,6 +24,6 @@ def said(refusal: Refusal, request_id: str) -> bytes:
     """A refusal as bytes; the connection ends with it."""
     body, headers = problems.bare(*refusal, request_id)
     headers += [*HEADERS, (b"x-request-id", request_id.encode())]
-    if refusal[0] == 503:
+    if refusal[0] in (429, 503):
         headers.append((b"retry-after", b"1"))
     return LINES[refusal[0]] + b"".join(b"%b: %b\r\n" % each for each in headers) + b"\r\n" + body

@@ -9,13 +9,14 @@ a second.
 import asyncio
 import secrets
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
-from starlette.types import Scope
 
 from service.http.certificates import shown
 from service.http.exchange import Exchange
+from service.http.lane import Fetch
 from service.http.reading import Reading
 from service.http.refusals import DEFECT, SLOW, Refusal, said
 
@@ -47,7 +48,9 @@ class Wire(Reading):
         """The answers from now on are the last ones."""
         self.full = False
         """The client does not take what is written."""
-        self.current: Exchange | None = None
+        self.address = ""
+        """The client's."""
+        self.current: Exchange | Fetch | None = None
         self._transport: asyncio.Transport
         self._behind: deque[Exchange] = deque()
         self._room: asyncio.Future[None] | None = None
@@ -61,6 +64,7 @@ class Wire(Reading):
         self._transport = transport  # type: ignore[assignment]  # asyncio says Base, and means what a stream gets
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._client = (str(peer[0]), int(peer[1])) if peer else None
+        self.address = self._client[0] if self._client else ""
         self._server = (str(own[0]), int(own[1])) if own else None
         encrypted = transport.get_extra_info("ssl_object")
         self._scheme = "https" if encrypted else "http"
@@ -108,7 +112,21 @@ class Wire(Reading):
             self._paused = False
             self._transport.resume_reading()
 
-    def ended(self, exchange: Exchange) -> None:
+    def later(self, act: Callable[[], None]) -> None:
+        """Do it in the next turn of the loop."""
+        self._listener.loop.call_soon(act)
+
+    def instead(self, fetch: Fetch) -> None:
+        """The application answers what the lane does not."""
+        self._listener.working.discard(fetch)
+        self.current = None
+        if self.lost:
+            return
+        exchange = Exchange(self, self._scope("GET", *fetch.head, "1.1"), fetch.keep, expects=False)
+        exchange.complete = True
+        self._begin(exchange)
+
+    def ended(self, exchange: Exchange | Fetch) -> None:
         """The application is done with an exchange."""
         self._listener.working.discard(exchange)
         exchange.task = self.current = None  # the task holds the exchange: no work for the garbage collector
@@ -130,8 +148,16 @@ class Wire(Reading):
             self.began = self._listener.now
             self.listen()
 
-    def _asked(self, scope: Scope, keep: bool, expects: bool) -> Exchange:
-        exchange = Exchange(self, scope, keep, expects)
+    def _asked(self, version: str, keep: bool) -> Exchange | Fetch:
+        method = self._parser.get_method().decode("ascii")
+        lane = self._listener.lane
+        if lane is not None and method == "GET" and version == "1.1" and self.current is None and not self.full:
+            fetch = lane.enter(self, self._url, self._headers, keep)
+            if fetch is not None:
+                self.current = fetch
+                self._listener.working.add(fetch)
+                return fetch
+        exchange = Exchange(self, self._scope(method, self._url, self._headers, version), keep, self._expects)
         if self.current is None:
             self._begin(exchange)
         else:
@@ -162,7 +188,7 @@ class Wire(Reading):
         """What comes cannot be read any more: say so, after the answers to what could be."""
         self._deaf = True
         broken, self._reading = self._reading, None
-        if broken is not None and broken is not self.current:
+        if isinstance(broken, Exchange) and broken is not self.current:
             self._behind.remove(broken)
         last = self._behind[-1] if self._behind else self.current
         self._refusal = refusal if last is None or last.keep else None

@@ -22,6 +22,7 @@ from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
 from service.keeper.restorations import Restorations
 from service.keeper.rotations import Rotations
+from service.keeper.single import Singles
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
 from service.keeper.values import Values
@@ -39,6 +40,7 @@ class Keeper:
     environments: Environments
     variables: Variables
     values: Values
+    singles: Singles
     connections: Connections
     credentials: Credentials
     rotations: Rotations

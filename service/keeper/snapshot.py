@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from service.core.connection import Target
 from service.core.environment import Environment
@@ -56,6 +57,8 @@ class Snapshot:
         self.lock = threading.Lock()
         self.epoch: int | None = None
         self.tokens: dict[str, Token] = {}
+        self.decided: dict[tuple[str, ...], Any] = {}
+        """What fetches were decided to come to, for whoever decides; forgotten with the epoch."""
         self._environments: dict[str, Environment] = {}
         self._names: dict[str, str] = {}
         self._variables: dict[str, LiveVariable] = {}
@@ -110,6 +113,7 @@ class Snapshot:
                 self._put_variable(variable)
             for offering in news.offerings:
                 self._put_offering(offering)
+            self.decided = {}
             self.epoch = news.epoch
         return None if news.whole else keys
 

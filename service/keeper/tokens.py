@@ -256,10 +256,14 @@ def _thing(grant: Grant) -> Thing:
     return Thing(grant.kind, grant.environment_id, grant.path)
 
 
-def who(presented: str, address: str, request_id: str) -> Who:
+def who(text: str, address: str, request_id: str) -> Who:
     """Who presents this text from there, to be made out on a view."""
-    token_id, secret = split(presented) or ("", "")
-    hashed_secret = hashed(secret)
+    token_id, secret = split(text) or ("", "")
+    return presented(token_id, hashed(secret), address, request_id)
+
+
+def presented(token_id: str, hashed_secret: bytes, address: str, request_id: str) -> Who:
+    """The same, where the text was taken apart already."""
 
     def made_out(view: View) -> Caller:
         token = view.snapshot.tokens.get(token_id)

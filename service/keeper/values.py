@@ -194,6 +194,10 @@ class Values:
 
         return Asked(evaluate, "value.fetch", environment, str(wanted), renew=readings.renew)
 
+    def tag_of_literal(self, wall: Environment, variable: LiveVariable) -> str:
+        """The tag of an answer of this alone."""
+        return self._digest(f"{wall.id}\n{variable.name} {variable.secret} {mark_of(variable)}")
+
     def _tag(self, wall: Environment, found: list[Fetched]) -> str:
         # Keyed, so that a tag in a log tells nothing about the value; the ages are left out.
         return self._digest("\n".join([wall.id, *(f"{it.name} {it.secret} {it.mark}" for it in found)]))
@@ -242,7 +246,7 @@ class Values:
             return fetch.opened[variable.name]
         age, stale, text = 0.0, False, plan.text
         if variable.kind is ValueKind.LITERAL:
-            mark = f"{variable.id}:{variable.number}"
+            mark = mark_of(variable)
         else:
             if plan.reference:
                 read = _checked(fetch.readings.read(Sought(plan.reference), fetch.wall), plan.reference)
@@ -275,6 +279,11 @@ class Values:
         if len(text.encode()) > LONGEST_VALUE:
             raise TooLarge(f"variable {plan.variable.name}: the composed value is longer than {LONGEST_VALUE} bytes")
         return Read(Secret(text), age, stale)
+
+
+def mark_of(variable: LiveVariable) -> str:
+    """What stands for a literal in a tag: a version of it never changes."""
+    return f"{variable.id}:{variable.number}"
 
 
 def _field(target: Target, account: Account, field: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 from tests.durable.__main__ import prepared
 from tests.durable.kills import Load, kill_ledger, kill_servers, load
 from tests.linear import __main__ as linear
-from tests.linear.play import Play, connections, replicas
+from tests.linear.play import UNCOUNTED, Play, connections, replicas
 from tests.rigs.keywright import Keywrightd, running_keywrightd
 from tests.rigs.postgresql import PostgresServer, new_binaries, running_postgresql
 
@@ -44,7 +44,7 @@ def three(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="module")
 def alone() -> Iterator[Keywrightd]:
     """On SQLite."""
-    with running_keywrightd() as it:
+    with running_keywrightd(**UNCOUNTED) as it:
         yield it
 
 

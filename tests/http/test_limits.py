@@ -5,6 +5,7 @@ import threading
 
 from service.http.envelope import Envelope
 from service.http.limits import BURST, Limits, Rate
+from service.http.reception import Reception
 from tests.http.raw import sent
 from tests.rigs.keywright import Keywright, running_keywright
 from tests.rigs.listening import PATIENCE, echo, listening
@@ -61,7 +62,7 @@ def test_an_ipv6_address_is_its_network() -> None:
 
 
 def test_what_is_over_the_rate_of_an_address_is_turned_away() -> None:
-    with listening(Envelope(echo, lambda *_: None, Limits(address=0.001))) as it:
+    with listening(Envelope(echo, Reception(lambda *_: None, Limits(address=0.001)))) as it:
         assert it.sent(GET).status == 200
         answer = it.sent(GET)
         assert (answer.status, answer.headers["retry-after"]) == (429, "1")
@@ -72,7 +73,7 @@ def test_what_is_over_the_rate_of_an_address_is_turned_away() -> None:
 
 def test_what_is_over_the_rate_of_a_token_is_turned_away() -> None:
     one, other = (GET[:-2] + b"Authorization: Bearer %b\r\n\r\n" % name for name in (b"one", b"other"))
-    with listening(Envelope(echo, lambda *_: None, Limits(caller=0.001))) as it:
+    with listening(Envelope(echo, Reception(lambda *_: None, Limits(caller=0.001)))) as it:
         assert [it.sent(one).status, it.sent(one).status, it.sent(other).status] == [200, 429, 200]
 
 
@@ -108,7 +109,7 @@ def test_more_than_may_be_worked_on_at_once_is_turned_away_but_who_waits_is_not(
     def get(target: bytes) -> bytes:
         return b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target
 
-    with listening(Envelope(works, lambda *_: None, Limits(requests=3))) as it:
+    with listening(Envelope(works, Reception(lambda *_: None, Limits(requests=3)))) as it:
         waiting = [it.way() for _ in range(5)]
         for way in waiting:
             way.say(get(b"/api/held?wait=30"))

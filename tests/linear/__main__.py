@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.linear.play import Play, Verdict, connections, replicas
+from tests.linear.play import UNCOUNTED, Play, Verdict, connections, replicas
 from tests.rigs.keywright import running_keywrightd
 from tests.rigs.postgresql import PostgresServer, new_binaries, running_postgresql
 
@@ -31,7 +31,7 @@ def main() -> int:
         with replicas(url, Path(folder) / "data", 3) as servers:
             play = Play(servers, given.seed, given.worlds, connections(server))
             _add(whole, play.run(2, _after(given.seconds * 3 / 4), WAIT))
-        with running_keywrightd() as alone:
+        with running_keywrightd(**UNCOUNTED) as alone:
             play = Play([alone], given.seed, given.worlds)
             _add(whole, play.run(4, _after(given.seconds / 4), WAIT))
     for text in whole.wrong:

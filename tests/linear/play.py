@@ -153,17 +153,25 @@ class Play:
         return Random(self._random.getrandbits(64))
 
 
+UNCOUNTED = {"KEYWRIGHT_REFUSED_RATE": "0"}
+"""Revoked tokens are tried here as fast as a server answers, which it would turn away before long."""
+
+
 @contextmanager
 def replicas(ledger: str, folder: Path, number: int) -> Iterator[list[Keywrightd]]:
     """So many `keywrightd serve` on one ledger in PostgreSQL; they share a master key, and the first one rotates."""
     folder.mkdir(mode=0o700, exist_ok=True)
     create(folder / "master.key", os.urandom)
-    environ = {"KEYWRIGHT_LEDGER": ledger, "KEYWRIGHT_KEY": f"file:{folder / 'master.key'}", "KEYWRIGHT_TICK": "0.2"}
+    environ = UNCOUNTED | {
+        "KEYWRIGHT_LEDGER": ledger,
+        "KEYWRIGHT_KEY": f"file:{folder / 'master.key'}",
+        "KEYWRIGHT_TICK": "0.2",
+    }
     with ExitStack() as stack:
         found = []
         for n in range(number):
             clock = {"KEYWRIGHT_CLOCK": "false" if n else "true"}
-            found.append(stack.enter_context(running_keywrightd(**environ, **clock)))
+            found.append(stack.enter_context(running_keywrightd(**environ, **UNCOUNTED, **clock)))
         yield found
 
 
