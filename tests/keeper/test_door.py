@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from service.core.errors import Absent, Forbidden, KeywrightError, StoreAbsent, Unauthenticated, Unrecorded
 from service.core.secret import Secret
@@ -16,6 +15,7 @@ from service.keeper.tokens import SYSTEM, WantedGrant
 from service.keeper.values import Wanted
 from service.ledger.questions import Question
 from service.wiring import Service
+from tests.ledger.failing import without_log
 from tests.ledger.homes import Home, environment, machine, owner, put, tag, token
 
 
@@ -31,29 +31,6 @@ def value(service: Service, caller: Any, name: str = "shop/A", where: str = "pro
 
 class Lost(Exception):
     """The disk is gone."""
-
-
-def without_log(service: Service) -> Callable[[], None]:
-    """From now on nothing can be appended; returns what mends it."""
-
-    def refuse(connection: object, cursor: object, statement: str, *_: object) -> None:
-        if "INSERT INTO batches" in statement:
-            raise Unrecorded("the log is full")
-
-    appender: Any = service.ledger._appender
-    run = appender._run
-
-    def refused(cursor: object, sent: tuple[str, Any], values: dict[str, Any]) -> None:
-        refuse(None, cursor, sent[0])
-        run(cursor, sent, values)
-
-    def mend() -> None:
-        appender._run = run
-        event.remove(service.ledger.engine, "before_cursor_execute", refuse)
-
-    event.listen(service.ledger.engine, "before_cursor_execute", refuse)
-    appender._run = refused
-    return mend
 
 
 def test_without_a_record_nothing_is_answered_and_nothing_changes(home: Home) -> None:
