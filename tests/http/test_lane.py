@@ -1,0 +1,195 @@
+"""The fast lane, by its bytes: it answers as the routes do, among other requests, and keeps the limits."""
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from service.http import problems
+from service.http.limits import BURST
+from tests.rigs.keywright import Keywright, running_keywright
+from tests.rigs.listening import PATIENCE, Answer, Way
+
+PLACE = "/api/v1/environments/production"
+VALUE, CREDENTIAL = f"{PLACE}/values/shop/HOST", f"{PLACE}/credentials/shop/db"
+COMMON = ("cache-control", "x-content-type-options", "content-security-policy", "referrer-policy", "content-type")
+
+
+@contextmanager
+def way(it: Keywright) -> Iterator[Way]:
+    place = urlsplit(it.url)
+    assert place.hostname
+    with socket.create_connection((place.hostname, place.port or 0), timeout=PATIENCE) as connected:
+        yield Way(connected)
+
+
+def get(target: str, token: str, *more: str, version: str = "1.1") -> bytes:
+    lines = [f"GET {target} HTTP/{version}", "Host: x", f"Authorization: Bearer {token}", *more]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def once(it: Keywright, request: bytes) -> Answer:
+    with way(it) as made:
+        made.say(request)
+        return made.answer()
+
+
+def plain(answer: Answer) -> Any:
+    """What it told, without what is of the moment."""
+    return answer.status, {k: v for k, v in answer.headers.items() if k in (*COMMON, "etag")}, answer.body
+
+
+@pytest.mark.parametrize("target", [VALUE, CREDENTIAL])
+def test_it_answers_as_the_routes_do(it: Keywright, target: str) -> None:
+    lane, route = once(it, get(target, it.owner)), once(it, get(f"{target}?wait=0", it.owner))
+    assert plain(lane)[:2] == plain(route)[:2]
+    assert lane.status == 200
+    assert lane.json.keys() == route.json.keys()
+    assert plain(once(it, get(target, it.owner, f"If-None-Match: {lane.headers['etag']}")))[0] == 304
+    assert set(COMMON) <= {*lane.headers}
+
+
+@pytest.mark.parametrize("name", ["shop/none", "nowhere", "shop"])
+@pytest.mark.parametrize("door", ["values", "credentials"])
+def test_it_refuses_as_the_routes_do(it: Keywright, door: str, name: str) -> None:
+    target = f"{PLACE}/{door}/{name}"
+    lane, route = once(it, get(target, it.owner)), once(it, get(f"{target}?wait=0", it.owner))
+    assert lane.status == route.status == 404
+    told = [{k: v for k, v in answer.json.items() if k not in ("instance", "request_id")} for answer in (lane, route)]
+    assert told[0] == told[1]
+    assert lane.json["request_id"] == lane.headers["x-request-id"]
+    assert once(it, get(target, "kw_0123456789abcdef_" + "x" * 43)).status == 401
+
+
+def test_requests_behind_a_fetch_are_answered_in_their_order(it: Keywright) -> None:
+    with way(it) as made:
+        targets = [VALUE, "/api/v1/me", VALUE, f"{PLACE}/values?folder=shop", CREDENTIAL, VALUE]
+        made.say(b"".join(get(target, it.owner) for target in targets))
+        answers = [made.answer() for _ in targets]
+    assert [answer.status for answer in answers] == [200] * len(targets)
+    keys = [next(iter(answer.json)) for answer in answers]
+    assert keys == ["name", "id", "name", "environment", "connection", "name"]
+    assert len({answer.headers["x-request-id"] for answer in answers}) == len(targets)
+
+
+def test_a_head_that_comes_in_pieces(it: Keywright) -> None:
+    with way(it) as made:
+        made.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number in get(VALUE, it.owner):
+            made.say(bytes([number]))
+        assert made.answer().status == 200
+
+
+def test_the_last_request_of_a_connection(it: Keywright) -> None:
+    with way(it) as made:
+        made.say(get(VALUE, it.owner, "Connection: close"))
+        answer = made.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert made.ended
+    with way(it) as made:
+        made.say(get(f"{PLACE}/values/none", it.owner, "Connection: close"))
+        answer = made.answer()
+        assert (answer.status, answer.headers["connection"]) == (404, "close")
+        assert made.ended
+    assert once(it, get(VALUE, it.owner, version="1.0")).headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        (("Content-Length: 0",), 200),
+        (("Content-Length: 2", "", "{}"), 200),
+        (("Authorization: Bearer kw_0123456789abcdef_" + "x" * 43,), 401),
+        (('If-None-Match: "a"', 'If-None-Match: "b"'), 200),
+        (("If-None-Match: " + '"a",' * 400,), 422),
+        (("Transfer-Encoding: chunked",), 200),
+    ],
+)
+def test_what_is_unusual_goes_the_other_way(it: Keywright, more: tuple[str, ...], status: int) -> None:
+    request = get(VALUE, it.owner, *more)
+    if "chunked" in more[-1]:
+        request += b"0\r\n\r\n"
+    assert once(it, request.removesuffix(b"\r\n\r\n") if more[-1] == "{}" else request).status == status
+
+
+def test_a_client_that_goes_away_is_not_waited_for(it: Keywright) -> None:
+    for _ in range(20):
+        with way(it) as made:
+            made.say(get(VALUE, it.owner))
+    assert once(it, get(VALUE, it.owner)).status == 200
+
+
+def test_answers_are_counted(it: Keywright, owner: httpx2.Client) -> None:
+    def count() -> float:
+        text = httpx2.get(f"{it.url}/metrics").text
+        (line,) = [s for s in text.splitlines() if s.startswith('keywright_requests_total{method="GET",status="200"}')]
+        return float(line.split()[1])
+
+    before = count()
+    for _ in range(3):
+        assert once(it, get(VALUE, it.owner)).status == 200
+    assert count() - before >= 3
+
+
+def test_what_is_over_a_rate_is_turned_away() -> None:
+    with running_keywright(address_rate=1) as it:
+        answers = [once(it, get(VALUE, it.owner)) for _ in range(BURST * 2)]
+    assert [answer.status for answer in answers[:BURST]] == [404] * BURST
+    assert answers[-1].status == 429
+    assert (answers[-1].headers["retry-after"], answers[-1].headers["connection"]) == ("1", "close")
+    assert json.loads(answers[-1].body)["type"] == "urn:keywright:problem:too-many"
+
+
+def test_who_guesses_is_turned_away() -> None:
+    with running_keywright(refused_rate=1) as it:
+        guesses = [once(it, get(VALUE, "kw_0123456789abcdef_" + "x" * 43)).status for _ in range(BURST * 4)]
+        assert guesses[:BURST] == [401] * BURST
+        assert guesses[-1] == 429
+        assert once(it, get(VALUE, it.owner)).status == 404
+
+
+def test_the_first_fetch_after_a_start_opens_the_data_key() -> None:
+    with running_keywright() as it:
+        client = it.client()
+        client.post("/environments", json={"name": "production"})
+        client.put("/environments/production/variables/shop/HOST", json={"value": "db.internal"})
+        it.service.keeper.keyrings.heard(None)  # as after a start: no data key is in memory
+        answer = once(it, get(VALUE, it.owner))
+        assert (answer.status, answer.json["value"]) == (200, "db.internal")
+        events = client.get("/events", params={"action": "value.fetch"}).json()["items"]
+        assert len(events) == 1
+        assert events[0]["request"] == answer.headers["x-request-id"]
+
+
+def test_a_defect_is_answered_and_nobody_else_suffers(it: Keywright, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lost(Exception):
+        """As if a line of ours were wrong."""
+
+    def fail(*_: object) -> None:
+        raise Lost
+
+    with monkeypatch.context() as patched:
+        patched.setattr(problems, "_frames", lambda _: False)  # nothing has set up the log here: it would show locals
+        patched.setattr(type(it.service.keeper.values), "_plan", fail)
+        it.service.keeper.recorder.snapshot.decided.clear()
+        assert once(it, get(VALUE, it.owner)).status == 500
+        assert once(it, get(CREDENTIAL, it.owner)).status == 200
+    assert once(it, get(VALUE, it.owner)).status == 200
+
+
+def test_nothing_is_left_under_way(it: Keywright) -> None:
+    for target in (VALUE, CREDENTIAL, f"{PLACE}/values/none"):
+        once(it, get(target, it.owner))
+    with contextlib.suppress(ConnectionError), way(it) as made:
+        made.say(get(VALUE, it.owner))
+    assert once(it, get(VALUE, it.owner)).status == 200
+    server = it._server
+    assert server is not None
+    assert server.lane is not None
+    assert server.lane._reception.working == 0
