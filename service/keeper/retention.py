@@ -21,23 +21,26 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from service.core.access import EVERYTHING, Caller, Level, require
 from service.core.errors import Conflict, Forbidden
+from service.core.event import Opened
 from service.core.pruned import Pruned, signed
 from service.keeper.door import Deed, Door
 from service.keeper.indexer import Indexer
 from service.keeper.keys import Keyrings
 from service.keeper.past import Past
 from service.keeper.walls import Walls
-from service.ledger import log, pruned, pruning, questions
-from service.ledger.chain import Proof
+from service.ledger import log, pruned, pruning, questions, sweeping
+from service.ledger.chain import Chain, Proof
 from service.ledger.ledger import Transaction
 from service.ledger.pruning import Piece
 from service.ledger.questions import Question
 
 YOUNGEST = timedelta(hours=1)
 """What is younger stays, whatever is asked for."""
-BREATH = 0.02
+BREATH = 0.01
 """Seconds between two pieces: others write meanwhile."""
 PATIENCE = 5.0
 """Seconds that the index is given to come as far as the log is."""
@@ -100,14 +103,18 @@ class Retention:
             )
         chain, signer = self._keyrings.chain(), self._keyrings.checkpoint_key()
         plan = self._planned(before)
-        if not plan.events:
-            return
-        deed.detail |= {"before": before.isoformat(), "from": plan.pruned + 1, "to": plan.upto}
-        self._door.fetch(caller, deed, lambda _: None)
-        while True:
-            piece = self._door.look(partial(pruning.read, chain=chain, stretch=plan.stretch))
-            if piece is None:
-                return
+        if plan.events:
+            deed.detail |= {"before": plan.before.isoformat(), "from": plan.pruned + 1, "to": plan.upto}
+            self._door.fetch(caller, deed, lambda _: None)
+            for reached in self._pieces(chain, signer, plan.stretch, keep):
+                yield reached
+                time.sleep(BREATH)
+        for _ in self._swept():
+            yield plan.upto
+            time.sleep(BREATH)
+
+    def _pieces(self, chain: Chain, signer: Ed25519PrivateKey, stretch: int, keep: Keeps | None) -> Iterator[int]:
+        while (piece := self._door.look(partial(pruning.read, chain=chain, stretch=stretch))) is not None:
             if isinstance(piece, Proof):
                 raise Conflict(f"nothing more is pruned, since the chain is broken: {piece.finding}")
             if keep is not None:
@@ -118,7 +125,20 @@ class Retention:
             if not mine:
                 raise Conflict("somebody else is pruning the event log at this moment; nothing was done twice")
             yield piece.seq
-            time.sleep(BREATH)
+
+    def _swept(self) -> Iterator[None]:
+        """Also what an earlier run left that was interrupted."""
+        for look, sweep in sweeping.KINDS:
+            found = self._door.look(look)
+            while True:
+                stale = found.stale
+                while stale:
+                    with self._door.ledger.work() as tx:
+                        stale = sweep(tx, stale)
+                    yield
+                if found.after is None:
+                    break
+                found = self._door.look(partial(look, after=found.after))
 
     def _planned(self, before: datetime) -> Plan:
         self._indexer.reach(self._door.look(log.last), seconds=PATIENCE)
@@ -159,6 +179,6 @@ def _checkpoint(tx: Transaction) -> int:
 def _shown(piece: Piece) -> list[dict[str, Any]]:
     return [
         {"id": str(first + place)} | opened.entry(place)
-        for first, opened in piece.opened
+        for first, opened in ((row.first, Opened(log.stored(row))) for row in piece.rows)
         for place in range(len(opened.lines))
     ]

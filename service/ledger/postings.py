@@ -161,6 +161,11 @@ def write(tx: Transaction, page: Page) -> bool:
     return True
 
 
+def alone(tx: Transaction) -> None:
+    """Until this transaction ends, nobody else adds to the index, or takes from it."""
+    tx.sql.execute(select(indexed.c.seq).with_for_update())
+
+
 def insert(tx: Transaction, name: str, rows: Sequence[tuple[str, Any]]) -> None:
     """Many rows of two columns in one statement, at what the driver alone takes for it."""
     if not rows:

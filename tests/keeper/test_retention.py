@@ -20,7 +20,7 @@ from service.keeper.events import Proof, Question
 from service.keeper.indexer import Indexer, Turn
 from service.keeper.retention import Plan
 from service.keeper.tokens import SYSTEM
-from service.ledger import chain, exports, postings, pruning, questions, tables
+from service.ledger import chain, exports, postings, pruning, questions, sweeping, tables
 from service.ledger.tables import batches, indexed
 from service.wiring import Service
 from tests.ledger.homes import Home, environment, machine, owner
@@ -34,10 +34,13 @@ CALLERS = [Caller(f"{name}-id", name, "machine", (), "192.0.2.7") for name in ("
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stretches of four events, pieces of a few batches, and no pauses."""
-    for module in (postings, questions, pruning, exports):
+    for module in (postings, questions, pruning, exports, sweeping):
         monkeypatch.setattr(module, "STRETCH", 2)
     monkeypatch.setattr(pruning, "BATCHES", 5)
     monkeypatch.setattr(chain, "BATCHES", 3)
+    monkeypatch.setattr(sweeping, "ROWS", 2)
+    monkeypatch.setattr(sweeping, "TERMS", 2)
+    monkeypatch.setattr(sweeping, "GLANCE", 3)
     monkeypatch.setattr(exports, "BATCHES", 5)
     monkeypatch.setattr(retention, "BREATH", 0.0)
 
@@ -259,19 +262,25 @@ def test_a_dry_look_changes_nothing(home: Home) -> None:
     assert count(service, tables.pruned) == 0
 
 
-STATEMENTS = ["DELETE FROM batches", "DELETE FROM postings", "DELETE FROM callings", "INSERT INTO pruned"]
+STATEMENTS = [
+    ("DELETE FROM batches", 0),
+    ("DELETE FROM batches", 3),
+    ("DELETE FROM postings", 0),
+    ("DELETE FROM postings", 3),
+    ("DELETE FROM postings", 30),
+    ("DELETE FROM callings", 0),
+    ("INSERT INTO pruned", 0),
+    ("UPDATE pruned", 2),
+]
 
 
-@pytest.mark.parametrize("statement", STATEMENTS)
-@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(("statement", "which"), STATEMENTS)
 def test_an_interruption_leaves_a_whole_log_and_it_is_gone_on_with(home: Home, statement: str, which: int) -> None:
-    """Before each kind of statement, of the first and of a later piece."""
+    """Before each kind of statement, of the first and of a later piece, or sweep."""
 
     class Died(BaseException):
         pass
 
-    if which:
-        statement = statement.replace("INSERT INTO", "UPDATE")
     service = home.service()
     aged(service)
     checkpointed(service)
@@ -292,8 +301,9 @@ def test_an_interruption_leaves_a_whole_log_and_it_is_gone_on_with(home: Home, s
     assert pruned(service, NOW - 7 * DAY)[-1] == 39
     proof = service.keeper.events.verify(SYSTEM)
     assert (proof.broken_at, proof.pruned) == (None, 39)
-    assert index(service)["postings"]
-    assert min(stretch for _, stretch in index(service)["postings"]) == 40 >> 2
+    left = index(service)
+    assert min(stretch for _, stretch in left["postings"]) == 40 >> 2
+    assert not any("shop" in row for row in left["callings"])
 
 
 def test_a_broken_chain_is_not_pruned(home: Home) -> None:
