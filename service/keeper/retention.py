@@ -3,8 +3,8 @@
 Pruned is only what
 
     is older than was asked for, and than an hour: processes remember the last event that they saw
-    lies behind a checkpoint that was handed out: whoever kept it can show what the log had been
-    has its place in the query index: who fetched what last was taken from it
+    lies behind a checkpoint that was handed out: whoever kept it can show what the log had been; since that is found
+    by the query index, the index has it too, and knows who fetched what last
     no open rotation counts holders by
     fits the chain: a log that was tampered with keeps what shows it
 
@@ -163,10 +163,8 @@ def _planned(tx: Transaction, before: datetime) -> Plan:
             held_back = (
                 f"the last checkpoint reaches to event {checkpoint}" if checkpoint else "no checkpoint was exported yet"
             ) + ": export one with `keywrightd events checkpoint`, and keep it elsewhere"
-        elif found.stretch == found.rotations:
-            held_back = "a rotation that has not ended counts who fetched by older events"
         else:
-            held_back = "the query index is behind"
+            held_back = "a rotation that has not ended counts who fetched by older events"
     return Plan(before, behind, upto, checkpoint, held_back, found.stretch)
 
 

@@ -34,7 +34,6 @@ class Bounds:
 
     age: int
     checkpoint: int
-    index: int
     rotations: int
     end: int
     """Some of the log always stays: its head must have something to stand on."""
@@ -42,7 +41,7 @@ class Bounds:
     @property
     def stretch(self) -> int:
         """The first stretch that stays."""
-        return min(self.age, self.checkpoint, self.index, self.rotations, self.end)
+        return min(self.age, self.checkpoint, self.rotations, self.end)
 
 
 @dataclass
@@ -81,7 +80,6 @@ def bounds(tx: Transaction, before: datetime, checkpoint: int) -> Bounds:
     return Bounds(
         age=end if aged is None else aged,
         checkpoint=_stretch_of(tx, checkpoint + 1),
-        index=_stretch_of(tx, postings.reached(tx) + 1),
         rotations=end if needed is None else _stretch_of(tx, needed),
         end=end,
     )

@@ -14,6 +14,7 @@ from scheduler.pruner import Pruner
 from service.core.access import Caller
 from service.core.errors import Absent, Conflict, Forbidden
 from service.core.event import Event, Outcome
+from service.core.pruned import Pruned, signed
 from service.core.rotation import Strategy
 from service.keeper import retention
 from service.keeper.events import Proof, Question
@@ -43,6 +44,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeping, "GLANCE", 3)
     monkeypatch.setattr(exports, "BATCHES", 5)
     monkeypatch.setattr(retention, "BREATH", 0.0)
+
+
+@pytest.fixture
+def here() -> Iterator[Stand]:
+    """With a clock that stands still until it is moved."""
+    with stand(Strategy.OVERLAPPING) as made:
+        yield made
 
 
 def aged(service: Service, days: int = 20) -> None:
@@ -165,6 +173,22 @@ def test_events_are_found_by_their_times_all_the_same(home: Home, days: int) -> 
         assert numbers(service, limit=500, **asked) == [number for number in found if number > upto], asked
 
 
+def test_they_are_found_where_the_log_begins_in_the_middle_of_a_minute(here: Stand) -> None:
+    for _ in range(10):
+        here.service.keeper.tokens.listed(SYSTEM, "", 1)
+    checkpointed(here.service)
+    for _ in range(10):
+        here.service.keeper.tokens.listed(SYSTEM, "", 1)
+    began = here.now
+    here.now += timedelta(hours=2)
+    times = {"since": began - timedelta(minutes=1), "until": began + timedelta(minutes=1), "action": "token.list"}
+    whole = numbers(here.service, **times)
+    upto = pruned(here.service, here.now)[-1]
+    left = numbers(here.service, **times)
+    assert left == [number for number in whole if number > upto]
+    assert 10 <= len(left) < len(whole)
+
+
 CHANGES = {
     "seq": "UPDATE pruned SET seq = seq + 4",
     "less": "UPDATE pruned SET seq = seq - 4",
@@ -205,13 +229,6 @@ def test_an_older_record_that_is_put_back_is_found(home: Home) -> None:
 
 def plan(service: Service, before: datetime = NOW) -> Plan:
     return service.keeper.retention.plan(SYSTEM, before)
-
-
-@pytest.fixture
-def here() -> Iterator[Stand]:
-    """With a clock that stands still until it is moved."""
-    with stand(Strategy.OVERLAPPING) as made:
-        yield made
 
 
 def test_nothing_goes_that_no_checkpoint_reaches(here: Stand) -> None:
@@ -442,6 +459,60 @@ def test_two_at_once_prune_nothing_twice(pg_home: Home) -> None:
     list(first)
     proof = one.keeper.events.verify(SYSTEM)
     assert (proof.broken_at, proof.pruned) == (None, 39)
+
+
+def test_a_piece_that_somebody_else_is_removing_is_left_to_them(pg_home: Home) -> None:
+    one, other = pg_home.service(), pg_home.service()
+    aged(one)
+    checkpointed(one)
+    index(one)
+    chain_, signer = one.keeper.keyrings.chain(), one.keeper.keyrings.checkpoint_key()
+    refused: list[str] = []
+
+    def prune() -> None:
+        try:
+            pruned(other, NOW - 7 * DAY)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the test shows it
+            refused.append(str(error))
+
+    with one.ledger.read() as tx:
+        piece = pruning.read(tx, chain_, 10)
+    assert isinstance(piece, pruning.Piece)
+    thread = threading.Thread(target=prune)
+    with one.ledger.work() as tx:
+        record = signed(signer, Pruned(piece.installation, piece.seq, piece.hash, "now"))
+        assert pruning.remove(tx, piece, record)
+        thread.start()
+        thread.join(1)
+        assert thread.is_alive()  # it waits for this
+    thread.join(20)
+    assert refused == ["somebody else is pruning the event log at this moment; nothing was done twice"]
+
+
+def test_a_name_that_comes_again_meanwhile_stays(pg_home: Home) -> None:
+    """Looked for when nothing was left of it, and swept when the index has an event of it again."""
+    service = pg_home.service()
+    aged(service, 1)
+    with service.ledger.connected() as sql:
+        sql.execute(tables.callings.insert().values(name="blog", actor="blog-id"))
+        sql.execute(tables.callings.insert().values(name="shop", actor="shop-id"))
+        sql.commit()
+    with service.ledger.read() as tx:
+        page, found = postings.read(tx), sweeping.names(tx)
+    assert list(found.stale) == [("blog", "blog-id"), ("shop", "shop-id")]
+
+    def sweep() -> None:
+        with service.ledger.work() as tx:
+            sweeping.sweep_names(tx, found.stale)
+
+    thread = threading.Thread(target=sweep)
+    with service.ledger.work() as tx:
+        assert postings.write(tx, page)
+        thread.start()
+        thread.join(1)
+    thread.join(20)
+    assert ("shop", "shop-id") in index(service)["callings"]
+    assert ("blog", "blog-id") not in index(service)["callings"]
 
 
 def test_whoever_builds_the_index_waits_for_the_pruner_and_not_for_long(pg_home: Home) -> None:
