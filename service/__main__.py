@@ -7,12 +7,16 @@ Exit codes: 0 done; 1 something failed (one line on standard error says what); 2
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from service.commands import events
+from service.commands.shape import Data, Json
+from service.commands.shape import say as _say
+from service.commands.shape import settings as _settings
+from service.commands.shape import with_service as _with_service
 from service.core.errors import EscrowError, KeywrightError
 
 app = typer.Typer(
@@ -23,14 +27,10 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 broken chain of events, 4 the demo saw a failure.",
 )
 keys = typer.Typer(no_args_is_help=True, help="Data keys and the master key.")
-events = typer.Typer(no_args_is_help=True, help="The audit log.")
 escrow = typer.Typer(no_args_is_help=True, help="The second way in to administration logins, without a ledger.")
 app.add_typer(keys, name="keys")
-app.add_typer(events, name="events")
+app.add_typer(events.app, name="events")
 app.add_typer(escrow, name="escrow")
-
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Data folder; KEYWRIGHT_DATA otherwise.")]
 
 
 def main() -> None:
@@ -42,28 +42,6 @@ def main() -> None:
         place = f": {error.place}" if isinstance(error, EscrowError) else ""
         print(f"keywrightd: {error.message}{place}", file=sys.stderr)
         sys.exit(1)
-
-
-def _settings(data: Path | None = None, **given: Any) -> Any:
-    from service import log, settings
-
-    found = settings.read(None, **({"data": data} if data else {}) | given)
-    log.configure(found)
-    return found
-
-
-def _with_service(settings: Any, act: Callable[[Any], Any], *, new_ledger: bool = False) -> Any:
-    from service.wiring import build
-
-    service = build(settings, new_ledger=new_ledger)
-    try:
-        return act(service)
-    finally:
-        service.close()
-
-
-def _say(as_json: bool, data: dict[str, Any], text: str) -> None:
-    print(json.dumps(data, default=str) if as_json else text, flush=True)
 
 
 @app.command()
@@ -280,73 +258,6 @@ def keys_rewrap(
         _say(as_json, {"keys": count, "to": to}, text)
 
     _with_service(settings, act)
-
-
-@events.command("verify")
-def events_verify(
-    data: Data = None,
-    as_json: Json = False,
-    end: Annotated[str | None, typer.Option(help="An end noted earlier: finds a tail that was cut since.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="The same, against an exported checkpoint.")] = None,
-) -> None:
-    """Follow the chain of events from its beginning: finds what was changed, removed or reordered."""
-    if end and checkpoint:
-        raise typer.BadParameter("give --end or --checkpoint")
-    try:
-        told = checkpoint.read_text(encoding="utf-8") if checkpoint else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeywrightError(f"{checkpoint} cannot be read ({type(error).__name__})") from None
-
-    def act(service: Any) -> int:
-        from service.keeper.tokens import OPERATOR
-
-        verify = service.keeper.events.verify_against if told else service.keeper.events.verify
-        proof = verify(OPERATOR, told or end)
-        whole = proof.broken_at is None
-        text = f"{proof.finding}: {proof.events} events, end {proof.end}"
-        _say(as_json, {"whole": whole, **vars(proof)}, text)
-        return 0 if whole else 3
-
-    raise typer.Exit(_with_service(_settings(data), act))
-
-
-@events.command("checkpoint")
-def events_checkpoint(data: Data = None) -> None:
-    """Where the chain has come to, signed, as JSON: keep it where the ledger's owner cannot write."""
-
-    def act(service: Any) -> None:
-        from service.keeper.tokens import OPERATOR
-
-        _say(True, vars(service.keeper.events.checkpoint(OPERATOR)), "")
-
-    _with_service(_settings(data), act)
-
-
-@events.command("list")
-def events_list(
-    data: Data = None,
-    as_json: Json = False,
-    actor: str = "",
-    action: str = "",
-    resource: str = "",
-    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
-) -> None:
-    """The latest events, the youngest first."""
-
-    def act(service: Any) -> None:
-        from service.keeper.tokens import OPERATOR
-        from service.ledger.questions import Question
-
-        question = Question(actor=actor, action=action, resource=resource, limit=limit)
-        for event in service.keeper.events.ask(OPERATOR, question):
-            where = f"{event['environment']}:{event['resource']}" if event["environment"] else event["resource"]
-            _say(
-                as_json,
-                event,
-                f"{event['id']:>8} {event['at'][:23]} {event['outcome']:8} {event['name']} {event['action']} {where}",
-            )
-
-    _with_service(_settings(data), act)
 
 
 def _escrowed(settings: Any) -> Any:

@@ -50,6 +50,7 @@ def serve(settings: Settings) -> None:
         service.clock.start(rotates=settings.clock)
         service.sentinel.start()
         service.indexer.start()
+        service.pruner.start()
         settle()
         server.run()
     finally:
@@ -85,7 +86,7 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
             refused=settings.refused_rate,
             requests=settings.requests,
         ),
-        warnings=lambda: [certificates.problem] if certificates and certificates.problem else [],
+        warnings=lambda: warnings(service, certificates),
     )
     return Listener(
         app,
@@ -96,6 +97,14 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         most=settings.connections,
         drains_within=DRAINS_WITHIN,
     )
+
+
+def warnings(service: Service, certificates: Certificates | None) -> list[str]:
+    """What `/readyz` has to say of this process."""
+    kept = service.pruner.trouble
+    found = [f"events older than KEYWRIGHT_EVENTS_KEEP are not pruned: {kept}" if kept else ""]
+    found += [certificates.problem] if certificates and certificates.problem else []
+    return [sentence for sentence in found if sentence]
 
 
 def certificates_of(settings: Settings) -> Certificates | None:

@@ -7,6 +7,7 @@ Secrets among the settings may also come from a file named by `…_FILE` (Docker
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.core.errors import Invalid
+from service.core.schedule import duration
 
 PREFIX = "KEYWRIGHT_"
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -60,6 +62,11 @@ class Settings(BaseSettings):
     )
     environments: Words = Field(
         (), description="Comma-separated: the only environments that this instance serves. Empty: all."
+    )
+    events_keep: str = Field(
+        "",
+        description="How long events are kept, such as `400d`; what is older is pruned, as far as a checkpoint reaches "
+        "that was exported. Empty: for good.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
     log_format: Literal["text", "json"] = Field("text", description="For people or for machines.")
@@ -111,6 +118,21 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("events_keep")
+    @classmethod
+    def _a_duration(cls, value: str) -> str:
+        if value:
+            try:
+                duration(value, "it")
+            except Invalid as error:
+                raise ValueError(error.message) from None
+        return value
+
+    @property
+    def events_kept(self) -> timedelta | None:
+        """How long events are kept; None for good."""
+        return duration(self.events_keep, f"{PREFIX}EVENTS_KEEP") if self.events_keep else None
 
     @property
     def ledger_url(self) -> str:

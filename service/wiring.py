@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from providers.keys.file import create
 from providers.witness import FileWitness
 from scheduler.clock import Clock
+from scheduler.pruner import Pruner
 from scheduler.restoration import Restoration
 from scheduler.rotator import Rotator
 from scheduler.sentinel import Sentinel
@@ -48,6 +49,7 @@ from service.keeper.references import References
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
 from service.keeper.restorations import Restorations
+from service.keeper.retention import Retention
 from service.keeper.reversal import Reversal
 from service.keeper.rotations import Rotations
 from service.keeper.single import Singles
@@ -78,11 +80,13 @@ class Service:
     restoration: Restoration
     sentinel: Sentinel
     indexer: Indexer
+    pruner: Pruner
     new: bool
     """The ledger was made just now."""
 
     def close(self) -> None:
         """Stop what runs by itself, close the ledger."""
+        self.pruner.stop()
         self.indexer.stop()
         self.sentinel.stop()
         self.clock.stop()
@@ -169,6 +173,7 @@ def build(
         steps,
         Tokens(door, walls, recorder),
         Events(door, walls, keyrings, indexer),
+        Retention(door, walls, keyrings, indexer, past),
         Replies(door, keyrings),
         Rehearsals(door, walls, briefs, holders, found_databases, budget),
         Figures(door, past, overdue),
@@ -199,7 +204,10 @@ def build(
         parallel=settings.parallel,
     )
     sentinel = Sentinel(keeper.checks, escrows, keeper.overdue, lambda: clock.ticks or not clock.started)
-    return Service(settings, ledger, keeper, clock, found_databases, rotator, restoration, sentinel, indexer, new)
+    pruner = Pruner(keeper.retention, settings.events_kept)
+    return Service(
+        settings, ledger, keeper, clock, found_databases, rotator, restoration, sentinel, indexer, pruner, new
+    )
 
 
 def open_ledger(settings: Settings, now: Callable[[], datetime] = utc_now) -> Ledger:

@@ -165,12 +165,6 @@ class Opened:
         }
 
 
-def entries(made: Batch, places: slice = slice(None)) -> list[dict[str, Any]]:
-    """The events of a batch, or those at `places`, each as it is shown. Raises as `Opened`."""
-    opened = Opened(made)
-    return [opened.entry(place) for place in range(len(opened.lines))[places]]
-
-
 def microseconds(at: datetime) -> int:
     """A moment as it stands in a body."""
     return (at - _EPOCH) // _MICROSECOND
@@ -192,13 +186,23 @@ def link(key: bytes, former: bytes, first: int, made: Batch) -> bytes:
     return hmac.digest(key, message, "sha256")
 
 
-def persons_match(made: Batch) -> bool:
-    """Do the plain fields beside a body still agree with the digests in it? Erased ones do."""
-    callers, persons = json.loads(made.body)["callers"], json.loads(made.persons)
-    return len(callers) == len(persons) and all(
-        person is None or [digest(person["salt"], person["name"]), digest(person["salt"], person["address"])] == digests
-        for person, (_, _, *digests) in zip(persons, callers, strict=True)
-    )
+def intact(made: Batch) -> bool:
+    """Does the body hold as many events as it should, and do the plain fields beside it still agree with the digests
+    in it? Erased ones do."""
+    try:
+        body, persons = json.loads(made.body), json.loads(made.persons)
+        callers = body["callers"]
+        return (
+            len(body["events"]) == made.count
+            and len(callers) == len(persons)
+            and all(
+                person is None
+                or [digest(person["salt"], person["name"]), digest(person["salt"], person["address"])] == digests
+                for person, (_, _, *digests) in zip(persons, callers, strict=True)
+            )
+        )
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 # Made once: `json.dumps` would make one for every batch.

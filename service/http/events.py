@@ -9,9 +9,9 @@ from pydantic import Field
 
 from service.core.errors import Invalid
 from service.http import shapes
-from service.http.request import Asking, Cursor, Limit, TheKeeper, page, position
+from service.http.request import Asking, Cursor, Limit, Seconds, TheKeeper, cursor_of, page, position
 from service.http.route import Route
-from service.keeper.events import Question
+from service.keeper.events import Following, Question
 
 router = APIRouter(tags=["events"], route_class=Route)
 
@@ -21,6 +21,9 @@ Time = Annotated[
     Annotated[str, Field(max_length=60, json_schema_extra={"format": "date-time"})] | None,
     Query(description="RFC 3339, with its zone.", examples=["2026-11-22T12:00:00Z"]),
 ]
+
+
+_WAY = re.compile(r"([0-9]{1,18}) ([0-9a-f]{64}) ([0-9]{1,18}) ([0-9]{1,18}) ([0-9a-f]{64})")
 
 
 @router.get("/events", response_model=shapes.EventPage)
@@ -63,10 +66,28 @@ def checkpoint(caller: Asking, keeper: TheKeeper) -> Any:
 
 
 @router.get("/events/verify", response_model=shapes.Proof)
-def verify(caller: Asking, keeper: TheKeeper) -> Any:
-    """Follow the whole chain: finds what was changed, removed or reordered."""
-    proof = keeper.events.verify(caller)
-    return {"whole": proof.broken_at is None, **vars(proof)}
+def verify(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", seconds: Seconds = 0) -> Any:
+    """Follow the whole chain: finds what was changed, removed or reordered.
+
+    Of a long log that takes a while. With `seconds` it is done piece by piece: `next` says where to go on.
+    """
+    following = _following(position(cursor)) if cursor else None
+    proof, on = keeper.events.verify_on(caller, following, seconds or None)
+    onward = cursor_of(_place(on)) if on else None
+    return {"whole": proof.broken_at is None, **vars(proof), "next": onward}
+
+
+def _place(it: Following) -> str:
+    return f"{it.seq} {it.former.hex()} {it.pruned} {it.end} {it.end_hash.hex()}"
+
+
+def _following(text: str) -> Following:
+    """Where somebody was on the way. Whoever makes one up deceives nobody but itself."""
+    found = _WAY.fullmatch(text)
+    if found is None:
+        raise Invalid("cursor is not one that was given out", field="cursor")
+    seq, former, pruned, end, end_hash = found.groups()
+    return Following(int(end), bytes.fromhex(end_hash), int(seq), bytes.fromhex(former), int(pruned))
 
 
 def _moment(text: str | None, field: str) -> datetime | None:

@@ -80,6 +80,12 @@ Wait = Annotated[
     Query(description="Seconds to wait for a change."),
 ]
 Limit = Annotated[int, Field(ge=1, le=500), _number(r"-?[0-9]{1,20}(\.0)?"), Query(description="How many at the most.")]
+Seconds = Annotated[
+    int,
+    Field(ge=0, le=60),
+    _number(r"-?[0-9]{1,20}(\.0)?"),
+    Query(description="How long at the most: then `next` says where to go on. 0: to the end."),
+]
 InFolder = Annotated[shapes.Folder, Query(description="Only what lies in this folder, at any depth.")]
 Cursor = Annotated[
     str, Query(max_length=400, pattern=r"^[A-Za-z0-9_-]*$", description="`next` of the page before; empty to begin.")
@@ -111,11 +117,16 @@ def position(cursor: str) -> str:
     return found
 
 
+def cursor_of(position: str) -> str:
+    """The cursor that stands for a position."""
+    return base64.urlsafe_b64encode(position.encode()).rstrip(b"=").decode()
+
+
 def page(items: list[Any], limit: int, last: Callable[[Any], str], show: Callable[[Any], Any]) -> dict[str, Any]:
     """A page of a list, with the cursor of the next one when there may be one."""
     following = None
     if len(items) == limit:
-        following = base64.urlsafe_b64encode(last(items[-1]).encode()).rstrip(b"=").decode()
+        following = cursor_of(last(items[-1]))
     return {"items": [show(item) for item in items], "next": following}
 
 

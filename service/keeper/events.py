@@ -1,26 +1,38 @@
 """The audit log: asked, and proven."""
 
 import re
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from service.core.access import EVERYTHING, Caller, Level, require
 from service.core.checkpoint import Checkpoint, check, read, signed
-from service.core.errors import Absent, Invalid
+from service.core.errors import Absent, Conflict, Invalid
 from service.core.event import Detail
 from service.keeper.door import Deed, Door
 from service.keeper.indexer import Indexer
 from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls
-from service.ledger import log, past, questions
+from service.ledger import exports, log, past, pruned, questions
+from service.ledger.chain import Following, Proof, so_far
 from service.ledger.ledger import Transaction
-from service.ledger.log import Proof
 from service.ledger.questions import Question
 
-__all__ = ["Events", "Found", "Proof", "Question"]
+__all__ = ["Events", "Following", "Found", "Proof", "Question"]
 
 _HASH = re.compile("[0-9a-fA-F]{64}")
+_BREATH = 0.002
+"""Seconds between two pages of the chain: fetches are answered in the same process."""
+
+Tells = Callable[[int, int], None]
+"""Is told which event was reached, and which is the last one."""
+
+
+def _nobody(reached: int, end: int) -> None:
+    """Nobody wants to know."""
 
 
 PATIENCE = 5.0
@@ -71,36 +83,94 @@ class Events:
         return self._door.fetch(caller, deed, lambda _: Found(found, lag))
 
     def checkpoint(self, caller: Caller) -> Checkpoint:
-        """Where the chain has come to, signed: to be kept outside of the ledger. Raises Forbidden, Absent."""
+        """Where the chain has come to, signed: to be kept outside of the ledger. Raises Forbidden, Absent.
+
+        Its event says how far it reaches: what lies behind that may be pruned later.
+        """
         key = self._keyrings.checkpoint_key()
+        deed = Deed("event.checkpoint")
 
         def evaluate(tx: Transaction) -> Checkpoint:
             require(caller, Level.OWN, EVERYTHING, "the event log")
             installation, end = past.beginning(tx), past.end(tx)
             if installation is None:
                 raise Absent("nothing was recorded yet: there is no checkpoint")
+            deed.detail["seq"] = end.seq
             return signed(key, installation, end.seq, end.hash, tx.now)
 
-        return self._door.fetch(caller, Deed("event.checkpoint"), evaluate)
+        return self._door.fetch(caller, deed, evaluate)
 
-    def verify_against(self, caller: Caller, text: str) -> Proof:
-        """Follow the whole chain, which must pass through an exported checkpoint. Raises Invalid, Forbidden."""
+    def verify_against(self, caller: Caller, text: str, tell: Tells = _nobody) -> Proof:
+        """Follow the whole chain, which must pass through an exported checkpoint.
+
+        Raises Invalid, Forbidden, and Conflict where that was pruned.
+        """
         given = read(text)
         check(given, self._keyrings.checkpoint_key())
-        return self.verify(caller, given.hash)
+        record = self._door.look(pruned.record)
+        if record and given.seq < record.seq:
+            raise Conflict(
+                f"the checkpoint is of event {given.seq}, and the log was pruned up to event {record.seq} since: "
+                "only a later one can be found in it"
+            )
+        return self.verify(caller, given.hash, tell)
 
-    def verify(self, caller: Caller, end: str | None = None) -> Proof:
+    def verify(self, caller: Caller, end: str | None = None, tell: Tells = _nobody) -> Proof:
         """Follow the whole chain; `end` is what an earlier proof ended in, noted elsewhere (64 hex digits).
 
-        Without it a tail that was cut together with `head` cannot be found. Raises Forbidden, Invalid.
+        Without it a tail that was cut together with `head` cannot be found. `tell` is told meanwhile how far it is, and
+        what the last event is. Raises Forbidden, Invalid.
         """
         if end is not None and not _HASH.fullmatch(end):
             raise Invalid("end must be the 64 hex digits that an earlier verification ended in", field="end")
-        key = self._keyrings.chain_key()
-        noted = bytes.fromhex(end) if end is not None else None
+        proof, _ = self._verified(caller, bytes.fromhex(end) if end is not None else None, None, None, tell)
+        return proof
 
-        def evaluate(tx: Transaction) -> Proof:
-            require(caller, Level.OWN, EVERYTHING, "the event log")
-            return log.prove(tx, key, noted)
+    def verify_on(
+        self, caller: Caller, following: Following | None, seconds: float | None
+    ) -> tuple[Proof, Following | None]:
+        """As `verify`, for so many seconds (None: to the end): what was found, and where to go on, if it does.
 
-        return self._door.fetch(caller, Deed("event.verify"), evaluate)
+        Raises Forbidden.
+        """
+        return self._verified(caller, None, following, seconds, _nobody)
+
+    def _verified(
+        self, caller: Caller, noted: bytes | None, following: Following | None, seconds: float | None, tell: Tells
+    ) -> tuple[Proof, Following | None]:
+        deed = Deed("event.verify", detail={"from": following.seq + 1} if following else {})
+        self._door.poll(caller, deed, lambda _: require(caller, Level.OWN, EVERYTHING, "the event log"))
+        chain = self._keyrings.chain()
+        until = None if seconds is None else time.monotonic() + seconds
+        if following is None:
+            begun = self._door.look(lambda tx: chain.begun(tx, noted))
+            if isinstance(begun, Proof):
+                return self._door.fetch(caller, deed, lambda _: (begun, None))
+            following = begun
+        on = following
+        while (found := self._door.look(partial(chain.went_on, following=on))) is None:
+            tell(on.seq, on.end)
+            if until is not None and time.monotonic() >= until:
+                return self._door.fetch(caller, deed, lambda _: (so_far(on), on))
+            time.sleep(_BREATH)
+        return self._door.fetch(caller, deed, lambda _: (found, None))
+
+    def export(
+        self, caller: Caller, since: datetime | None, until: datetime | None, tell: Tells = _nobody
+    ) -> Iterator[dict[str, Any]]:
+        """Every event of a time, the oldest first, as it is shown. Raises Forbidden.
+
+        What is recorded while they are read is not among them.
+        """
+        asked: dict[str, Detail] = {k: str(v) for k, v in (("since", since), ("until", until)) if v}
+        deed = Deed("event.export", detail=asked)
+        self._door.poll(caller, deed, lambda _: require(caller, Level.OWN, EVERYTHING, "the event log"))
+        self._indexer.reach(self._door.look(log.last), seconds=PATIENCE)
+        told = None if self._walls.pinned is None else self._walls.pinned | {""}
+        passage = self._door.fetch(caller, deed, lambda tx: exports.begun(tx, since, until, told))
+        while True:
+            found = self._door.look(partial(exports.went_on, passage=passage))
+            if found is None:
+                return
+            yield from found
+            tell(passage.seq, passage.end)

@@ -32,7 +32,8 @@ class Turn(Enum):
     NOTHING = "nothing"  # the index has all that is there
     MORE = "more"  # a page was written, and there is more
     DONE = "done"  # the last page was written
-    ANOTHER = "another"  # somebody else is at work
+    ANOTHER = "another"  # somebody else builds it
+    LOCKED = "locked"  # somebody else is at it, or prunes it, this very moment
 
 
 class Indexer:
@@ -72,7 +73,7 @@ class Indexer:
                 return Turn.NOTHING
             with self._ledger.work() as tx:
                 if not postings.write(tx, page):
-                    return Turn.ANOTHER
+                    return Turn.LOCKED
             self._reached = page.seq
             return Turn.MORE if page.full else Turn.DONE
 
@@ -87,7 +88,7 @@ class Indexer:
             turned = self.turn()
             if turned is Turn.NOTHING:
                 return lacks  # what is missing is missing in the log itself
-            if turned is Turn.ANOTHER:
+            if turned is Turn.LOCKED:
                 time.sleep(_SHORT)
             pages = None if pages is None else pages - 1
 

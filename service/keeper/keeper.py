@@ -21,6 +21,7 @@ from service.keeper.references import References
 from service.keeper.rehearsals import Rehearsals
 from service.keeper.replies import Replies
 from service.keeper.restorations import Restorations
+from service.keeper.retention import Retention
 from service.keeper.rotations import Rotations
 from service.keeper.single import Singles
 from service.keeper.steps import Steps
@@ -49,6 +50,7 @@ class Keeper:
     steps: Steps
     tokens: Tokens
     events: Events
+    retention: Retention
     replies: Replies
     rehearsals: Rehearsals
     figures: Figures

@@ -21,6 +21,7 @@ from service.core.sealed import KEY_BYTES, credential_context, data_key_context,
 from service.keeper.asked import Unready
 from service.keeper.door import Deed, Door
 from service.ledger import connections, environments, variables
+from service.ledger.chain import Chain
 from service.ledger.changes import Kind as Changed
 from service.ledger.environments import WrappedKey
 from service.ledger.ledger import Transaction
@@ -87,13 +88,17 @@ class Keyrings:
         """The key of the tags (ETag) of values."""
         return self._tag_key
 
-    def chain_key(self) -> bytes:
-        """The key of the event chain."""
-        return chain_key(self._unwrapped(self._door.look(lambda tx: environments.keys(tx, SYSTEM))[0]))
-
     def checkpoint_key(self) -> Ed25519PrivateKey:
-        """The key that signs checkpoints of the event chain."""
-        return signing_key(self._unwrapped(self._door.look(lambda tx: environments.keys(tx, SYSTEM))[0]))
+        """The key that signs checkpoints of the event chain, and the record of what was pruned from it."""
+        return signing_key(self._first())
+
+    def chain(self) -> Chain:
+        """The event chain, to be followed."""
+        first = self._first()
+        return Chain(chain_key(first), signing_key(first))
+
+    def _first(self) -> bytes:
+        return self._unwrapped(self._door.look(lambda tx: environments.keys(tx, SYSTEM))[0])
 
     def _of(self, tx: Transaction, environment_id: str, number: int) -> Keyring:
         with self._lock:

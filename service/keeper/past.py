@@ -88,10 +88,14 @@ class Past:
         why = now.moved_from(before) if before else ""
         if settle and now != before:
             past.settle_in(tx, now, witnessed=witnessed)
-        if known and not past.holds(tx, known) and not _covered(tx, known):
+        held = past.holds(tx, known) if known else past.Held.YES
+        if known and held is not past.Held.YES and not _covered(tx, known):
+            seen = f"event {known.seq} as it was seen at {known.at:%Y-%m-%d %H:%M:%S} UTC"
             why = (
-                f"the ledger ends at event {past.end(tx).seq} and does not hold event {known.seq} as it was seen at "
-                f"{known.at:%Y-%m-%d %H:%M:%S} UTC: it is an older copy, or a fail-over lost its newest events"
+                f"the ledger ends at event {past.end(tx).seq} and does not hold {seen}: it is an older copy, or a "
+                "fail-over lost its newest events"
+                if held is past.Held.NO
+                else f"{seen} was pruned from the ledger since: whether it is still the same one cannot be told"
             )
         if embedded and known is None and witnessed:
             why = "the witness that stood beside the ledger is missing: the ledger was brought here without it"

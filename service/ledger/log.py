@@ -1,28 +1,14 @@
-"""The event log: its events, and the proof of its chain. Its query index is in `postings.py`."""
+"""The event log itself: one event, or its batches a page at a time. The proof of its chain is in `chain.py`, its query
+index in `postings.py`."""
 
-import hmac
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, select
 
-from service.core.event import GENESIS, Batch, Opened, link, persons_match
-from service.core.event import entries as unfolded
+from service.core.event import Batch, Opened
 from service.ledger.ledger import Transaction
 from service.ledger.tables import batches, head
-
-_PAGE = 500
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What checking the chain found. `broken_at` is the first sequence number that does not fit."""
-
-    events: int
-    end: str
-    broken_at: int | None = None
-    finding: str = "the chain is whole"
 
 
 def last(tx: Transaction) -> int:
@@ -36,56 +22,26 @@ def shown(tx: Transaction, seq: int) -> dict[str, Any] | None:
     row = tx.sql.execute(query).one_or_none()
     if row is None or seq >= row.first + row.events:
         return None
-    return {"id": str(seq)} | Opened(_batch(row)).entry(seq - row.first)
+    return {"id": str(seq)} | Opened(stored(row)).entry(seq - row.first)
 
 
-def _batch(row: Row[Any]) -> Batch:
+def stored(row: Row[Any]) -> Batch:
+    """A row of the table as a batch."""
     return Batch(row.body, row.persons, row.events)
 
 
-def _stored(tx: Transaction) -> Iterator[tuple[int, Batch, bytes]]:
-    behind: int | None = None
-    while True:
-        query = select(batches).order_by(batches.c.first).limit(_PAGE)
-        rows = tx.sql.execute(query if behind is None else query.where(batches.c.first > behind)).all()
-        for row in rows:
-            yield row.first, _batch(row), row.hash
-        if len(rows) < _PAGE:
-            return
-        behind = rows[-1].first
+def page(tx: Transaction, behind: int, most: int, events: int, last: int | None = None) -> Sequence[Row[Any]]:
+    """The next batches that begin behind event `behind`, the oldest first, and not behind event `last`.
 
-
-def prove(tx: Transaction, key: bytes, noted: bytes | None = None) -> Proof:
-    """Follow the chain from its beginning to `head`.
-
-    `noted` is an end that was noted outside the ledger earlier: a chain that does not pass through it was
-    cut behind, or before, that point, and grown again.
+    At most so many, and with so many events in them, about: batches are of very different sizes.
     """
-    expected, former = 1, GENESIS
-    passed = noted in (None, GENESIS)
-    for first, made, stored in _stored(tx):
-        if first != expected:
-            return Proof(
-                expected - 1, former.hex(), expected, f"event {expected} is missing: removed, or moved elsewhere"
-            )
-        if not hmac.compare_digest(link(key, former, first, made), stored):
-            return Proof(expected - 1, former.hex(), first, f"the batch that begins with event {first} was changed")
-        try:
-            intact = persons_match(made) and len(unfolded(made)) == made.count
-        except (ValueError, KeyError, TypeError, IndexError):
-            intact = False
-        if not intact:
-            return Proof(
-                expected - 1, former.hex(), first, f"names or addresses beside event {first} and on were changed"
-            )
-        expected, former = first + made.count, stored
-        passed = passed or (noted is not None and hmac.compare_digest(stored, noted))
-    row = tx.sql.execute(select(head.c.seq, head.c.hash)).one()
-    if row.seq != expected - 1 or not hmac.compare_digest(row.hash, former):
-        return Proof(
-            expected - 1, former.hex(), expected, f"the log ends at event {expected - 1}, its head at {row.seq}"
-        )
-    if not passed:
-        finding = f"the log ends at event {expected - 1} and never had the end that was noted: its tail was cut"
-        return Proof(expected - 1, former.hex(), expected, finding)
-    return Proof(expected - 1, former.hex())
+    sizes = select(batches.c.first, batches.c.events).where(batches.c.first > behind).order_by(batches.c.first)
+    if last is not None:
+        sizes = sizes.where(batches.c.first <= last)
+    end, counted = behind, 0
+    for first, number in tx.sql.execute(sizes.limit(most)):
+        end, counted = first, counted + number
+        if counted >= events:
+            break
+    query = select(batches).where(batches.c.first > behind, batches.c.first <= end).order_by(batches.c.first)
+    return tx.sql.execute(query).all()

@@ -1,8 +1,11 @@
 """The ledger's past: what of it the ledger holds, and where the ledger lived when it was last looked at."""
 
+from enum import Enum
+
 from sqlalchemy import insert, select, text, update
 
 from service.core.restoration import Home, Point
+from service.ledger import pruned
 from service.ledger.ledger import Transaction
 from service.ledger.tables import batches, head, home
 
@@ -15,15 +18,31 @@ def end(tx: Transaction) -> Point:
 
 def beginning(tx: Transaction) -> bytes | None:
     """The hash of the first batch, by which a ledger is told from another; None if nothing was recorded yet."""
+    if record := pruned.record(tx):
+        return record.installation  # the first batch went with what was pruned
     found: bytes | None = tx.sql.execute(select(batches.c.hash).where(batches.c.first == 1)).scalar_one_or_none()
     return found
 
 
-def holds(tx: Transaction, point: Point) -> bool:
+class Held(Enum):
+    """Is a point in the chain?"""
+
+    YES = "yes"
+    NO = "no"
+    PRUNED = "pruned"  # nobody can tell any more
+
+
+def holds(tx: Transaction, point: Point) -> Held:
     """Is that point in the chain? A point is the end of a batch: one that ends elsewhere shows another past."""
+    record = pruned.record(tx)
+    if record and point.seq <= record.seq:
+        if point.seq < record.seq:
+            return Held.PRUNED
+        return Held.YES if point.hash == record.hash else Held.NO
     query = select(batches.c.first, batches.c.events, batches.c.hash).where(batches.c.first <= point.seq)
     row = tx.sql.execute(query.order_by(batches.c.first.desc()).limit(1)).one_or_none()
-    return row is not None and row.first + row.events - 1 == point.seq and row.hash == point.hash
+    held = row is not None and row.first + row.events - 1 == point.seq and row.hash == point.hash
+    return Held.YES if held else Held.NO
 
 
 def home_now(tx: Transaction) -> Home:

@@ -23,6 +23,7 @@ from typing import Any
 from sqlalchemy import Row, select, text, update
 
 from service.core.event import Batch, Opened, Outcome, fit, microseconds, moment
+from service.ledger import log
 from service.ledger.fetches import Youngest, store, take
 from service.ledger.ledger import Transaction
 from service.ledger.tables import batches, callings, head, indexed
@@ -90,14 +91,7 @@ def read(tx: Transaction) -> Page:
     """The next batches that the index does not have, as what they add to it."""
     done, at = tx.sql.execute(select(indexed.c.seq, indexed.c.at)).one()
     page = Page(done, done, microseconds(at))
-    sizes = select(batches.c.first, batches.c.events).where(batches.c.first > done).order_by(batches.c.first)
-    end = done
-    for first, events in tx.sql.execute(sizes.limit(READS)):
-        end = first
-        if first + events - done > EVENTS:
-            break
-    query = select(batches).where(batches.c.first > done, batches.c.first <= end).order_by(batches.c.first)
-    for row in tx.sql.execute(query):
+    for row in log.page(tx, done, READS, EVENTS):
         add(page, row)
         if sum(map(len, page.words.values())) >= ROWS:
             break
@@ -117,9 +111,7 @@ def add(page: Page, row: Row[Any]) -> None:
         page.terms.add((minute_term("m", latest), stretch))
     if min(stamps) < latest - _MINUTE:
         page.terms.update((each, stretch) for each in late_terms(stamps))
-    for (actor, *_), person in zip(opened.callers, opened.persons, strict=True):
-        if person:
-            page.callings.add((fit(person["name"])[:FITS], actor))
+    page.callings |= names(opened)
     take(page.fetches, opened, first)
     page.seq, page.at = first + row.events - 1, latest
 
@@ -136,6 +128,12 @@ def words(opened: Opened) -> set[tuple[str, str]]:
         for name in answered(detail):
             words.add(("r", name))
     return words
+
+
+def names(opened: Opened) -> set[tuple[str, str]]:
+    """Each name in a batch that was not erased, and whose it is."""
+    each = zip(opened.callers, opened.persons, strict=True)
+    return {(fit(person["name"])[:FITS], actor) for (actor, *_), person in each if person}
 
 
 def late_terms(stamps: Iterable[int]) -> set[str]:
@@ -156,14 +154,19 @@ def write(tx: Transaction, page: Page) -> bool:
     mine = select(indexed.c.seq).where(indexed.c.seq == page.behind).with_for_update(skip_locked=True)
     if tx.sql.execute(mine).one_or_none() is None:
         return False
-    _insert(tx, "postings", sorted(page.terms))
-    _insert(tx, "callings", sorted(page.callings))
+    insert(tx, "postings", sorted(page.terms))
+    insert(tx, "callings", sorted(page.callings))
     store(tx, page.fetches)
     tx.sql.execute(update(indexed).values(seq=page.seq, at=moment(page.at)))
     return True
 
 
-def _insert(tx: Transaction, name: str, rows: Sequence[tuple[str, Any]]) -> None:
+def alone(tx: Transaction) -> None:
+    """Until this transaction ends, nobody else adds to the index, or takes from it."""
+    tx.sql.execute(select(indexed.c.seq).with_for_update())
+
+
+def insert(tx: Transaction, name: str, rows: Sequence[tuple[str, Any]]) -> None:
     """Many rows of two columns in one statement, at what the driver alone takes for it."""
     if not rows:
         return
@@ -175,6 +178,12 @@ def _insert(tx: Transaction, name: str, rows: Sequence[tuple[str, Any]]) -> None
     many = text(f"INSERT INTO {name} SELECT * FROM {arrays} ON CONFLICT DO NOTHING")
     ones, others = zip(*rows, strict=True)
     tx.sql.execute(many, {"a": list(ones), "b": list(others)})
+
+
+def first_from(tx: Transaction, stamp: int) -> int | None:
+    """The stretch in which the log's latest moment came to that minute or behind it; None: it has not yet."""
+    query = select(table.c.stretch).where(table.c.term >= minute_term("m", stamp), table.c.term < "n")
+    return tx.sql.execute(query.order_by(table.c.term, table.c.stretch).limit(1)).scalar_one_or_none()
 
 
 def called(tx: Transaction, name: str) -> list[str]:

@@ -66,10 +66,10 @@ def begun(tx: Transaction, question: Question, told: Collection[str] | None = No
     """
     since = microseconds(question.since) if question.since else None
     until = microseconds(question.until) if question.until else None
-    lower = 0 if since is None else _first_from(tx, since)
+    lower = 0 if since is None else postings.first_from(tx, since)
     if lower is None:
         return None
-    upper = None if until is None else _first_from(tx, until + _LATE + 59_999_999)
+    upper = None if until is None else postings.first_from(tx, until + _LATE + 59_999_999)
     named = frozenset(called(tx, question.actor) if question.actor else ())
     groups: list[tuple[str, ...]] = []
     if question.resource:
@@ -115,12 +115,6 @@ def ask(tx: Transaction, question: Question, told: Collection[str] | None = None
     while search is not None:
         search = went_on(tx, search, found)
     return found
-
-
-def _first_from(tx: Transaction, stamp: int) -> int | None:
-    """The stretch in which the log's latest moment came to that minute or behind it; None: it has not yet."""
-    query = select(table.c.stretch).where(table.c.term >= minute_term("m", stamp), table.c.term < "n")
-    return tx.sql.execute(query.order_by(table.c.term, table.c.stretch).limit(1)).scalar_one_or_none()
 
 
 def _rarity(tx: Transaction, search: Search, group: tuple[str, ...]) -> int:

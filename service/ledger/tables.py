@@ -3,7 +3,7 @@
     head ─ one row: epoch, sequence number and hash of the last batch; every change locks it
     changes ─ what was changed at which epoch
     batches ─ the event log            postings, callings, fetches ─ its query index, built behind the log
-    indexed ─ one row: how far that is
+    indexed ─ one row: how far that is pruned ─ at most one row: what is not in the log any more
     environments ─┬─ data_keys         (wrapped; `system` has keys of its own)
                   ├─ variables ── versions
                   ├─ connections ─┬─ logins ── credentials
@@ -73,6 +73,18 @@ batches = Table(
     Column("body", Text, nullable=False),
     Column("persons", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+)
+
+# What stands in the place of events that were pruned: see `service/core/pruned.py`. No row: nothing was.
+pruned = Table(
+    "pruned",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_record"), primary_key=True, autoincrement=False),
+    Column("installation", LargeBinary, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("at", Text, nullable=False),  # as it was signed, to the letter
+    Column("signature", LargeBinary, nullable=False),
 )
 
 # How far the query index is. Not in `head`: whoever builds the index must not hold up whoever appends.

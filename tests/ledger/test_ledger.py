@@ -12,11 +12,12 @@ from sqlalchemy import event, func, insert, select, text
 from service.core.access import Caller
 from service.core.errors import Invalid, Unavailable, Unrecorded
 from service.core.event import Event, Outcome
-from service.ledger import log
 from service.ledger.appender import Appender
+from service.ledger.chain import Proof
 from service.ledger.ledger import Ledger, Transaction
 from service.ledger.tables import batches, environments, head
 from tests.ledger.homes import Home
+from tests.ledger.proofs import prove
 from tests.rigs.postgresql import PostgresServer
 
 CALLER = Caller("0123456789abcdef", "shop", "machine", ())
@@ -44,11 +45,6 @@ def add(tx: Transaction, name: str) -> None:
 def names(ledger: Ledger) -> list[str]:
     with ledger.read() as tx:
         return list(tx.sql.execute(select(environments.c.name).order_by(environments.c.name)).scalars())
-
-
-def proof(ledger: Ledger) -> log.Proof:
-    with ledger.read() as tx:
-        return log.prove(tx, bytes(32))
 
 
 def test_read_is_one_snapshot(home: Home) -> None:
@@ -79,10 +75,10 @@ def test_record_on_a_moved_epoch_appends_nothing(home: Home) -> None:
     with ledger.change() as tx:
         add(tx, "production")
     assert not ledger.record([happened()], epoch)
-    assert proof(ledger).events == 3
+    assert prove(ledger).events == 3
     assert ledger.record([happened()], epoch + 1)
     assert not ledger.record([happened()], epoch + 2)  # not equal is moved, whichever way
-    assert proof(ledger) == log.Proof(4, proof(ledger).end)
+    assert prove(ledger) == Proof(4, prove(ledger).end, last=4)
 
 
 def test_holding_and_work_move_no_epoch(home: Home) -> None:
@@ -93,7 +89,7 @@ def test_holding_and_work_move_no_epoch(home: Home) -> None:
     with ledger.work() as tx:
         add(tx, "production")
     assert ledger.epoch() == before
-    assert proof(ledger).events == 1
+    assert prove(ledger).events == 1
 
 
 class Broken(Exception):
@@ -120,7 +116,7 @@ def test_a_failing_act_leaves_neither_state_nor_event(home: Home) -> None:
             write(way, breaks)
     assert names(ledger) == []
     assert ledger.epoch() == 0
-    assert proof(ledger).events == 0
+    assert prove(ledger).events == 0
 
 
 @pytest.mark.parametrize("statement", ["INSERT INTO batches", "UPDATE head"])
@@ -147,7 +143,7 @@ def test_state_without_its_event_is_not_kept(home: Home, statement: str, monkeyp
         ledger.record([happened()], 0)
     event.remove(ledger.engine, "before_cursor_execute", refuse)
     assert names(ledger) == []
-    assert proof(ledger).events == 0
+    assert prove(ledger).events == 0
 
 
 def test_without_the_chain_key_nothing_is_recorded(home: Home) -> None:
@@ -197,7 +193,7 @@ def test_concurrent_writers_keep_one_chain_and_lose_nothing(home: Home) -> None:
     in_threads(4, write)
     assert len(names(ledgers[0])) == 4 * 5
     assert ledgers[0].epoch() == 4 * 5
-    found = proof(ledgers[0])
+    found = prove(ledgers[0])
     assert (found.broken_at, found.events) == (None, 4 * (5 + 2 * 20))
     with ledgers[0].read() as tx:
         bodies = "".join(tx.sql.execute(select(batches.c.body)).scalars())
@@ -238,7 +234,7 @@ def test_a_full_or_read_only_file_answers_nothing(sqlite_home: Home) -> None:
                 write(way, size=100_000)
         pragmas[:] = whole
         assert names(ledger) == []
-        assert proof(ledger).events == 0
+        assert prove(ledger).events == 0
 
 
 def test_a_locked_file_answers_nothing(sqlite_home: Home) -> None:
@@ -280,7 +276,7 @@ def test_a_server_that_goes_in_the_middle_leaves_nothing(pg_home: Home, ledger_s
     with pytest.raises(Unrecorded):
         write(ledger.change, ledger_server.restart)
     assert names(ledger) == []
-    assert proof(ledger).events == 0
+    assert prove(ledger).events == 0
 
 
 def test_a_busy_pool_says_so(pg_home: Home) -> None:

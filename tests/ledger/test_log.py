@@ -14,13 +14,14 @@ from service.core.access import Caller
 from service.core.event import GENESIS, Event, Outcome
 from service.keeper import indexer
 from service.keeper.indexer import Indexer, Turn
-from service.ledger import log, postings, questions, tables
+from service.ledger import chain, postings, questions, tables
+from service.ledger.chain import Proof
 from service.ledger.ledger import Ledger
 from service.ledger.questions import Question
 from service.ledger.tables import batches, head
 from tests.ledger.homes import Home, owner
+from tests.ledger.proofs import CHAIN, prove
 
-KEY = bytes(32)
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 SHOP, BLOG = (Caller(f"{name}-id", name, "machine", (), "192.0.2.7") for name in ("shop", "blog"))
 
@@ -47,11 +48,6 @@ def filled(ledger: Ledger) -> list[str]:
     ]
 
 
-def prove(ledger: Ledger, noted: str | None = None) -> log.Proof:
-    with ledger.read() as tx:
-        return log.prove(tx, KEY, bytes.fromhex(noted) if noted else None)
-
-
 def tamper(ledger: Ledger, *statements: str) -> None:
     with ledger.connected() as sql:
         for statement in statements:
@@ -61,9 +57,9 @@ def tamper(ledger: Ledger, *statements: str) -> None:
 
 def test_an_untouched_log_is_whole(home: Home) -> None:
     ledger = home.ledger()
-    assert prove(ledger) == log.Proof(0, GENESIS.hex())
+    assert prove(ledger) == Proof(0, GENESIS.hex())
     ends = filled(ledger)
-    assert prove(ledger) == log.Proof(6, ends[-1])
+    assert prove(ledger) == Proof(6, ends[-1], last=6)
 
 
 CHANGES = {
@@ -79,6 +75,10 @@ CHANGES = {
     "persons garbled": ("UPDATE batches SET persons = '{' WHERE first = 2", 2),
     "the tail": ("DELETE FROM batches WHERE first = 5", 5),
     "the head": ("UPDATE head SET seq = 7", 7),
+    "the head, set back to an end that it had": (
+        "UPDATE head SET seq = 3, hash = (SELECT hash FROM batches WHERE first = 2)",
+        4,
+    ),
 }
 
 
@@ -138,7 +138,7 @@ def test_an_erased_person_breaks_nothing(home: Home) -> None:
         erased = json.dumps([kept[0], None])
         sql.execute(text("UPDATE batches SET persons = :erased WHERE first = 2"), {"erased": erased})
         sql.commit()
-    assert prove(ledger) == log.Proof(6, ends[-1])
+    assert prove(ledger) == Proof(6, ends[-1], last=6)
     shown = asked(ledger)
     assert [(event["name"], event["address"]) for event in shown if event["id"] == "3"] == [(None, None)]
 
@@ -155,7 +155,7 @@ def test_a_tail_cut_together_with_head_is_found_only_against_a_noted_end(home: H
     ledger = home.ledger()
     ends = filled(ledger)
     cut(ledger, ends[1])
-    assert prove(ledger) == log.Proof(3, ends[1])  # nothing inside the ledger can show it
+    assert prove(ledger) == Proof(3, ends[1], last=3)  # nothing inside the ledger can show it
     assert prove(ledger, ends[1]).broken_at is None  # noted before what was cut
     assert prove(ledger, ends[3]).broken_at == 4
     write(ledger, happened(7))
@@ -169,6 +169,30 @@ def test_every_earlier_end_is_passed(home: Home) -> None:
     ledger = home.ledger()
     for end in (GENESIS.hex(), *filled(ledger)):
         assert prove(ledger, end).broken_at is None
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_was_changed_is_found_from_page_to_page(home: Home, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setattr(chain, "BATCHES", 1)
+    test_what_was_changed_is_found(home, what)
+
+
+def test_it_is_followed_to_where_it_ended_when_that_was_begun(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page at a time, each on a snapshot of its own, while the log grows."""
+    monkeypatch.setattr(chain, "BATCHES", 1)
+    ledger = home.ledger()
+    ends = filled(ledger)
+    with ledger.read() as tx:
+        following = CHAIN.begun(tx)
+    assert isinstance(following, chain.Following)
+    looks, found = 0, None
+    while found is None:
+        write(ledger, happened(7 + looks))
+        with ledger.read() as tx:
+            found = CHAIN.went_on(tx, following)
+        looks += 1
+    assert found == Proof(6, ends[-1], last=6)
+    assert looks == len(ends) + 1
 
 
 def test_a_chain_under_another_key_is_found(home: Home) -> None:
@@ -324,7 +348,7 @@ def test_whoever_holds_the_index_holds_up_nobody_who_appends(pg_home: Home) -> N
     with ledger.work() as tx:
         assert postings.write(tx, page)
         write(ledger, happened(7))  # while the row of the index is held
-        assert Indexer(ledger).turn() is Turn.ANOTHER
+        assert Indexer(ledger).turn() is Turn.LOCKED
     assert numbers(asked(ledger, limit=1)) == [7]
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import typer
 
-from keywright.commands import health, incident, listing, login, process, restoration, rotation, value
+from keywright.commands import events, health, incident, listing, login, process, restoration, rotation, value
 from keywright.commands.endings import EPILOG
-from keywright.commands.shape import Command
+from keywright.commands.shape import Command, Group
 
 _COMMANDS: dict[str, Callable[..., None]] = {
     "login": login.run,
@@ -41,4 +41,14 @@ def build() -> typer.Typer:
         # What follows the program's name belongs to the program, `--` or not.
         settings = {"allow_interspersed_args": False} if name == "run" else {}
         app.command(name, cls=Command, epilog=EPILOG, context_settings=settings)(command)
+    app.add_typer(_events(), name="events")
     return app
+
+
+def _events() -> typer.Typer:
+    """What lists by itself, and has commands of its own."""
+    group = typer.Typer(cls=Group, rich_markup_mode=None, epilog=EPILOG)
+    group.callback(invoke_without_command=True)(events.listed)
+    group.command("verify", cls=Command, epilog=EPILOG)(events.verify)
+    group.command("checkpoint", cls=Command, epilog=EPILOG)(events.checkpoint)
+    return group

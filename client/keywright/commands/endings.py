@@ -20,7 +20,7 @@ NOT_ANSWERED = 7
 EPILOG = """\b
 Exit codes:
   0  done
-  1  unexpected, or `health` found something failing
+  1  unexpected, or `health` or `events verify` found something
   2  wrong usage
   3  not signed in, or forbidden
   4  absent

@@ -29,6 +29,11 @@ def dump(content: Any) -> None:
     print(_ascii(content, indent=2), flush=True)
 
 
+def line(content: Any) -> None:
+    """JSON on standard output, on one line."""
+    print(_ascii(content, indent=None), flush=True)
+
+
 def dump_error(content: Any) -> None:
     """JSON on standard error, on one line."""
     print(_ascii(content, indent=None), file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from keywright.commands.endings import fail, fail_usage
 from keywright.errors import KeywrightError
@@ -27,6 +27,29 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """As typer, with Keywright's errors told in one line or as JSON."""
+        try:
+            return super().invoke(ctx)
+        except KeywrightError as error:
+            fail(error, bool(ctx.params.get("as_json")))
+        except typer.BadParameter as error:
+            fail_usage(error.message, bool(ctx.params.get("as_json")))
+
+
+class Group(TyperGroup):
+    """A command that has commands of its own; ends by the same table."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer, without repeating what is none of its commands."""
+        if args and self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            fail_usage(
+                f"{ctx.command_path} has no such command (not repeated here, it may be secret): see "
+                f"`{ctx.command_path} --help`",
+                "--json" in args or bool(ctx.params.get("as_json")),
+            )
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """As `Command`."""
         try:
             return super().invoke(ctx)
         except KeywrightError as error:

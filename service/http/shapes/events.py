@@ -41,11 +41,14 @@ class EventPage(Answer):
 class Proof(Answer):
     """What following the chain found."""
 
-    whole: bool
-    events: int
+    whole: bool = Field(description="Nothing was found, as far as it was followed.")
+    events: int = Field(description="So many were followed.")
     end: str = Field(description="Hash of the last batch that fits: note it outside to find a cut tail later.")
     broken_at: int | None
     finding: str
+    pruned: int = Field(description="Events up to this one were pruned, by a signed record; 0: none.")
+    last: int = Field(description="The event that the log ended with when this was begun.")
+    next: str | None = Field(None, description="The end was not reached: give it as `cursor` to go on.")
 
 
 class Checkpoint(Answer):

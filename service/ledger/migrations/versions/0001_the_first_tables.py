@@ -47,6 +47,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_indexed"),
     )
     op.create_table(
+        "pruned",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("installation", sa.LargeBinary(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_pruned_one_record")),
+        sa.PrimaryKeyConstraint("id", name="pk_pruned"),
+    )
+    op.create_table(
         "postings",
         sa.Column("term", TERM, nullable=False),
         sa.Column("stretch", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -430,6 +441,7 @@ def downgrade() -> None:
     op.drop_table("environments")
     op.drop_table("callings")
     op.drop_table("postings")
+    op.drop_table("pruned")
     op.drop_table("indexed")
     op.drop_table("fetches")
     op.drop_table("data_keys")
