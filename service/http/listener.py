@@ -95,6 +95,11 @@ class Listener:
         name = self._sockets[0].getsockname()
         return name[0], name[1]
 
+    @property
+    def stopping(self) -> bool:
+        """Was it told to stop?"""
+        return self._stopped
+
     def run(self) -> None:
         """Serve until `stop`, or SIGTERM or SIGINT in the main thread. Raises Unavailable."""
         if not self._sockets:
@@ -217,14 +222,14 @@ class Listener:
         for taken in self._sockets:
             self.loop.remove_reader(taken.fileno())
         self.close()
-        for task in tuple(self._opening):
-            task.cancel()
         for wire in tuple(self.connections):
             wire.leave()
         log.info("stopping", under_way=len(self.working))
         deadline = self.loop.time() + self._drains_within
         while (self.connections or self.working) and self.loop.time() < deadline and not self._hurried:
             await asyncio.sleep(0.02)
+        for task in tuple(self._opening):  # not before: it would close a connection behind the back of its wire
+            task.cancel()
         if self.working:
             log.warning("requests did not end in time and are cut short", requests=len(self.working))
         tasks = [exchange.task for exchange in self.working if exchange.task]
