@@ -45,13 +45,12 @@ _BUSY: Refusal = (503, "unavailable", "Not now", "as many requests are being wor
 
 
 class Envelope:
-    """Wraps the application. One event loop's thread uses it."""
+    """Wraps the application. One event loop's thread uses it, and the limits that several of them may share."""
 
     def __init__(self, app: ASGIApp, answered: Callable[[str, int, float], None], limits: Limits | None = None) -> None:
         self._app = app
         self._answered = answered
         self._limits = limits or Limits()
-        self._working = 0
         self._random, self._at = b"", 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +101,7 @@ class Envelope:
                 declared = value
             elif name == b"authorization":
                 token = value
-        self._working += works
+        limits.working += works
         try:
             refusal: Refusal | None = None
             if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > LONGEST_PATH:
@@ -112,7 +111,7 @@ class Envelope:
             elif path.startswith(_DOOR):
                 if not limits.address(address) or not limits.caller(token):
                     refusal = _OFTEN
-                elif works and not limits.room(self._working - 1):
+                elif works and not limits.room():
                     refusal = _BUSY
             if refusal is not None:
                 status = refusal[0]
@@ -126,7 +125,7 @@ class Envelope:
             if not started:
                 await answer(inner, receive, sent)
         finally:
-            self._working -= works
+            limits.working -= works
             seconds = time.perf_counter() - began
             self._answered(method, status, seconds)
             if not ((status == 200 or status == 304) and _fetches(inner["method"], path)):
