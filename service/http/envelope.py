@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.core.errors import TooLarge
 from service.http import problems
+from service.http.certificates import proven_to
 from service.http.limits import Limits
 
 log = structlog.get_logger("http")
@@ -109,7 +110,7 @@ class Envelope:
             elif declared and declared.isdigit() and int(declared) > LARGEST_BODY:
                 refusal = _LARGE
             elif path.startswith(_DOOR):
-                if not limits.address(address) or not limits.caller(token):
+                if not limits.address(address) or not limits.caller(token or _machine(scope)):
                     refusal = _OFTEN
                 elif works and not limits.room():
                     refusal = _BUSY
@@ -147,6 +148,12 @@ class Envelope:
         at = self._at
         self._at = at + 8
         return self._random[at : at + 8].hex()
+
+
+def _machine(scope: Scope) -> bytes:
+    """Whom a certificate may stand for, where there is no token."""
+    shown = proven_to(scope)
+    return shown.sha256.encode() if shown is not None else b""
 
 
 def _fetches(method: str, path: str) -> bool:

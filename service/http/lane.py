@@ -18,11 +18,12 @@ from starlette.types import Receive, Scope, Send
 from service.core import names
 from service.core.errors import KeywrightError
 from service.http import credentials, problems, values
+from service.http.certificates import proven_to
 from service.http.envelope import Envelope
 from service.http.fetching import Fetching, known_by
+from service.keeper.callers import who
 from service.keeper.keeper import Keeper
 from service.keeper.recorder import Asked
-from service.keeper.tokens import who
 from service.keeper.values import Wanted
 
 _PLAIN = re.compile(rf"/api/v1/environments/({names.SEGMENT})/(values|credentials)/({names.PATH})")
@@ -51,7 +52,7 @@ class Lane:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         environment, door, name, token, if_none_match = scope["plain"]
         request_id = scope["state"]["request_id"]
-        asker = who(token, scope["client"][0] if scope["client"] else "", request_id)
+        asker = who(token, scope["client"][0] if scope["client"] else "", request_id, proven_to(scope))
         known = known_by(if_none_match)
         asked: Asked
         render: Callable[[Any], str]

@@ -70,6 +70,7 @@ class Wire(Reading):
         self._extensions[EXTENSION] = self
         if encrypted:
             self._extensions["tls"] = certificates.shown(encrypted)
+            self._extensions[certificates.EXTENSION] = certificates.proven(encrypted)
         self._listener.connections.add(self)
         if self._listener.stopping:
             self.leave()

@@ -1,0 +1,69 @@
+"""Callers: who a request comes from, made out on the snapshot at the moment it is evaluated.
+
+    a token                      that is known, right, not expired, and, where it is bound to certificates, came over
+                                 a connection that showed one of them
+    no token, but a certificate  that stands alone for a caller
+
+Whatever else is a stranger, in the same words and after the same work.
+"""
+
+import hmac
+
+from service.core.access import Caller, OutOfPlace, Stranger, admitted
+from service.core.token import Shown, Token, hashed, split, usable_over
+from service.keeper.recorder import Who
+from service.keeper.snapshot import View
+
+_NOTHING = bytes(32)
+"""Compared with when there is no such token, so that unknown ids take the same time as wrong secrets."""
+_UNKNOWN = "the token is unknown, expired or revoked; a new one comes from POST /api/v1/tokens"
+
+
+def who(presented: str, address: str, request_id: str, shown: Shown | None = None) -> Who:
+    """Who presents this text from there, over a connection that showed this certificate, to be made out on a view."""
+    token_id, secret = split(presented) or ("", "")
+    hashed_secret = hashed(secret)
+
+    def made_out(view: View) -> Caller:
+        token = view.snapshot.tokens.get(token_id)
+        right = hmac.compare_digest(token.hash if token and token.bearer else _NOTHING, hashed_secret)
+        if token is None or not right or _expired(token, view):
+            raise Stranger(_UNKNOWN, address, request_id)
+        caller = Caller(token.id, token.name, "machine", token.grants, address, request_id)
+        if not usable_over(token.certificates, shown, view.now):
+            raise Stranger(_UNKNOWN, address, request_id, caller)
+        return _in_place(token, caller)
+
+    return made_out
+
+
+def machine(shown: Shown, message: str, address: str, request_id: str) -> Who:
+    """Whom this certificate alone stands for; `message` is said if that is nobody."""
+
+    def made_out(view: View) -> Caller:
+        token = view.snapshot.machine(shown.sha256)
+        if token is None or not usable_over(token.certificates, shown, view.now) or _expired(token, view):
+            raise Stranger(message, address, request_id)
+        return _in_place(token, Caller(token.id, token.name, "machine", token.grants, address, request_id))
+
+    return made_out
+
+
+def nobody(message: str, address: str, request_id: str) -> Who:
+    """Somebody from there who presents no token that could be looked up."""
+
+    def made_out(_: View) -> Caller:
+        raise Stranger(message, address, request_id)
+
+    return made_out
+
+
+def _expired(token: Token, view: View) -> bool:
+    return token.expires_at is not None and token.expires_at <= view.now
+
+
+def _in_place(token: Token, caller: Caller) -> Caller:
+    """Raises OutOfPlace."""
+    if not admitted(caller.address, token.allowlist):
+        raise OutOfPlace(caller)
+    return caller
