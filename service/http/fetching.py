@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import Receive
 
 from service.core.access import Caller
-from service.core.errors import Unavailable
+from service.core.errors import StoreUnreachable, Unavailable
 from service.http.peer import peer_of
 from service.http.waiting import Changes, matches
 from service.keeper.keeper import Keeper
@@ -32,8 +32,14 @@ class Fetching:
         """
         loop, peer = asyncio.get_running_loop(), peer_of(request.scope)
         deadline = loop.time() + wait
+        told: Told[Any] | None = None
         while True:
-            told: Told[Any] = await self.recorded(asked, request.receive)
+            try:
+                told = await self.recorded(asked, request.receive)
+            except StoreUnreachable:
+                # Of what was known it is not known whether it changed: it is waited for, as long as there is time.
+                if told is None or loop.time() >= deadline:
+                    raise
             left = deadline - loop.time()
             if told.value is not None or left <= 0:
                 return told

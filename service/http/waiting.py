@@ -13,8 +13,10 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from service.http.looking import Looking
 from service.http.peer import Peer, let_go
 from service.keeper.recorder import Recorder
+from service.keeper.references import References
 from service.keeper.snapshot import Key
 
 T = TypeVar("T")
@@ -27,8 +29,9 @@ class Changes:
     For one event loop, which is the one that somebody waits in first.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, references: References) -> None:
         self._recorder = recorder
+        self._looking = Looking(references, self._wake)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[Key, set[asyncio.Future[None]]] = {}
         recorder.on_change(self._heard)
@@ -36,13 +39,18 @@ class Changes:
     async def after(self, keys: Collection[Key], epoch: int | None, seconds: float, peer: Peer) -> None:
         """Return when one of these was changed after that epoch, after so many seconds, or when the server stops.
 
+        What a store holds is changed by others: it is looked at while somebody waits (see `Looking`).
+
         Raises ClientDisconnect when the client goes away.
         """
         self._recorder.start()  # its thread looks for what others change
         loop = self._loop = asyncio.get_running_loop()
         waiter = peer.waiter = loop.create_future()
         for key in keys:
-            self._waiting.setdefault(key, set()).add(waiter)
+            if key not in self._waiting:
+                self._waiting[key] = set()
+                self._looking.begin(key)
+            self._waiting[key].add(waiter)
         timer = loop.call_later(seconds, let_go, waiter)
         try:
             # Looked at only now: what changed before is seen here, what changes from here on wakes.
@@ -56,6 +64,7 @@ class Changes:
                 waiting.discard(waiter)
                 if not waiting:
                     del self._waiting[key]
+                    self._looking.end(key)
         if peer.lost:
             raise ClientDisconnect
 

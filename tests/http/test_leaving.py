@@ -131,8 +131,9 @@ def test_who_comes_to_wait_while_the_server_stops_is_answered(it: Keywright) -> 
     body = b'{"connection": "shop/db"}'
     head = f"POST /api/v1{PLACE}/rotations?wait={LONGER} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {it.owner}\r\n"
     way.say(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:5])
-    wait_until(lambda: "POST" in [each.scope["method"] for each in it._server.working], "it has not come")  # type: ignore[union-attr]
-    it._server.stop()
-    wait_until(lambda: all(wire.leaving for wire in it._server.connections), "it does not stop")  # type: ignore[union-attr]
+    listener = it._server
+    wait_until(lambda: "/rotations" in "".join([each.scope["path"] for each in listener.working]), "it has not come")
+    listener.stop()
+    wait_until(lambda: all(wire.leaving for wire in listener.connections), "it does not stop")
     way.say(body[5:])
     assert way.answer().status == 202
