@@ -195,6 +195,7 @@ def read(environment: Mapping[str, str] | None = None, **given: Any) -> Settings
 
 
 CLIENT = {f"{PREFIX}{name}" for name in ("ADDR", "TOKEN", "ENVIRONMENT", "CA", "CA_FILE", "ALLOW_PLAIN")}
+CLIENT |= {f"{PREFIX}CLIENT_{name}" for name in ("CERT", "KEY")}
 """Variables of the `keywright` command, which may stand in the same environment."""
 
 _LINK = re.compile(

@@ -7,6 +7,7 @@ client.value("shop/db/HOST")
 client.credential("shop/db").best.url   # cheap: ask before every login
 """
 
+from keywright.certificate import Certificate
 from keywright.client import Client, Value
 from keywright.credential import Credential, Endpoint, Entry, Tls
 from keywright.errors import (
@@ -26,6 +27,7 @@ from keywright.errors import (
 
 __all__ = [
     "Absent",
+    "Certificate",
     "Client",
     "Conflict",
     "Credential",

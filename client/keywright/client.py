@@ -7,6 +7,7 @@ from typing import Any
 
 from keywright import names as naming
 from keywright.cache import Answer, Cache
+from keywright.certificate import Certificate
 from keywright.credential import Credential, from_wire
 from keywright.discovery import discover
 from keywright.door import Door
@@ -32,15 +33,17 @@ class Client:
         *,
         timeout: float = 10.0,
         ca: str | None = None,
+        certificate: Certificate | None = None,
         max_age: float = 30.0,
     ) -> None:
         """`timeout` and `max_age` in seconds: the wait for an answer, and how long a credential is given again
-        without asking. `ca` is a PEM file, trusted alone. Raises Unauthenticated or Invalid when something lacks.
+        without asking. `ca` is a PEM file, trusted alone; `certificate` is shown to the server. Raises Unauthenticated
+        or Invalid when something lacks.
         """
-        found = discover(address, token, environment, ca)
+        found = discover(address, token, environment, ca, certificate=certificate)
         self.environment = found.named_environment()
         self.address = found.address
-        self._door = Door(found.address, found.token, timeout=timeout, ca=found.ca)
+        self._door = Door(found.address, found.token, timeout=timeout, ca=found.ca, certificate=found.certificate)
         self._max_age = max_age
         self._cached = os.getpid(), Cache(self._ask, max_age)
 

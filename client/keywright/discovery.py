@@ -4,6 +4,7 @@
     token         KEYWRIGHT_TOKEN, KEYWRIGHT_TOKEN_FILE     the stored login's, for the stored login's address only
     environment   KEYWRIGHT_ENVIRONMENT                     the stored login's, likewise
     authorities   KEYWRIGHT_CA_FILE (PEM)                   the stored login's, likewise
+    certificate   KEYWRIGHT_CLIENT_CERT, KEYWRIGHT_CLIENT_KEY (PEM); with one, a token may be missing
 
 Plain http would show the token to the network: it is for loopback addresses, unless KEYWRIGHT_ALLOW_PLAIN=1.
 The only module of the client that reads the process environment.
@@ -17,9 +18,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from keywright import login, names
+from keywright.certificate import Certificate
 from keywright.errors import Invalid, Unauthenticated
 
-TOKEN_NAMES = ("KEYWRIGHT_TOKEN", "KEYWRIGHT_TOKEN_FILE")
+TOKEN_NAMES = ("KEYWRIGHT_TOKEN", "KEYWRIGHT_TOKEN_FILE", "KEYWRIGHT_CLIENT_CERT", "KEYWRIGHT_CLIENT_KEY")
+"""What makes a process this caller."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,11 @@ class Discovered:
     """All that a call needs to know beforehand. `token` is asked anew for every call: a token file may turn."""
 
     address: str
-    token: Callable[[], str] = field(repr=False)
+    token: Callable[[], str] | None = field(repr=False)
     environment: str | None
     ca: str | None
+    certificate: Certificate | None = None
+    """Shown to the server; without a token it alone stands for the caller."""
 
     def named_environment(self) -> str:
         """The environment's name. Raises Invalid when none was given."""
@@ -56,11 +61,13 @@ def discover(
     environment: str | None = None,
     ca: str | None = None,
     *,
+    certificate: Certificate | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Discovered:
     """Find what was not given.
 
-    Raises Unauthenticated when there is no address or no token, Invalid when what was found cannot be used.
+    Raises Unauthenticated when there is no address, or no token and no certificate; Invalid when what was found cannot
+    be used.
     """
     around = surroundings() if environ is None else environ
     given = address or around.get("KEYWRIGHT_ADDR")
@@ -70,12 +77,22 @@ def discover(
     where = checked_address(given or (stored.address if stored else ""), around)
     if stored is not None and stored.address != where:
         stored = None  # a token goes to the server it was stored for, and to no other
+    shown = (certificate or certificate_of(around)) if where.startswith("https:") else None
     return Discovered(
         address=where,
-        token=_token_source(token, around, stored, where),
+        token=_token_source(token, around, stored, where, needed=shown is None),
         environment=environment or around.get("KEYWRIGHT_ENVIRONMENT") or (stored.environment if stored else None),
         ca=ca or around.get("KEYWRIGHT_CA_FILE") or (stored.ca if stored else None),
+        certificate=shown,
     )
+
+
+def certificate_of(environ: Mapping[str, str]) -> Certificate | None:
+    """The certificate that the process environment names. Raises Invalid for a key alone."""
+    cert, key = environ.get("KEYWRIGHT_CLIENT_CERT"), environ.get("KEYWRIGHT_CLIENT_KEY")
+    if key and not cert:
+        raise Invalid("KEYWRIGHT_CLIENT_KEY needs KEYWRIGHT_CLIENT_CERT", field="certificate")
+    return Certificate(cert, key) if cert else None
 
 
 def checked_address(text: str, environ: Mapping[str, str]) -> str:
@@ -115,8 +132,8 @@ def checked_token(text: str) -> str:
 
 
 def _token_source(
-    token: str | None, environ: Mapping[str, str], stored: login.Login | None, address: str
-) -> Callable[[], str]:
+    token: str | None, environ: Mapping[str, str], stored: login.Login | None, address: str, *, needed: bool
+) -> Callable[[], str] | None:
     text = token or environ.get("KEYWRIGHT_TOKEN")
     if text:
         fixed = checked_token(text)
@@ -126,6 +143,8 @@ def _token_source(
     if stored is not None:
         kept = checked_token(stored.token)
         return lambda: kept
+    if not needed:
+        return None
     raise Unauthenticated(
         f"not signed in at {address}: run `keywright login`, or set KEYWRIGHT_TOKEN or KEYWRIGHT_TOKEN_FILE"
     )

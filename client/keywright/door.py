@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from keywright import errors
+from keywright.certificate import Certificate, Showing
 from keywright.discovery import loopback
 from keywright.printable import printable
 
@@ -59,27 +60,41 @@ class Reply:
 class _Bearer(httpx2.Auth):
     """RFC 6750, 2.1. Kept out of the client's headers, so that no dump of those holds the token."""
 
-    def __init__(self, token: Callable[[], str]) -> None:
+    def __init__(self, token: Callable[[], str] | None) -> None:
         self._token = token
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._token()}"
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token()}"
         yield request
 
 
 class Door:
     """One server, asked as one caller. Safe to share between threads and across a fork. Close it when done."""
 
-    def __init__(self, address: str, token: Callable[[], str], *, timeout: float = 10.0, ca: str | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: Callable[[], str] | None,
+        *,
+        timeout: float = 10.0,
+        ca: str | None = None,
+        certificate: Certificate | None = None,
+    ) -> None:
         """`timeout` in seconds, for connecting and for each wait on the answer; `ca` a PEM file, trusted alone.
 
-        Raises Invalid when `ca` cannot be used.
+        `certificate` is shown to the server; without a token it alone stands for the caller. Raises Invalid when one of
+        the files cannot be used.
         """
         self.address = address
         self._token = token
         self._timeout = timeout
+        self._ca = ca
+        self._showing = Showing(certificate) if certificate else None
         self._verify = _authorities(address, ca)
+        self._show()
         self._opened: tuple[int, httpx2.Client] | None = None
+        self._former: tuple[int, httpx2.Client] | None = None
 
     def __repr__(self) -> str:
         return f"Door({self.address!r})"
@@ -94,9 +109,9 @@ class Door:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._opened is not None and self._opened[0] == os.getpid():
-            self._opened[1].close()
-        self._opened = None
+        for opened in (self._opened, self._former):
+            _close(opened)
+        self._opened = self._former = None
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, etag: str | None = None) -> Reply:
         """Ask for `path`. With `etag` the answer may be status 304 and empty. Raises every error of `errors`."""
@@ -131,6 +146,10 @@ class Door:
 
     def _http(self) -> httpx2.Client:
         # After a fork the parent's sockets are still its own: two processes on one TLS stream break it.
+        if self._show():
+            # Other threads may be asking over the former: it is closed when there is another one.
+            before, self._former, self._opened = self._former, self._opened, None
+            _close(before)
         opened = self._opened
         if opened is None or opened[0] != os.getpid():
             parts = urlsplit(self.address)
@@ -148,6 +167,15 @@ class Door:
                 ),
             )
         return opened[1]
+
+    def _show(self) -> bool:
+        """Show what the certificate's files hold now; True if it is another one. Raises Invalid."""
+        if self._showing is None:
+            return False
+        context = self._showing.renewed(lambda: _context(_authorities(self.address, self._ca)))
+        if context is not None:
+            self._verify = context
+        return context is not None
 
     def _ask(
         self,
@@ -221,6 +249,15 @@ class Door:
 
     def _unexpected(self, what: str, status: int | None = None) -> errors.Unexpected:
         return errors.Unexpected(f"{self.address} answered with {what}: is this Keywright's address?", status=status)
+
+
+def _close(opened: tuple[int, httpx2.Client] | None) -> None:
+    if opened is not None and opened[0] == os.getpid():
+        opened[1].close()
+
+
+def _context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
+    return verify if isinstance(verify, ssl.SSLContext) else httpx2.create_ssl_context()
 
 
 def _authorities(address: str, ca: str | None) -> ssl.SSLContext | bool:

@@ -105,11 +105,14 @@ class Caller:
 
 
 class Stranger(Unauthenticated):
-    """Nobody could be made out. `caller` tells where the request came from, and no more."""
+    """Nobody could be made out. `caller` tells where the request came from, and no more.
 
-    def __init__(self, message: str, address: str, request_id: str) -> None:
+    Unless it is known whose token was presented without its certificate: that is for the log, not for the answer.
+    """
+
+    def __init__(self, message: str, address: str, request_id: str, whose: Caller | None = None) -> None:
         super().__init__(message)
-        self.caller = Caller("stranger", "", "stranger", (), address, request_id)
+        self.caller = whose or Caller("stranger", "", "stranger", (), address, request_id)
 
 
 class OutOfPlace(Forbidden):

@@ -4,12 +4,16 @@
 
 Only SHA-256 of the secret is stored; it is compared in constant time. (A slow hash guards passwords that
 people choose; 256 random bits cannot be guessed.)
+
+A token may be bound to client certificates (RFC 8705, section 3), and is then of use over a connection that showed one
+of them only. Where it has no secret, the certificate alone stands for its caller (RFC 8705, section 2).
 """
 
 import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +22,10 @@ from service.core.errors import Invalid
 from service.core.sealed import Randomness
 from service.core.secret import Secret
 
+NO_SECRET = b""
+"""The `hash` of a token that nobody can present."""
+MOST_CERTIFICATES = 2
+"""The present one, and the one that replaces it."""
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _SHAPE = re.compile(r"kw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
@@ -34,6 +42,23 @@ class Token:
     created_at: datetime
     created_by: str
     expires_at: datetime | None
+    certificates: tuple[str, ...] = ()
+    """SHA-256 of those that it is bound to, one of which must be shown; none: it is not bound."""
+
+    @property
+    def bearer(self) -> bool:
+        """Has it a secret? If not, a certificate alone stands for its caller."""
+        return self.hash != NO_SECRET
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A certificate that the client of a connection showed, and whose key it proved to have."""
+
+    sha256: str
+    """Of its DER, in hex: what RFC 8705, 3.1 calls `x5t#S256`, in other letters."""
+    ends: datetime
+    """Its `notAfter`: a connection may last longer."""
 
 
 def make(randomness: Randomness) -> tuple[str, Secret, bytes]:
@@ -54,21 +79,30 @@ def hashed(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def fingerprint(text: str) -> str:
-    """A certificate's SHA-256 (of its DER) as it is kept: 64 hex digits. `openssl x509 -fingerprint -sha256` puts
-    colons between them. Raises Invalid."""
-    digits = text.replace(":", "").lower()
-    if not _FINGERPRINT.fullmatch(digits):
+def fingerprints(texts: Sequence[str]) -> tuple[str, ...]:
+    """Certificates' SHA-256 (of their DER) as they are kept: 64 hex digits each, in the order given.
+
+    `openssl x509 -fingerprint -sha256` puts colons between the digits. Raises Invalid.
+    """
+    found = tuple(dict.fromkeys(text.replace(":", "").lower() for text in texts))
+    if not all(map(_FINGERPRINT.fullmatch, found)):
         raise Invalid(
-            "certificate must be the SHA-256 fingerprint of a certificate: 64 hex digits", field="certificate"
+            "certificates must hold SHA-256 fingerprints of certificates: 64 hex digits each", field="certificates"
         )
-    return digits
+    if len(found) > MOST_CERTIFICATES:
+        raise Invalid(f"certificates: {MOST_CERTIFICATES} are the most", field="certificates")
+    return found
 
 
-def usable_over(bound_to: str, shown: str | None) -> bool:
+def usable_over(bound_to: Collection[str], shown: Shown | None, now: datetime) -> bool:
     """May a token be used over a connection whose client showed this certificate, or none?
 
-    A token that is bound to a certificate (RFC 8705, section 3) is of use over a connection that showed it only:
-    whoever copies the token does not have the key. `bound_to` is empty for a token that is not bound.
+    A token that is bound to certificates is of use over a connection that showed one of them only: whoever copies
+    the token does not have the key. `bound_to` is empty for a token that is not bound.
     """
-    return not bound_to or (shown is not None and hmac.compare_digest(bound_to, shown))
+    if not bound_to:
+        return True
+    if shown is None or shown.ends <= now:
+        return False
+    equal = [hmac.compare_digest(each, shown.sha256) for each in bound_to]  # all of them, whichever it is
+    return any(equal)

@@ -63,7 +63,7 @@ def application(
         generate_unique_id_function=lambda route: f"{route.endpoint.__module__.rpartition('.')[2]}_{route.name}",
     )
     app.state.keeper = keeper
-    app.state.changes = changes = Changes(keeper.recorder)
+    app.state.changes = changes = Changes(keeper.recorder, keeper.references)
     app.state.fetching = Fetching(keeper, changes)
     app.state.poke = poke
     app.state.looks = CapacityLimiter(LOOKS)

@@ -8,14 +8,20 @@ import hashlib
 import os
 import ssl
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
+from starlette.types import Scope
 
 from service.core.errors import Invalid
+from service.core.token import Shown
 
 log = structlog.get_logger("tls")
+
+EXTENSION = "keywright.certificate"
+"""Name in `scope["extensions"]` of what `proven` found."""
 
 _SUITES = ":".join(
     f"ECDHE-{key}-{cipher}"
@@ -106,6 +112,21 @@ def _context(cert: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
 def _no_password() -> str:
     # Without this OpenSSL would ask the terminal.
     raise Invalid("KEYWRIGHT_TLS_KEY: the key is encrypted; Keywright reads one that is not")
+
+
+def proven(connection: Any) -> Shown | None:
+    """What a caller can be known by: its certificate, whose key the handshake has proven; None for none."""
+    der: bytes | None = connection.getpeercert(binary_form=True)
+    if not der:
+        return None
+    ends = ssl.cert_time_to_seconds(connection.getpeercert()["notAfter"])
+    return Shown(hashlib.sha256(der).hexdigest(), datetime.fromtimestamp(ends, UTC))
+
+
+def proven_to(scope: Scope) -> Shown | None:
+    """The same, of the connection that a request came over."""
+    found: Shown | None = scope.get("extensions", {}).get(EXTENSION)
+    return found
 
 
 def shown(connection: Any) -> dict[str, object]:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.core.errors import TooLarge
 from service.http import problems
+from service.http.certificates import proven_to
 from service.http.reception import WRONG, Reception, Refusal
 
 LARGEST_BODY = 256 * 1024
@@ -30,7 +31,7 @@ _LARGE: Refusal = (413, "too-large", "Too large", _BODY)
 
 
 class Envelope:
-    """Wraps the application. One event loop's thread uses it."""
+    """Wraps the application. One event loop's thread uses it, and the limits that several of them may share."""
 
     def __init__(self, app: ASGIApp, reception: Reception) -> None:
         self._app = app
@@ -85,7 +86,7 @@ class Envelope:
                 declared = value
             elif name == b"authorization":
                 token = value
-        reception.working += works
+        reception.limits.working += works
         try:
             refusal: Refusal | None = None
             if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > LONGEST_PATH:
@@ -93,7 +94,7 @@ class Envelope:
             elif declared and declared.isdigit() and int(declared) > LARGEST_BODY:
                 refusal = _LARGE
             elif path.startswith(_DOOR):
-                refusal = reception.refusal(address, token, works=works)
+                refusal = reception.refusal(address, token or _machine(scope), works=works)
             if refusal is not None:
                 status = refusal[0]
                 await _refuse(send, refusal, request_id)
@@ -106,10 +107,16 @@ class Envelope:
             if not started:
                 await answer(inner, receive, sent)
         finally:
-            reception.working -= works
+            reception.limits.working -= works
             seconds = time.perf_counter() - began
             fetches = _fetches(inner["method"], path)
             reception.answered(method, path, status, seconds, address, request_id, fetches=fetches)
+
+
+def _machine(scope: Scope) -> bytes:
+    """Whom a certificate may stand for, where there is no token."""
+    shown = proven_to(scope)
+    return shown.sha256.encode() if shown is not None else b""
 
 
 def _fetches(method: str, path: str) -> bool:

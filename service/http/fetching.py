@@ -13,7 +13,8 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import Receive
 
 from service.core.access import Caller
-from service.core.errors import KeywrightError, Unavailable
+from service.core.errors import KeywrightError, StoreUnreachable, Unavailable
+from service.http.peer import peer_of
 from service.http.waiting import Changes, matches
 from service.keeper.asked import Asked, Known, Told, Unready, Who, nothing
 from service.keeper.keeper import Keeper
@@ -32,17 +33,28 @@ class Fetching:
         self._seen = 0
 
     async def told(self, request: Request, asked: Asked, wait: float = 0) -> Told[Any]:
-        """What it came to; as soon as there is news, or what is known after so many seconds. Raises its refusal."""
-        loop = asyncio.get_running_loop()
+        """What it came to; as soon as there is news, or what is known after so many seconds or when the server stops.
+
+        Raises its refusal, and ClientDisconnect when the client goes away while it waits.
+        """
+        loop, peer = asyncio.get_running_loop(), peer_of(request.scope)
         deadline = loop.time() + wait
+        told: Told[Any] | None = None
         while True:
-            told: Told[Any] = await self.recorded(asked, request.receive)
+            try:
+                told = await self.recorded(asked, request.receive)
+            except StoreUnreachable:
+                # Of what was known it is not known whether it changed: it is waited for, as long as there is time.
+                if told is None or loop.time() >= deadline:
+                    raise
             left = deadline - loop.time()
             if told.value is not None or left <= 0:
                 return told
-            await self._changes.after(told.keys, asked.epoch, left)
+            asked.renew()  # what was read outside is not kept while it waits
+            await self._changes.after(told.keys, asked.epoch, left, peer)
+            if peer.leaving:
+                return told
             asked.epoch = None  # what it was evaluated on may be the present still: it is evaluated again all the same
-            asked.renew()
 
     async def caller(self, who: Who) -> Caller:
         """Who asks. Raises Unauthenticated, Forbidden."""

@@ -24,8 +24,8 @@ from service.http.fetching import Fetching, known_by
 from service.http.reception import WRONG, Reception, Refusal
 from service.http.refusals import COMMON, LINES, said
 from service.keeper.asked import Asked, Told
+from service.keeper.callers import Presented
 from service.keeper.keeper import Keeper
-from service.keeper.tokens import presented
 
 if TYPE_CHECKING:
     from service.http.wire import Wire
@@ -103,30 +103,23 @@ class Lane:
         reception = self._reception
         fetch.request_id = reception.new_id()
         fetch.address = address = wire.address
-        reception.working += 1
+        reception.limits.working += 1
         refusal = reception.refusal(address, authorization)
         if refusal is not None:
             wire.later(lambda: self._turned_away(fetch, refusal))
             return fetch
-        token_id, secret = token[1].decode(), hashed(token[2].decode())
-        self._ask(fetch, door, where, what, token_id, secret, known)
-        return fetch
-
-    def _ask(
-        self, fetch: Fetch, door: bytes, where: str, what: str, token_id: str, secret: bytes, known: str | None
-    ) -> None:
+        secret = hashed(token[2].decode())
+        who = Presented(token[1].decode(), secret, address, fetch.request_id, wire.certificate)
         asked: Asked
         if door == b"values":
-            asked = self._keeper.singles.asked(
-                token_id, secret, fetch.address, fetch.request_id, where, what, known_by(known)
-            )
+            asked = self._keeper.singles.asked(who, where, what, known_by(known))
             fetch.render = _value
         else:
-            who = presented(token_id, secret, fetch.address, fetch.request_id)
             asked = self._keeper.credentials.asked(who, where, what, known_by(known))
             fetch.render = _credential
         asked.answer, asked.over = fetch, self._over
         self._fetching.submit(asked)
+        return fetch
 
     def _over(self, asked: Asked) -> None:
         """It is recorded: answer it."""
@@ -146,7 +139,7 @@ class Lane:
             self._refused(fetch, error)
         else:
             # The application gets what is missing first; and what is a defect here is one there, too.
-            self._reception.working -= 1
+            self._reception.limits.working -= 1
             fetch.wire.instead(fetch)
 
     def _refused(self, fetch: Fetch, error: KeywrightError) -> None:
@@ -169,7 +162,7 @@ class Lane:
         if wire.leaving and not wire.lost:
             fetch.keep = False
         seconds = time.perf_counter() - fetch.began
-        reception.working -= 1
+        reception.limits.working -= 1
         path = fetch.head[0].decode()
         reception.answered("GET", path, status, seconds, fetch.address, fetch.request_id, fetches=True)
         wire.ended(fetch)

@@ -65,6 +65,8 @@ class Limits:
         self._caller = Rate(caller, clock)
         self._refused = Rate(refused, clock)
         self._most = requests
+        self.working = 0
+        """Requests that are worked on now, those that wait for a change not counted; by every envelope's count."""
 
     def address(self, address: str) -> bool:
         """A request came from there: may it be looked at?"""
@@ -81,9 +83,9 @@ class Limits:
         """
         return self._refused.spend(_network(address))
 
-    def room(self, working: int) -> bool:
-        """May one more be worked on?"""
-        return not self._most or working < self._most
+    def room(self) -> bool:
+        """May the one that was counted last be worked on as well?"""
+        return not self._most or self.working <= self._most
 
 
 def _network(address: str) -> str:

@@ -99,6 +99,11 @@ class Listener:
         name = self._sockets[0].getsockname()
         return name[0], name[1]
 
+    @property
+    def stopping(self) -> bool:
+        """Was it told to stop?"""
+        return self._stopped
+
     def run(self) -> None:
         """Serve until `stop`, or SIGTERM or SIGINT in the main thread. Raises Unavailable."""
         if not self._sockets:
@@ -169,7 +174,7 @@ class Listener:
                 continue
             task = self.loop.create_task(self._open(accepted))
             self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            task.add_done_callback(partial(self._opened, accepted))
 
     def _listen_again(self, listening: socket.socket) -> None:
         if not self._stopped:
@@ -183,6 +188,11 @@ class Listener:
             await self.loop.connect_accepted_socket(partial(Wire, self), accepted, **more)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.debug("a connection did not come about", error=getattr(error, "reason", None) or type(error).__name__)
+            accepted.close()
+
+    def _opened(self, accepted: socket.socket, task: "asyncio.Task[None]") -> None:
+        self._opening.discard(task)
+        if task.cancelled():  # perhaps before it began
             accepted.close()
 
     def _turn_away(self, accepted: socket.socket) -> None:
@@ -221,14 +231,14 @@ class Listener:
         for taken in self._sockets:
             self.loop.remove_reader(taken.fileno())
         self.close()
-        for task in tuple(self._opening):
-            task.cancel()
         for wire in tuple(self.connections):
             wire.leave()
         log.info("stopping", under_way=len(self.working))
         deadline = self.loop.time() + self._drains_within
         while (self.connections or self.working) and self.loop.time() < deadline and not self._hurried:
             await asyncio.sleep(0.02)
+        for task in tuple(self._opening):  # not before: it would close a connection behind the back of its wire
+            task.cancel()
         if self.working:
             log.warning("requests did not end in time and are cut short", requests=len(self.working))
         tasks = [exchange.task for exchange in self.working if exchange.task]

@@ -52,7 +52,7 @@ class Reading(asyncio.Protocol):
         self._client: tuple[str, int] | None = None
         self._server: tuple[str, int] | None = None
         self._scheme = "http"
-        self._extensions: dict[str, object] | None = None
+        self._extensions: dict[str, object] = {}
 
     @abstractmethod
     def _asked(self, version: str, keep: bool) -> Exchange | Fetch:
@@ -156,7 +156,7 @@ class Reading(asyncio.Protocol):
                 self._stop(NOT_HTTP)
         raw, _, query = target.partition(b"?")
         path = raw.decode("ascii")
-        scope: Scope = {
+        return {
             "type": "http",
             "asgi": _ASGI,
             "http_version": version,
@@ -170,10 +170,8 @@ class Reading(asyncio.Protocol):
             "client": self._client,
             "server": self._server,
             "state": {},
+            "extensions": self._extensions,
         }
-        if self._extensions is not None:
-            scope["extensions"] = self._extensions
-        return scope
 
     def _stop(self, refusal: Refusal) -> None:
         self._refusal = refusal

@@ -27,8 +27,6 @@ class Reception:
 
     def __init__(self, answered: Callable[[str, int, float], None], limits: Limits) -> None:
         self.limits = limits
-        self.working = 0
-        """Requests that are being worked on; those that wait for a change cost memory only and are not counted."""
         self._answered = answered
         self._random, self._at = "", 0
 
@@ -41,11 +39,11 @@ class Reception:
         return self._random[at : at + 16]
 
     def refusal(self, address: str, authorization: bytes, *, works: bool = True) -> Refusal | None:
-        """Why a request is turned away, if it is. It has been counted in `working` already."""
+        """Why a request is turned away, if it is. It has been counted in `limits.working` already."""
         limits = self.limits
         if not limits.address(address) or not limits.caller(authorization):
             return OFTEN
-        if works and not limits.room(self.working - 1):
+        if works and not limits.room():
             return BUSY
         return None
 

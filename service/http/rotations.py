@@ -11,6 +11,7 @@ from service.core.database import Session
 from service.core.rotation import ENDED, Stage
 from service.http import shapes
 from service.http.fetching import Fetching
+from service.http.peer import peer_of
 from service.http.request import (
     Asking,
     Cursor,
@@ -106,7 +107,7 @@ async def ask(
         return await run_in_threadpool(keeper.rotations.peek, await fetching.caller(who), rotation_id)
 
     keys = {key_of_rotation(rotation_id)}
-    latest = await waiting.until(keys, look, lambda story: story.rotation.stage in DONE, wait)
+    latest = await waiting.until(keys, look, lambda story: story.rotation.stage in DONE, wait, peer_of(request.scope))
     return JSONResponse(shown(latest), 200 if latest.rotation.stage in DONE else 202)
 
 

@@ -1,6 +1,6 @@
 """How every native route is entered, in this order:
 
-caller   no token, no further word: 401 comes before anything that could be wrong with the request
+caller   no caller, no further word: 401 comes before anything that could be wrong with the request
 query    a parameter that the operation does not know is refused: a misspelt filter would otherwise list everything
 body     its type, its size, its JSON
 handler  and only now the shapes and the keeper
@@ -15,10 +15,11 @@ from fastapi.routing import APIRoute
 
 from service.core.errors import Invalid
 from service.http.body import document
+from service.http.certificates import proven_to
 from service.http.fetching import Fetching
 from service.http.problems import WrongType
 from service.keeper.asked import Who
-from service.keeper.tokens import nobody, who
+from service.keeper.callers import machine, nobody, who
 
 
 class Route(APIRoute):
@@ -63,10 +64,13 @@ def _who(request: Request) -> Who:
     scheme, _, token = presented[0].partition(" ") if presented else ("", "", "")
     # Two of them, and whoever stands in front of us may have judged the other one (RFC 9110, 11.6.2: one).
     address = request.client.host if request.client else ""
-    if len(presented) != 1 or scheme.lower() != "bearer":
-        said = "exactly one token is needed: Authorization: Bearer kw_…"
-        return nobody(said, address, request.state.request_id)
-    return who(token.strip(" "), address, request.state.request_id)
+    shown = proven_to(request.scope)
+    if len(presented) == 1 and scheme.lower() == "bearer":
+        return who(token.strip(" "), address, request.state.request_id, shown)
+    said = "exactly one token is needed: Authorization: Bearer kw_…"
+    if shown is not None and not presented:
+        return machine(shown, said, address, request.state.request_id)
+    return nobody(said, address, request.state.request_id)
 
 
 def _check_query(request: Request, known: set[str]) -> None:

@@ -35,6 +35,8 @@ def shown(token: Token, grants: list[ShownGrant]) -> dict[str, Any]:
         "name": token.name,
         "grants": [shown_grant(g) for g in grants],
         "allowlist": list(token.allowlist),
+        "certificates": list(token.certificates),
+        "bearer": token.bearer,
         "created_at": token.created_at,
         "created_by": token.created_by,
         "expires_at": token.expires_at,
@@ -74,10 +76,18 @@ def add(request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewTok
     def act() -> tuple[int, dict[str, Any]]:
         expires_in = duration(body.expires_in, "expires_in") if body.expires_in else None
         wanted = tuple(map(_wanted, body.grants))
-        token, grants, text = keeper.tokens.add(caller, body.name, wanted, expires_in, tuple(body.allowlist))
-        return 201, shown(token, grants) | {"token": text.reveal()}
+        token, grants, text = keeper.tokens.add(
+            caller, body.name, wanted, expires_in, tuple(body.allowlist), body.certificates, bearer=body.bearer
+        )
+        return 201, shown(token, grants) | {"token": text.reveal() if token.bearer else None}
 
     return once(request, keeper, caller, key, body, act)
+
+
+@router.patch("/tokens/{token_id}", response_model=shapes.Token)
+def bind(caller: Asking, keeper: TheKeeper, token_id: Id, body: shapes.BoundToken) -> Any:
+    """Bind it to other certificates: both the present and the next one, while a certificate is replaced."""
+    return shown(*keeper.tokens.bind(caller, token_id, body.certificates))
 
 
 @router.delete("/tokens/{token_id}", status_code=204)

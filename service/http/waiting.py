@@ -1,72 +1,85 @@
-"""Waiting for changes (`?wait=SECONDS`): memory only, no thread and no connection while it lasts.
+"""Waiting for changes (`?wait=SECONDS`): memory only, no thread, task or connection of its own while it lasts.
 
-Whoever waits is found by what it waits for: a change wakes those whom it concerns, and nobody else.
+Whoever waits is found by what it waits for: a change wakes those whom it concerns, and nobody else. The wait also
+ends at once when the client goes away, and when the server is told to stop.
 """
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
+from service.http.looking import Looking
+from service.http.peer import Peer, let_go
 from service.keeper.recorder import Recorder
+from service.keeper.references import References
 from service.keeper.snapshot import Key
 
 T = TypeVar("T")
 LONGEST = 60.0
 
 
-class Waiter:
-    """One who waits, in its event loop."""
-
-    __slots__ = ("loop", "woken")
-
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.woken = asyncio.Event()
-
-    def wake(self) -> None:
-        """From any thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-            self.loop.call_soon_threadsafe(self.woken.set)
-
-
 class Changes:
-    """Wakes those who wait when the recorder has taken over what changed."""
+    """Wakes those who wait when the recorder has taken over what changed.
 
-    def __init__(self, recorder: Recorder) -> None:
+    For one event loop, which is the one that somebody waits in first.
+    """
+
+    def __init__(self, recorder: Recorder, references: References) -> None:
         self._recorder = recorder
-        self._lock = threading.Lock()
-        self._waiting: dict[Key, set[Waiter]] = {}
+        self._looking = Looking(references, self._wake)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: dict[Key, set[asyncio.Future[None]]] = {}
         recorder.on_change(self._heard)
 
-    async def after(self, keys: Collection[Key], epoch: int | None, seconds: float) -> None:
-        """Return when one of these was changed after that epoch, or after so many seconds."""
+    async def after(self, keys: Collection[Key], epoch: int | None, seconds: float, peer: Peer) -> None:
+        """Return when one of these was changed after that epoch, after so many seconds, or when the server stops.
+
+        What a store holds is changed by others: it is looked at while somebody waits (see `Looking`).
+
+        Raises ClientDisconnect when the client goes away.
+        """
         self._recorder.start()  # its thread looks for what others change
-        waiter = Waiter()
-        with self._lock:
-            for key in keys:
-                self._waiting.setdefault(key, set()).add(waiter)
+        loop = self._loop = asyncio.get_running_loop()
+        waiter = peer.waiter = loop.create_future()
+        for key in keys:
+            if key not in self._waiting:
+                self._waiting[key] = set()
+                self._looking.begin(key)
+            self._waiting[key].add(waiter)
+        timer = loop.call_later(seconds, let_go, waiter)
         try:
             # Looked at only now: what changed before is seen here, what changes from here on wakes.
-            if self._recorder.snapshot.epoch == epoch:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(waiter.woken.wait(), seconds)
+            if self._recorder.snapshot.epoch == epoch and not peer.leaving:
+                await waiter
         finally:
-            with self._lock:
-                for key in keys:
-                    waiting = self._waiting.get(key, set())
-                    waiting.discard(waiter)
-                    if not waiting:
-                        self._waiting.pop(key, None)
+            timer.cancel()
+            peer.waiter = None
+            for key in keys:
+                waiting = self._waiting[key]
+                waiting.discard(waiter)
+                if not waiting:
+                    del self._waiting[key]
+                    self._looking.end(key)
+        if peer.lost:
+            raise ClientDisconnect
 
     async def until(
-        self, keys: Collection[Key], look: Callable[[], Awaitable[T]], enough: Callable[[T], bool], seconds: float
+        self,
+        keys: Collection[Key],
+        look: Callable[[], Awaitable[T]],
+        enough: Callable[[T], bool],
+        seconds: float,
+        peer: Peer,
     ) -> T:
-        """What `look` sees as soon as it is enough, or as it is after that many seconds."""
+        """What `look` sees as soon as it is enough, or as it is after that many seconds, or when the server stops.
+
+        Raises ClientDisconnect when the client goes away.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
@@ -76,16 +89,21 @@ class Changes:
             left = deadline - loop.time()
             if enough(found) or left <= 0:
                 return found
-            await self.after(keys, epoch, left)
+            await self.after(keys, epoch, left, peer)
+            if peer.leaving:
+                return found
 
     def _heard(self, keys: Collection[Key] | None) -> None:
-        with self._lock:
-            concerned = (
-                list(self._waiting.values()) if keys is None else [self._waiting[k] for k in keys if k in self._waiting]
-            )
-            woken = set().union(*concerned)
-        for waiter in woken:
-            waiter.wake()
+        """In any thread. Who begins to wait meanwhile sees the new epoch: it is there before this is told."""
+        found = None if keys is None else [key for key in keys if key in self._waiting]
+        if self._loop is not None and (found or (found is None and self._waiting)):
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+                self._loop.call_soon_threadsafe(self._wake, found)
+
+    def _wake(self, keys: Collection[Key] | None) -> None:
+        concerned = self._waiting.values() if keys is None else [self._waiting.get(key, set()) for key in keys]
+        for waiter in set().union(*concerned):
+            let_go(waiter)
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:

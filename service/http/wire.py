@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service.http.certificates import shown
+from service.core.token import Shown
+from service.http import certificates
 from service.http.exchange import Exchange
 from service.http.lane import Fetch
+from service.http.peer import EXTENSION, let_go
 from service.http.reading import Reading
 from service.http.refusals import DEFECT, SLOW, Refusal, said
 
@@ -50,7 +52,11 @@ class Wire(Reading):
         """The client does not take what is written."""
         self.address = ""
         """The client's."""
+        self.certificate: Shown | None = None
+        """What the client has shown of itself."""
         self.current: Exchange | Fetch | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        """What `current` waits with; see `Peer`."""
         self._transport: asyncio.Transport
         self._behind: deque[Exchange] = deque()
         self._room: asyncio.Future[None] | None = None
@@ -68,9 +74,13 @@ class Wire(Reading):
         self._server = (str(own[0]), int(own[1])) if own else None
         encrypted = transport.get_extra_info("ssl_object")
         self._scheme = "https" if encrypted else "http"
+        self._extensions[EXTENSION] = self
         if encrypted:
-            self._extensions = {"tls": shown(encrypted)}
+            self._extensions["tls"] = certificates.shown(encrypted)
+            self.certificate = self._extensions[certificates.EXTENSION] = certificates.proven(encrypted)
         self._listener.connections.add(self)
+        if self._listener.stopping:
+            self.leave()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """It is gone: the application is told, nothing is written any more."""
@@ -78,8 +88,10 @@ class Wire(Reading):
         self._listener.connections.discard(self)
         self._behind.clear()
         self._parser = None
+        self._extensions = {}  # the former holds this object: no work for the garbage collector
         if self.current:
             self.current.wake()
+        let_go(self.waiter)
         self.resume_writing()
 
     def pause_writing(self) -> None:
@@ -212,7 +224,7 @@ class Wire(Reading):
         return self.current is None
 
     def leave(self) -> None:
-        """Answer what is being answered, and close."""
+        """Answer what is being answered, and close; who waits for a change is answered now."""
         self.leaving = True
         self._behind.clear()
         if self.current is None:
@@ -222,6 +234,7 @@ class Wire(Reading):
         else:
             self._deaf = self._deaf or self._reading is None
             self.current.keep = False
+            let_go(self.waiter)
 
     def late(self, now: int) -> None:
         """Send away who is too slow."""

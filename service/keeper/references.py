@@ -18,7 +18,9 @@ from service.core.secret import Secret
 from service.keeper.asked import Errand, Unready
 from service.keeper.copies import Copies, Place
 from service.keeper.crews import Crew
+from service.keeper.outside import key_of_reading
 from service.keeper.shelf import Shelf
+from service.keeper.snapshot import Key
 
 FRESH = 2.0
 """Seconds for which a reading is used again; the age is stated in the answer."""
@@ -76,6 +78,7 @@ class Readings:
     def __init__(self, references: "References") -> None:
         self._references = references
         self._came: dict[Place, Outcome] = {}
+        self._keys: dict[Place, Key] = {}
 
     def __getitem__(self, sought: Sought) -> Held:
         outcome = self._came[sought.place]
@@ -92,7 +95,9 @@ class Readings:
             copy = copies.find(wall, sought.place) if copies else None
             if copy is None:
                 raise
+            self._keys[sought.place] = key_of_reading(sought.place, copy[0])
             return Read(select(copy[0], sought.reference), self._references.since(copy[1]), stale=True)
+        self._keys[sought.place] = key_of_reading(sought.place, held.reading)
         value = select(held.reading, sought.reference)
         if copies:
             copies.keep(wall, sought.place, held.reading, held.at)
@@ -117,9 +122,14 @@ class Readings:
         """Begin to read these as well."""
         return self._references.look(places, over, self._came.update)
 
+    def keys(self) -> set[Key]:
+        """What whoever was answered with them may wait for: other readings."""
+        return set(self._keys.values())
+
     def renew(self) -> None:
         """Forget them: the same is to be asked once more, later."""
         self._came.clear()
+        self._keys.clear()
 
 
 class Unread(Unready):

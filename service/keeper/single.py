@@ -2,14 +2,12 @@
 
 What was decided about a literal is kept for as long as the epoch stands: that this token may use it, from this
 address, and which version is live. Kept is what the snapshot holds anyway, sealed, and no plaintext; each time anew
-the token's secret is compared, its expiry looked at, and the value opened. The rules are those of `values.py`, asked
-once for each epoch, token, address and name.
+the token's secret is compared, its certificates and its expiry looked at, and the value opened. The rules are those of
+`values.py`, asked once for each epoch, token, address and name.
 """
 
-import hmac
 from dataclasses import dataclass
 
-from service.core.access import Caller
 from service.core.errors import KeywrightError
 from service.core.event import Detail, Event, Outcome
 from service.core.keyring import Keyring
@@ -17,10 +15,10 @@ from service.core.sealed import Context, version_context
 from service.core.token import Token
 from service.core.variable import ValueKind
 from service.keeper.asked import Asked, Known, Told
+from service.keeper.callers import Presented
 from service.keeper.credentials import common_keys
 from service.keeper.keys import Keyrings
 from service.keeper.snapshot import Key, View
-from service.keeper.tokens import presented
 from service.keeper.values import Fetched, Values, Wanted, mark_of
 from service.ledger.changes import Kind as Changed
 
@@ -55,24 +53,13 @@ class Single(Asked):
 
     action = "value.fetch"
 
-    def __init__(
-        self,
-        singles: "Singles",
-        token_id: str,
-        secret: bytes,
-        address: str,
-        request_id: str,
-        environment: str,
-        name: str,
-        known: Known,
-    ) -> None:
+    def __init__(self, singles: "Singles", who: Presented, environment: str, name: str, known: Known) -> None:
         self._singles = singles
-        self.secret = secret
-        self.request_id = request_id
+        self.who = who
         self.environment = environment
         self.resource = name
         self.known = known
-        self.key = (token_id, name, environment, address)
+        self.key = (who.token_id, name, environment, who.address)
 
     def evaluate(self, view: View) -> None:
         """As `Asked` has it: by what was decided on this epoch, or by the rules."""
@@ -84,8 +71,7 @@ class Single(Asked):
     def _by(self, decided: Decided, view: View) -> bool:
         """False: not that simple; the rules tell why."""
         token, now = decided.token, view.now
-        right = hmac.compare_digest(token.hash, self.secret)
-        if not right or (token.expires_at is not None and token.expires_at <= now):
+        if not self.who.right(token, now):
             return False
         self.error = self.event = None
         if self.known(decided.tag):
@@ -95,7 +81,7 @@ class Single(Asked):
                 self.result = Told([decided.opened()], decided.tag)
             except KeywrightError:
                 return False
-            caller = Caller(token.id, token.name, "machine", token.grants, self.key[3], self.request_id)
+            caller = self.who.caller(token)
             self.event = Event(
                 now, caller, self.action, Outcome.ALLOWED, self.environment, self.resource, decided.detail
             )
@@ -110,18 +96,14 @@ class Singles:
         self._values = values
         self._keyrings = keyrings
 
-    def asked(
-        self, token_id: str, secret: bytes, address: str, request_id: str, environment: str, name: str, known: Known
-    ) -> Single:
-        """To be recorded with others. `secret` is the hash of what was presented; the name must be one."""
-        return Single(self, token_id, secret, address, request_id, environment, name, known)
+    def asked(self, who: Presented, environment: str, name: str, known: Known) -> Single:
+        """To be recorded with others. The name must be one."""
+        return Single(self, who, environment, name, known)
 
     def judge(self, view: View, asked: Asked) -> Told[list[Fetched]]:
         """By the rules; what they come to is kept, if it is simple. Raises as a fetch of values does."""
         assert isinstance(asked, Single)  # nothing else comes here  # noqa: S101
-        token_id, name, environment, address = asked.key
-        who = presented(token_id, asked.secret, address, asked.request_id)
-        general = self._values.asked(who, environment, Wanted((name,)), asked.known)
+        general = self._values.asked(asked.who, asked.environment, Wanted((asked.resource,)), asked.known)
         asked.renew = general.renew
         told: Told[list[Fetched]] = general.act(view, asked)
         decided = self._decided(view, asked)

@@ -59,11 +59,16 @@ class Snapshot:
         self.tokens: dict[str, Token] = {}
         self.decided: dict[tuple[str, ...], Any] = {}
         """What fetches were decided to come to, for whoever decides; forgotten with the epoch."""
+        self._machines: dict[str, str] = {}
         self._environments: dict[str, Environment] = {}
         self._names: dict[str, str] = {}
         self._variables: dict[str, LiveVariable] = {}
         self._offered: dict[str, OfferedConnection] = {}
         self._inside: dict[str, _Inside] = {}
+
+    def machine(self, certificate: str) -> Token | None:
+        """The token that this certificate (its SHA-256) alone stands for."""
+        return self.tokens.get(self._machines.get(certificate, ""))
 
     def environment(self, name: str) -> Environment | None:
         """By name."""
@@ -100,7 +105,7 @@ class Snapshot:
         with self.lock:
             keys = {(kind.value, each) for kind, each in news.touched} | self._within(news)
             if news.whole:
-                self.tokens, self._environments, self._names = {}, {}, {}
+                self.tokens, self._machines, self._environments, self._names = {}, {}, {}, {}
                 self._variables, self._offered, self._inside = {}, {}, {}
             for kind, each in news.gone:
                 self._drop(kind, each)
@@ -108,7 +113,12 @@ class Snapshot:
                 self._drop_name(environment.id)
                 self._environments[environment.id] = environment
                 self._names[environment.name] = environment.id
-            self.tokens.update((token.id, token) for token in news.tokens)
+            for token in news.tokens:
+                self._drop_token(token.id)
+            for token in news.tokens:
+                self.tokens[token.id] = token
+                if not token.bearer:
+                    self._machines.update(dict.fromkeys(token.certificates, token.id))
             for variable in news.variables:
                 self._put_variable(variable)
             for offering in news.offerings:
@@ -141,7 +151,7 @@ class Snapshot:
 
     def _drop(self, kind: Kind, each: str) -> None:
         if kind is Kind.TOKEN:
-            self.tokens.pop(each, None)
+            self._drop_token(each)
         elif kind is Kind.ENVIRONMENT:
             self._drop_name(each)
             self._environments.pop(each, None)
@@ -159,6 +169,12 @@ class Snapshot:
             named = self._inside[connection_gone.connection.environment_id].offered
             if named.get(connection_gone.connection.name) is connection_gone:
                 del named[connection_gone.connection.name]
+
+    def _drop_token(self, token_id: str) -> None:
+        former = self.tokens.pop(token_id, None)
+        if former is not None and not former.bearer:
+            for certificate in former.certificates:
+                self._machines.pop(certificate, None)
 
     def _drop_name(self, environment_id: str) -> None:
         former = self._environments.get(environment_id)

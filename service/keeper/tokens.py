@@ -1,7 +1,7 @@
-"""Tokens and their grants: who a request comes from, and handing out more."""
+"""Tokens and their grants: handing out, binding to certificates, taking away."""
 
-import hmac
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from service.core import names
@@ -11,17 +11,16 @@ from service.core.access import (
     Grant,
     Kind,
     Level,
-    OutOfPlace,
-    Stranger,
     Thing,
-    admitted,
     networks,
     require,
 )
 from service.core.errors import Absent, Conflict, Forbidden, Invalid
+from service.core.event import Detail
 from service.core.secret import Secret
-from service.core.token import Token, hashed, make, split
+from service.core.token import NO_SECRET, Shown, Token, fingerprints, make
 from service.keeper.asked import Asked, Who
+from service.keeper.callers import who
 from service.keeper.door import Deed, Door
 from service.keeper.recorder import Recorder
 from service.keeper.snapshot import View
@@ -35,8 +34,6 @@ SYSTEM = Caller("scheduler", "scheduler", "system", (Grant(Level.OWN, Kind.EVERY
 OPERATOR = Caller("keywrightd", "keywrightd", "system", (Grant(Level.OWN, Kind.EVERYTHING),))
 """Whoever runs `keywrightd` on the machine that holds the ledger and the master key."""
 LONGEST_LIFE = timedelta(days=3650)
-_NOTHING = bytes(32)
-"""Compared with when there is no such token, so that unknown ids take the same time as wrong secrets."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +65,13 @@ class Tokens:
         self._walls = walls
         self._recorder = recorder
 
-    def authenticate(self, presented: str, address: str, request_id: str) -> Caller:
+    def authenticate(self, presented: str, address: str, request_id: str, shown: Shown | None = None) -> Caller:
         """The caller that a presented token stands for.
 
         Raises Unauthenticated, in the same words and after the same work for unknown, wrong, expired and
         revoked ones; Forbidden for an address that is not on the token's allowlist.
         """
-        caller: Caller = self._recorder.fetch(self.asked(who(presented, address, request_id)))
+        caller: Caller = self._recorder.fetch(self.asked(who(presented, address, request_id, shown)))
         return caller
 
     @staticmethod
@@ -118,18 +115,27 @@ class Tokens:
         wanted: tuple[WantedGrant, ...],
         expires_in: timedelta | None,
         allowlist: tuple[str, ...],
+        certificates: Sequence[str] = (),
+        *,
+        bearer: bool = True,
     ) -> tuple[Token, list[ShownGrant], Secret]:
         """A new token with its text, which is shown only now. Nobody can grant more than they own.
 
-        Raises Invalid, Forbidden, Absent, Conflict.
+        It is bound to the certificates, if any are named. Without `bearer` the text is of no use: each of them alone
+        stands for the caller. Raises Invalid, Forbidden, Absent, Conflict.
         """
         names.segment(name)
         allowed = networks(allowlist)
+        bound = fingerprints(certificates)
+        if not bearer and not bound:
+            raise Invalid("certificates: at least one is needed where there is no token", field="certificates")
         if expires_in is not None and expires_in > LONGEST_LIFE:
             raise Invalid("expires_in: ten years are the most", field="expires_in")
         token_id, text, hashed = make(self._door.randomness)
 
         def act(tx: Transaction) -> Token:
+            if not bearer:
+                _only_one(tx, bound)
             if not wanted:
                 require(caller, Level.OWN, EVERYTHING, "a token without grants")
             granted = [self._granted(tx, caller, g) for g in wanted]
@@ -140,14 +146,41 @@ class Tokens:
             if parent and parent.expires_at:  # nobody outlives by a child what was meant to end
                 expires_at = min(expires_at or parent.expires_at, parent.expires_at)
             inherited = allowed or (parent.allowlist if parent else ())
-            token = Token(token_id, name, hashed, (), inherited, tx.now, caller.name, expires_at)
+            kept = hashed if bearer else NO_SECRET
+            token = Token(token_id, name, kept, (), inherited, tx.now, caller.name, expires_at, bound)
             tokens.add(tx, token)
             for grant in granted:
                 tokens.add_grant(tx, self._door.new_id(), token_id, grant)
             return token
 
-        token = self._door.change(caller, Deed("token.add", resource=name, detail={"grants": len(wanted)}), act)
+        detail = _bound(bound) | {"grants": len(wanted)}
+        token = self._door.change(caller, Deed("token.add", resource=name, detail=detail), act)
         return token, self._door.look(lambda tx: self._shown(tx, token)), text
+
+    def bind(self, caller: Caller, token_id: str, certificates: Sequence[str]) -> tuple[Token, list[ShownGrant]]:
+        """Bind a token to these certificates, and no others: with the next one beside the present one, it turns.
+
+        None unbinds it, which is for owners of everything like the rest of this. Raises Invalid, Absent, Forbidden,
+        Conflict.
+        """
+        bound = fingerprints(certificates)
+
+        def act(tx: Transaction) -> tuple[Token, list[ShownGrant]]:
+            require(caller, Level.OWN, EVERYTHING, f"token {token_id[:64]}")
+            token = tokens.find(tx, token_id)
+            if token is None:
+                raise Absent(f"token {token_id[:64]} does not exist")
+            deed.detail["name"] = token.name
+            self._require_within(tx, caller, token)
+            if not token.bearer:
+                if not bound:
+                    raise Invalid("certificates: nothing else stands for this caller; revoke it", field="certificates")
+                _only_one(tx, bound, token_id)
+            tokens.bind(tx, token_id, bound)
+            return replace(token, certificates=bound), self._shown(tx, token)
+
+        deed = Deed("token.bind", resource=token_id, detail=_bound(bound))
+        return self._door.change(caller, deed, act)
 
     def revoke(self, caller: Caller, token_id: str) -> None:
         """The token is of no use from now on. A caller may revoke its own. Raises Absent, Forbidden."""
@@ -237,6 +270,14 @@ class Tokens:
         require(caller, Level.OWN, _thing(grant), f"environment {wanted.environment}")
         return grant
 
+    def _require_within(self, tx: Transaction, caller: Caller, token: Token) -> None:
+        """Through a pinned instance nobody lets others in where it does not reach itself. Raises Forbidden."""
+        if self._walls.pinned is None or caller.kind == "system":
+            return
+        held = [self._named(tx, HeldGrant("", token.id, token.name, grant)).environment for grant in token.grants]
+        if not all(environment and self._walls.serves(environment) for environment in held):
+            raise Forbidden(f"token {token.name} reaches further than this instance, which serves some environments")
+
     def _shown(self, tx: Transaction, token: Token) -> list[ShownGrant]:
         found = tokens.find(tx, token.id)
         named = [self._named(tx, HeldGrant("", token.id, token.name, g)) for g in (found.grants if found else ())]
@@ -252,40 +293,16 @@ class Tokens:
         return ShownGrant(held.id, held.token_id, held.token, held.grant, environment.name if environment else None)
 
 
+def _only_one(tx: Transaction, certificates: Sequence[str], token_id: str = "") -> None:
+    """A certificate alone stands for one caller. Raises Conflict."""
+    for other in tokens.alone(tx, certificates):
+        if other.id != token_id:
+            raise Conflict(f"one of the certificates stands for {other.name} already")
+
+
+def _bound(certificates: Sequence[str]) -> dict[str, Detail]:
+    return {"certificates": " ".join(certificates)} if certificates else {}
+
+
 def _thing(grant: Grant) -> Thing:
     return Thing(grant.kind, grant.environment_id, grant.path)
-
-
-def who(text: str, address: str, request_id: str) -> Who:
-    """Who presents this text from there, to be made out on a view."""
-    token_id, secret = split(text) or ("", "")
-    return presented(token_id, hashed(secret), address, request_id)
-
-
-def presented(token_id: str, hashed_secret: bytes, address: str, request_id: str) -> Who:
-    """The same, where the text was taken apart already."""
-
-    def made_out(view: View) -> Caller:
-        token = view.snapshot.tokens.get(token_id)
-        right = hmac.compare_digest(token.hash if token else _NOTHING, hashed_secret)
-        if token is None or not right or (token.expires_at and token.expires_at <= view.now):
-            raise Stranger(
-                "the token is unknown, expired or revoked; a new one comes from POST /api/v1/tokens",
-                address,
-                request_id,
-            )
-        caller = Caller(token.id, token.name, "machine", token.grants, address, request_id)
-        if not admitted(address, token.allowlist):
-            raise OutOfPlace(caller)
-        return caller
-
-    return made_out
-
-
-def nobody(message: str, address: str, request_id: str) -> Who:
-    """Somebody from there who presents no token that could be looked up."""
-
-    def made_out(_: View) -> Caller:
-        raise Stranger(message, address, request_id)
-
-    return made_out

@@ -188,7 +188,7 @@ class Values:
             tag = self._tag(wall, found)
             if known(tag):
                 asked.told = False
-                return Told(None, tag, fetch.keys(folder=wanted.folder is not None))
+                return Told(None, tag, fetch.keys(folder=wanted.folder is not None) | readings.keys())
             asked.detail = fetch.detail(found)
             return Told(found, tag)
 

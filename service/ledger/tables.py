@@ -366,8 +366,9 @@ tokens = Table(
     metadata,
     id_column(),
     Column("name", NAME, nullable=False, unique=True),
-    Column("hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),  # empty: a certificate alone stands for its caller
     Column("allowlist", JSON, nullable=False),
+    Column("certificates", JSON, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("expires_at", Moment),

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import Row, delete, insert, select, update
 
 from service.core.access import Grant, Kind, Level
-from service.core.token import Token
+from service.core.token import NO_SECRET, Token
 from service.ledger.changes import Kind as Changed
 from service.ledger.ledger import Transaction
 from service.ledger.tables import grants, replies, tokens
@@ -32,6 +32,7 @@ def _made(row: Row[Any], held: Iterable[Row[Any]]) -> Token:
         row.created_at,
         row.created_by,
         row.expires_at,
+        tuple(row.certificates),
     )
 
 
@@ -66,8 +67,21 @@ def every(tx: Transaction, after: str, limit: int) -> list[Token]:
 def add(tx: Transaction, token: Token) -> None:
     """A new one, without its grants."""
     row = {name: value for name, value in vars(token).items() if name != "grants"}
-    tx.sql.execute(insert(tokens).values(row | {"allowlist": list(token.allowlist)}))
+    lists = {"allowlist": list(token.allowlist), "certificates": list(token.certificates)}
+    tx.sql.execute(insert(tokens).values(row | lists))
     tx.touch(Changed.TOKEN, token.id)
+
+
+def bind(tx: Transaction, token_id: str, certificates: Collection[str]) -> None:
+    """To these, and no others."""
+    tx.sql.execute(update(tokens).where(tokens.c.id == token_id).values(certificates=list(certificates)))
+    tx.touch(Changed.TOKEN, token_id)
+
+
+def alone(tx: Transaction, certificates: Collection[str]) -> list[Token]:
+    """Those without a secret that one of these certificates stands for."""
+    rows = tx.sql.execute(select(tokens).where(tokens.c.hash == NO_SECRET)).all()
+    return [_token(tx, row) for row in rows if not set(certificates).isdisjoint(row.certificates)]
 
 
 def remove(tx: Transaction, token_id: str) -> None:

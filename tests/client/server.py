@@ -23,6 +23,7 @@ class Asked:
     headers: dict[str, str]
     body: Any
     port: int  # of the peer: tells connections apart
+    certificate: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class Server:
         self.values: dict[str, Any] = {}
         self.credentials: dict[str, tuple[str, dict]] = {}
         self.down: Told | None = None
+        self.open = False
+        """Needs no token."""
 
     def route(self, method: str, path: str, told: Told | Route) -> None:
         self.routes[method, path] = told if callable(told) else lambda _: told
@@ -97,7 +100,7 @@ class Server:
         return sum(1 for a in self.asked if (a.method, a.path) == (method, path))
 
     def answer(self, asked: Asked) -> Told:
-        if asked.headers.get("authorization") != f"Bearer {self.token}":
+        if not self.open and asked.headers.get("authorization") != f"Bearer {self.token}":
             return problem("unauthenticated", 401, "the token is not valid: sign in again")
         self.asked.append(asked)
         if self.down is not None:
@@ -153,6 +156,7 @@ def serve(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
                 {name.lower(): text for name, text in self.headers.items()},
                 json.loads(content) if content else None,
                 self.client_address[1],
+                (self.connection.getpeercert() or None) if isinstance(self.connection, ssl.SSLSocket) else None,
             )
             told = server.answer(asked)
             body = b""

@@ -32,6 +32,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /environments/{environment}/rehearsals": {"connection": "NAME"},
     "POST /environments/{environment}/incidents": {"folder": "FOLDER", "reason": "a leak"},
     "POST /tokens": {"name": "another", "grants": [{"level": "use", "kind": "environment", "environment": "ENV"}]},
+    "PATCH /tokens/{token_id}": {"certificates": ["ab" * 32]},
     "POST /grants": {"token": "owner", "level": "use", "kind": "environment", "environment": "ENV"},
 }
 

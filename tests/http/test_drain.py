@@ -59,6 +59,16 @@ def test_what_is_under_way_is_answered_and_nobody_else_is_let_in() -> None:
         assert not it.thread.is_alive()
 
 
+def test_who_is_let_in_while_the_server_is_told_to_stop_does_not_hold_it_up() -> None:
+    for number in range(40):
+        with listening(drains_within=600) as it:
+            for _ in range(number):
+                it.way().say(GET)
+            it.listener.stop()
+            it.thread.join(PATIENCE)
+            assert not it.thread.is_alive()
+
+
 def test_what_does_not_end_in_time_is_cut_short() -> None:
     slow = Slow()
     with listening(slow, drains_within=0.1) as it:

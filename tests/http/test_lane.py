@@ -192,4 +192,4 @@ def test_nothing_is_left_under_way(it: Keywright) -> None:
     server = it._server
     assert server is not None
     assert server.lane is not None
-    assert server.lane._reception.working == 0
+    assert server.lane._reception.limits.working == 0

@@ -2,12 +2,16 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
 
 from service.http.envelope import Envelope
 from service.http.limits import BURST, Limits, Rate
-from service.http.reception import Reception
+from service.http.reception import BUSY, Reception
 from tests.http.raw import sent
-from tests.rigs.keywright import Keywright, running_keywright
+from tests.rigs.fake_store import SlowStore
+from tests.rigs.keywright import Keywright, running_keywright, wait_until
 from tests.rigs.listening import PATIENCE, echo, listening
 
 GET = b"GET /api/x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -125,3 +129,33 @@ def test_more_than_may_be_worked_on_at_once_is_turned_away_but_who_waits_is_not(
         let.set()
         assert {way.answer().status for way in waiting + held} == {200}
         assert it.sent(get(b"/api/x")).status == 200
+
+
+def test_the_fast_lane_and_the_application_count_together() -> None:
+    slow = SlowStore()
+    with running_keywright(stores={"vault": slow}, store_timeout=60, requests=10) as it:
+        owner = it.client()
+        owner.post("/environments", json={"name": "production", "stores": {"vault": ["*"]}}).raise_for_status()
+        put = owner.put("/environments/production/variables/A", json={"reference": "vault:a"})
+        assert put.status_code == 201
+        targets = ("values/A", "values?names=A") * 5  # the first ones take the lane
+        with ThreadPoolExecutor(10) as pool:
+            held = [pool.submit(_fetched, it, target) for target in targets]
+            try:
+                wait_until(lambda: _waited_for(it) == 10, "they are not all worked on")
+                answer = owner.get("/me")
+                assert (answer.status_code, answer.json()["detail"]) == (503, BUSY[3])
+                assert owner.get("/environments/production/values/A").status_code == 503
+            finally:
+                slow.go.set()
+            assert [future.result() for future in held] == [424] * 10  # it holds nothing
+        assert owner.get("/me").status_code == 200
+
+
+def _fetched(it: Keywright, target: str) -> int:
+    with httpx2.Client(headers={"Authorization": f"Bearer {it.owner}"}, timeout=90, trust_env=False) as own:
+        return own.get(f"{it.url}/api/v1/environments/production/{target}").status_code
+
+
+def _waited_for(it: Keywright) -> int:
+    return sum(len(flight.looks) for flight in list(it.service.keeper.references._flights.values()))

@@ -10,6 +10,7 @@ from service.core.secret import Secret
 from service.core.token import hashed
 from service.core.variable import ValueKind, VersionState
 from service.keeper.asked import Known, Told, nothing
+from service.keeper.callers import Presented
 from service.keeper.tokens import SYSTEM, WantedGrant
 from service.keeper.values import Wanted
 from service.ledger.questions import Question
@@ -35,7 +36,8 @@ def told(
     known: Known = nothing,
     where: str = "production",
 ) -> Told[Any]:
-    asked = service.keeper.singles.asked(*presented, address, "request", where, name, known)
+    who = Presented(*presented, address, "request")
+    asked = service.keeper.singles.asked(who, where, name, known)
     answer: Told[Any] = service.keeper.recorder.fetch(asked)
     return answer
 

@@ -4,9 +4,10 @@ import pytest
 
 from service.core.errors import Unauthenticated
 from service.keeper import strangers
+from service.keeper.callers import nobody
 from service.keeper.events import Question
 from service.keeper.strangers import AT_ONCE, EVERY, PER_SECOND, Strangers
-from service.keeper.tokens import SYSTEM, nobody
+from service.keeper.tokens import SYSTEM
 from service.wiring import Service
 from tests.ledger.homes import Home, machine, token
 

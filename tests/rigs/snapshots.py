@@ -32,8 +32,9 @@ def content(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "environments": snapshot._environments,
         "names": snapshot._names,
-        "tokens": {token.id: (token.hash, set(token.grants), token.allowlist, token.expires_at)
+        "tokens": {token.id: (token.hash, set(token.grants), token.allowlist, token.expires_at, token.certificates)
                    for token in snapshot.tokens.values()},
+        "machines": snapshot._machines,
         "variables": snapshot._variables,
         "by name": {
             (wall, name): variable for wall, inside in snapshot._inside.items()

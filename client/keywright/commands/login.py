@@ -43,7 +43,7 @@ def run(
     if usual is not None:
         names.segment(usual)
     ca = around.get("KEYWRIGHT_CA_FILE")
-    with Door(where, lambda: token, ca=ca) as door:
+    with Door(where, lambda: token, ca=ca, certificate=discovery.certificate_of(around)) as door:
         caller = door.get("/me").body
     if not isinstance(caller, dict) or not isinstance(caller.get("name"), str):
         raise Unexpected(f"{where} did not say who you are: is this Keywright's address?")

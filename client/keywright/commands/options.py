@@ -32,7 +32,7 @@ class Place:
 def place(address: str | None, environment: str | None) -> Iterator[Place]:
     """Where a command goes. Raises Unauthenticated or Invalid when that cannot be found out."""
     found = discover(address, environment=environment)
-    with Door(found.address, found.token, ca=found.ca) as door:
+    with Door(found.address, found.token, ca=found.ca, certificate=found.certificate) as door:
         yield Place(found, door)
 
 

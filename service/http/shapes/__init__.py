@@ -30,7 +30,7 @@ from service.http.shapes.rehearsals import (
 )
 from service.http.shapes.restorations import ConnectionFinding, Counts, Restoration
 from service.http.shapes.rotations import AskRotation, Rotation, RotationStep
-from service.http.shapes.tokens import Grant, MadeToken, Me, NewGrant, NewToken, PutGrant, Token
+from service.http.shapes.tokens import BoundToken, Grant, MadeToken, Me, NewGrant, NewToken, PutGrant, Token
 from service.http.shapes.variables import (
     Activate,
     ListedVariable,
@@ -69,6 +69,7 @@ __all__ = [
     "AskRehearsal",
     "AskRotation",
     "BeginIncident",
+    "BoundToken",
     "ChangedEnvironment",
     "Checkpoint",
     "Cidr",

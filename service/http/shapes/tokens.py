@@ -1,7 +1,7 @@
 """Tokens, grants and the caller on the wire."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
@@ -25,6 +25,16 @@ _ON: JsonDict = {
 }
 
 
+Certificates = Annotated[
+    list[Annotated[str, Field(max_length=95, pattern=r"^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$", examples=["ab" * 32])]],
+    Field(
+        max_length=2,
+        description="SHA-256 fingerprints (of the DER, in hex; RFC 8705 has them as x5t#S256) of client certificates: "
+        "the token is of use only over a connection that showed one of them. Empty: over every one.",
+    ),
+]
+
+
 class PutGrant(Request):
     """One permission."""
 
@@ -43,6 +53,17 @@ class NewToken(Request):
     grants: list[PutGrant] = Field(default_factory=list, max_length=100)
     expires_in: Duration | None = Field(None, description="Left out: it does not expire.")
     allowlist: list[Cidr] = Field(default_factory=list, max_length=200)
+    certificates: Certificates = Field(default_factory=list)
+    bearer: bool = Field(
+        True,
+        description="false: no token is made, and a certificate alone stands for the caller (RFC 8705, section 2).",
+    )
+
+
+class BoundToken(Request):
+    """What a token is bound to from now on."""
+
+    certificates: Certificates
 
 
 class NewGrant(PutGrant):
@@ -69,6 +90,8 @@ class Token(Answer):
     name: str
     grants: list[Grant]
     allowlist: list[str]
+    certificates: list[str]
+    bearer: bool = Field(description="false: there is no token, and a certificate alone stands for the caller.")
     created_at: datetime
     created_by: str
     expires_at: datetime | None
@@ -77,7 +100,7 @@ class Token(Answer):
 class MadeToken(Token):
     """A token that was made just now."""
 
-    token: str = Field(description="Shown only now.")
+    token: str | None = Field(description="Shown only now. null where a certificate alone stands for the caller.")
 
 
 class Me(Answer):

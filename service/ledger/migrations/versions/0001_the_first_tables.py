@@ -117,6 +117,7 @@ def upgrade() -> None:
         sa.Column("name", NAME, nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("allowlist", sa.JSON(), nullable=False),
+        sa.Column("certificates", sa.JSON(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.Column("expires_at", Moment(), nullable=True),

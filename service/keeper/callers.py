@@ -1,0 +1,91 @@
+"""Callers: who a request comes from, made out on the snapshot at the moment it is evaluated.
+
+    a token                      that is known, right, not expired, and, where it is bound to certificates, came over
+                                 a connection that showed one of them
+    no token, but a certificate  that stands alone for a caller
+
+Whatever else is a stranger, in the same words and after the same work.
+"""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.core.access import Caller, OutOfPlace, Stranger, admitted
+from service.core.token import Shown, Token, hashed, split, usable_over
+from service.keeper.asked import Who
+from service.keeper.snapshot import View
+
+_NOTHING = bytes(32)
+"""Compared with when there is no such token, so that unknown ids take the same time as wrong secrets."""
+_UNKNOWN = "the token is unknown, expired or revoked; a new one comes from POST /api/v1/tokens"
+
+
+@dataclass(slots=True)
+class Presented:
+    """What a request shows of who makes it. `secret` is the hash of what was presented."""
+
+    token_id: str
+    secret: bytes
+    address: str
+    request_id: str
+    shown: Shown | None = None
+
+    def right(self, token: Token, now: datetime) -> bool:
+        """Is that this token, as far as it can be told without saying why not?"""
+        known = hmac.compare_digest(token.hash if token.bearer else _NOTHING, self.secret)
+        usable = not token.certificates or usable_over(token.certificates, self.shown, now)
+        return known and usable and not _expired(token, now)
+
+    def caller(self, token: Token) -> Caller:
+        """Whom the token stands for."""
+        return Caller(token.id, token.name, "machine", token.grants, self.address, self.request_id)
+
+    def __call__(self, view: View) -> Caller:
+        """See `Who`."""
+        token = view.snapshot.tokens.get(self.token_id)
+        right = hmac.compare_digest(token.hash if token and token.bearer else _NOTHING, self.secret)
+        if token is None or not right or _expired(token, view.now):
+            raise Stranger(_UNKNOWN, self.address, self.request_id)
+        caller = self.caller(token)
+        if not usable_over(token.certificates, self.shown, view.now):
+            raise Stranger(_UNKNOWN, self.address, self.request_id, caller)
+        return _in_place(token, caller)
+
+
+def who(text: str, address: str, request_id: str, shown: Shown | None = None) -> Who:
+    """Who presents this text from there, over a connection that showed this certificate, to be made out on a view."""
+    token_id, secret = split(text) or ("", "")
+    return Presented(token_id, hashed(secret), address, request_id, shown)
+
+
+def machine(shown: Shown, message: str, address: str, request_id: str) -> Who:
+    """Whom this certificate alone stands for; `message` is said if that is nobody."""
+
+    def made_out(view: View) -> Caller:
+        token = view.snapshot.machine(shown.sha256)
+        if token is None or not usable_over(token.certificates, shown, view.now) or _expired(token, view.now):
+            raise Stranger(message, address, request_id)
+        return _in_place(token, Caller(token.id, token.name, "machine", token.grants, address, request_id))
+
+    return made_out
+
+
+def nobody(message: str, address: str, request_id: str) -> Who:
+    """Somebody from there who presents no token that could be looked up."""
+
+    def made_out(_: View) -> Caller:
+        raise Stranger(message, address, request_id)
+
+    return made_out
+
+
+def _expired(token: Token, now: datetime) -> bool:
+    return token.expires_at is not None and token.expires_at <= now
+
+
+def _in_place(token: Token, caller: Caller) -> Caller:
+    """Raises OutOfPlace."""
+    if not admitted(caller.address, token.allowlist):
+        raise OutOfPlace(caller)
+    return caller
