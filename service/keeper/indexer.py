@@ -1,7 +1,7 @@
 """The indexer: builds the log's query index behind it, in a thread of its own.
 
-A page of batches at a time: read and taken apart on a snapshot, then written in a transaction of a few milliseconds,
-and others have their turn before the next page. Of several processes one is enough: who finds that another one has
+A page of batches at a time: read and taken apart on a snapshot, then written in transactions of a few milliseconds,
+and others have their turn before the next one. Of several processes one is enough: who finds that another one has
 written stands by. Whoever asks does not depend on it: a question brings the index as far as it needs by itself.
 """
 
@@ -71,8 +71,12 @@ class Indexer:
             self._reached = reached
             if page.seq == page.behind:
                 return Turn.NOTHING
+            for part in postings.parts(page):
+                with self._ledger.work() as tx:
+                    if not postings.write(tx, page, part):
+                        return Turn.LOCKED
             with self._ledger.work() as tx:
-                if not postings.write(tx, page):
+                if not postings.finish(tx, page):
                     return Turn.LOCKED
             self._reached = page.seq
             return Turn.MORE if page.full else Turn.DONE

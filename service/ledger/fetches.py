@@ -15,7 +15,8 @@ from service.core.event import Detail, Opened, Outcome, moment
 from service.ledger.ledger import Transaction
 from service.ledger.tables import fetches, tokens
 
-_FETCHES = frozenset({"credential.fetch", "value.fetch"})
+_CREDENTIAL, _VALUE = "credential.fetch", "value.fetch"
+_ALLOWED = Outcome.ALLOWED.value
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def take(youngest: Youngest, opened: Opened, first: int) -> None:
     fetched = {
         place: (deed[2], list(_generations(*deed)))
         for place, deed in enumerate(opened.deeds)
-        if deed[0] in _FETCHES and deed[1] == Outcome.ALLOWED.value
+        if (deed[0] == _CREDENTIAL or (deed[0] == _VALUE and "generations" in deed[4])) and deed[1] == _ALLOWED
     }
     fetched = {place: told for place, told in fetched.items() if told[1]}
     if not fetched:
@@ -70,7 +71,7 @@ def store(tx: Transaction, youngest: Youngest) -> None:
 
 def _generations(action: str, _: str, __: str, resource: str, detail: dict[str, Detail]) -> Iterable[tuple[str, int]]:
     """The connections that a fetch answered from, each with the generation that it gave out."""
-    if action == "credential.fetch":
+    if action == _CREDENTIAL:
         if isinstance(generation := detail.get("generation"), int):
             yield resource, generation
         return

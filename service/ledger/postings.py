@@ -15,7 +15,7 @@ Names of callers are no terms: they can be erased. `callings` has one row for ea
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -33,15 +33,17 @@ STRETCH = 7
 """Bits of a sequence number that do not tell one stretch from another."""
 FITS = 200
 """Characters of a word that a term holds: every name fits, a long list of them need not."""
-ROWS = 1_000
-"""Postings in one transaction, about: each holds up whoever writes, on SQLite, for a few milliseconds."""
-READS = 500
-"""Batches that are read for one transaction, at most."""
-EVENTS = 8_000
-"""And events in them, about."""
+READS = 4_000
+"""Batches that are read for one page, at most."""
+EVENTS = 16_000
+"""And events in them, about: what is written together costs less, since each term is a place of its own on the disk."""
+ROWS = 500
+TERMS = 50
+"""Postings in one transaction, about, and their terms: on SQLite each holds up whoever writes, for milliseconds."""
 _MINUTE = 60_000_000
-_LONGEST = {"a": 64, "d": 64}
+_SHORT = 64
 _TOLD = ("versions", "through", "generations")
+_ALLOWED = Outcome.ALLOWED.value
 
 
 @dataclass
@@ -51,9 +53,8 @@ class Page:
     behind: int
     seq: int
     at: int
-    words: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
-    """Kinds and words of terms, by stretch."""
-    terms: set[tuple[str, int]] = field(default_factory=set)
+    terms: dict[int, set[str]] = field(default_factory=dict)
+    """By stretch."""
     callings: set[tuple[str, str]] = field(default_factory=set)
     fetches: Youngest = field(default_factory=dict)
     full: bool = False
@@ -62,7 +63,7 @@ class Page:
 
 def term(kind: str, word: str) -> str:
     """The term of a word, shortened to what fits."""
-    return kind + word[: _LONGEST.get(kind, FITS)]
+    return kind + word[: _SHORT if kind in "ad" else FITS]
 
 
 def minute_term(kind: str, stamp: int) -> str:
@@ -91,43 +92,47 @@ def read(tx: Transaction) -> Page:
     """The next batches that the index does not have, as what they add to it."""
     done, at = tx.sql.execute(select(indexed.c.seq, indexed.c.at)).one()
     page = Page(done, done, microseconds(at))
-    for row in log.page(tx, done, READS, EVENTS):
+    rows = log.page(tx, done, READS, EVENTS)
+    for row in rows:
         add(page, row)
-        if sum(map(len, page.words.values())) >= ROWS:
-            break
-    page.terms.update((term(*word), stretch) for stretch, found in page.words.items() for word in found)
-    page.full = page.seq - done >= EVENTS // 2 or len(page.terms) >= ROWS // 2
+    page.full = page.seq - done >= EVENTS or len(rows) == READS
     return page
 
 
 def add(page: Page, row: Row[Any]) -> None:
     """Take one more batch into account."""
     first, opened = row.first, Opened(Batch(row.body, row.persons, row.events))
-    stretch = first >> STRETCH
-    page.words.setdefault(stretch, set()).update(words(opened))
+    terms = page.terms.setdefault(first >> STRETCH, set())
+    terms.update(_terms(opened))
     stamps = [line[0] for line in opened.lines]
     latest = max(page.at, *stamps)
     if latest // _MINUTE > page.at // _MINUTE:
-        page.terms.add((minute_term("m", latest), stretch))
+        terms.add(minute_term("m", latest))
     if min(stamps) < latest - _MINUTE:
-        page.terms.update((each, stretch) for each in late_terms(stamps))
+        terms.update(minute_term("l", minute * _MINUTE) for minute in {stamp // _MINUTE for stamp in stamps})
     page.callings |= names(opened)
     take(page.fetches, opened, first)
     page.seq, page.at = first + row.events - 1, latest
 
 
-def words(opened: Opened) -> set[tuple[str, str]]:
-    """Kinds and words of the terms of a batch, without those of its times."""
-    words: set[tuple[str, str]] = {("a", actor) for actor, *_ in opened.callers}
+def _terms(opened: Opened) -> set[str]:
+    """The terms of a batch, without those of its times. Done for every event: what repeats is looked at once."""
+    found = {"a" + actor[:_SHORT] for actor, *_ in opened.callers}
+    ends = set()
     for action, outcome, environment, resource, detail in opened.deeds:
-        words.add(("d", action))
-        words.add(("e", environment))
-        words.add(("r", resource))
-        if outcome != Outcome.ALLOWED.value:
-            words.add(("o", outcome))
-        for name in answered(detail):
-            words.add(("r", name))
-    return words
+        ends.add((action, outcome, environment))
+        found.add("r" + resource[:FITS])
+        for key in _TOLD:
+            if key in detail:
+                for name in answered(detail):
+                    found.add("r" + name[:FITS])
+                break
+    for action, outcome, environment in ends:
+        found.add("d" + action[:_SHORT])
+        found.add("e" + environment[:FITS])
+        if outcome != _ALLOWED:
+            found.add("o" + outcome[:FITS])
+    return found
 
 
 def names(opened: Opened) -> set[tuple[str, str]]:
@@ -136,25 +141,43 @@ def names(opened: Opened) -> set[tuple[str, str]]:
     return {(fit(person["name"])[:FITS], actor) for (actor, *_), person in each if person}
 
 
-def late_terms(stamps: Iterable[int]) -> set[str]:
-    """The terms of a batch's times, where it is late."""
-    return {minute_term("l", minute * _MINUTE) for minute in {stamp // _MINUTE for stamp in stamps}}
-
-
-def answered(detail: dict[str, Any]) -> Iterator[str]:
+def answered(detail: dict[str, Any]) -> list[str]:
     """What a fetch of several names or of a folder answered."""
-    for key in _TOLD:
-        if said := detail.get(key):
-            for word in str(said).split():
-                yield word.rpartition(":")[0]
+    return [word.rpartition(":")[0] for key in _TOLD if (said := detail.get(key)) for word in str(said).split()]
 
 
-def write(tx: Transaction, page: Page) -> bool:
-    """Add a page. False: somebody else did, or is about to, and nothing was written."""
+def parts(page: Page) -> list[list[tuple[str, int]]]:
+    """Its postings in their order, in parts for a transaction each."""
+    stretches: dict[str, list[int]] = {}
+    for stretch, found in page.terms.items():
+        for each in found:
+            stretches.setdefault(each, []).append(stretch)
+    made: list[list[tuple[str, int]]] = []
+    part: list[tuple[str, int]] = []
+    for number, each in enumerate(sorted(stretches), 1):
+        part += [(each, stretch) for stretch in stretches[each]]
+        if len(part) >= ROWS or number % TERMS == 0:
+            made.append(part)
+            part = []
+    return [*made, part] if part else made
+
+
+def write(tx: Transaction, page: Page, part: Sequence[tuple[str, int]]) -> bool:
+    """Add a part of a page. False: somebody else wrote meanwhile, or is about to, and nothing was written.
+
+    An interruption between two of them does no harm: postings are not looked at before `finish`, and will come again.
+    """
     mine = select(indexed.c.seq).where(indexed.c.seq == page.behind).with_for_update(skip_locked=True)
     if tx.sql.execute(mine).one_or_none() is None:
         return False
-    insert(tx, "postings", sorted(page.terms))
+    insert(tx, "postings", part)
+    return True
+
+
+def finish(tx: Transaction, page: Page) -> bool:
+    """What the index has of a page beside its postings; from now on it has it. False as `write`."""
+    if not write(tx, page, ()):
+        return False
     insert(tx, "callings", sorted(page.callings))
     store(tx, page.fetches)
     tx.sql.execute(update(indexed).values(seq=page.seq, at=moment(page.at)))

@@ -507,7 +507,8 @@ def test_a_name_that_comes_again_meanwhile_stays(pg_home: Home) -> None:
 
     thread = threading.Thread(target=sweep)
     with service.ledger.work() as tx:
-        assert postings.write(tx, page)
+        assert postings.write(tx, page, postings.parts(page)[0])
+        assert postings.finish(tx, page)
         thread.start()
         thread.join(1)
     thread.join(20)

@@ -336,8 +336,38 @@ def test_only_one_of_several_processes_builds_the_index(home: Home) -> None:
         page = postings.read(tx)
         stale = replace(page, behind=3)
     with other.work() as tx:
-        assert not postings.write(tx, stale)  # somebody came first
+        assert not postings.write(tx, stale, ())  # somebody came first
+        assert not postings.finish(tx, stale)
     assert numbers(asked(first, limit=3)) == [8, 7, 6]
+
+
+def test_an_interrupted_page_is_written_again_and_not_looked_at_before(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written in parts, of few terms and postings each, so that nobody waits for long."""
+    monkeypatch.setattr(postings, "STRETCH", 1)
+    monkeypatch.setattr(questions, "STRETCH", 1)
+    monkeypatch.setattr(postings, "ROWS", 3)
+    monkeypatch.setattr(postings, "TERMS", 2)
+    ledger = home.ledger()
+    filled(ledger)
+    with ledger.read() as tx:
+        page = postings.read(tx)
+    parts = postings.parts(page)
+    assert [row for part in parts for row in part] == sorted(
+        {(each, at) for at in page.terms for each in page.terms[at]}
+    )
+    assert all(len({each for each, _ in part}) <= 2 for part in parts)
+    assert len(parts) > 4
+    for part in parts[:-1]:
+        with ledger.work() as tx:
+            assert postings.write(tx, page, part)
+    with ledger.read() as tx:
+        assert questions.ask(tx, Question(actor="blog-id")) == []
+        assert postings.lag(tx) == 6
+    assert numbers(asked(ledger, actor="blog-id")) == [3]
+    for question, expected in ASKED:
+        assert numbers(asked(ledger, **question)) == expected, question
 
 
 def test_whoever_holds_the_index_holds_up_nobody_who_appends(pg_home: Home) -> None:
@@ -346,7 +376,7 @@ def test_whoever_holds_the_index_holds_up_nobody_who_appends(pg_home: Home) -> N
     with ledger.read() as tx:
         page = postings.read(tx)
     with ledger.work() as tx:
-        assert postings.write(tx, page)
+        assert postings.finish(tx, page)
         write(ledger, happened(7))  # while the row of the index is held
         assert Indexer(ledger).turn() is Turn.LOCKED
     assert numbers(asked(ledger, limit=1)) == [7]
