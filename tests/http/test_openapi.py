@@ -67,7 +67,7 @@ def narrow(served: Keywright) -> str:
 
 
 def _document() -> dict[str, Any]:
-    unheard = SimpleNamespace(recorder=SimpleNamespace(on_change=lambda _: None), figures=None)
+    unheard = SimpleNamespace(recorder=SimpleNamespace(on_change=lambda _: None), references=None, figures=None)
     return application(cast(Any, unheard), poke=lambda: None, clock_ticks=lambda: True).openapi()
 
 
