@@ -1,11 +1,13 @@
-"""The fast lane: a fetch by one name, and nothing else in its address, is answered here; everything else goes on.
+"""The fast lane: a fetch by one name, with nothing but a wait in its query, is answered here; everything else goes on.
 
-    GET /api/v1/environments/{environment}/values/{name}          no query; one Authorization: Bearer kw_…,
-    GET /api/v1/environments/{environment}/credentials/{name}     and If-None-Match once at the most
+    GET /api/v1/environments/{environment}/values/{name}          no query but wait=SECONDS, in whole seconds; one
+    GET /api/v1/environments/{environment}/credentials/{name}     Authorization: Bearer kw_…, and If-None-Match once
+                                                                  at the most
 
-What is asked that plainly needs no framework to be read. Whatever is unusual about a request, or wrong with it, is
-left to the routes of `values.py` and `credentials.py`, which take the same way through the keeper; the OpenAPI
-document describes these. A fetch that is answered leaves no line in the process's log: the event log has it.
+What is asked that plainly needs no framework to be read, and who waits keeps none of it in memory meanwhile. Whatever
+is unusual about a request, or wrong with it, is left to the routes of `values.py` and `credentials.py`, which take the
+same way through the keeper; the OpenAPI document describes these. A fetch that is answered leaves no line in the
+process's log: the event log has it.
 """
 
 import re
@@ -28,6 +30,8 @@ from service.keeper.values import Wanted
 
 _PLAIN = re.compile(rf"/api/v1/environments/({names.SEGMENT})/(values|credentials)/({names.PATH})")
 _BEARER = re.compile(rb"[Bb]earer (kw_[0-9a-f]{16}_[A-Za-z0-9_-]{43})")
+_WAIT = re.compile(rb"wait=([1-5]?[0-9]|60)")
+"""Whole seconds, as many as may be waited."""
 _LONGEST_KNOWN = 1000
 _SAYS_JSON = (b"content-type", b"application/json")
 
@@ -50,7 +54,7 @@ class Lane:
             await self._envelope({**scope, "plain": plain}, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        environment, door, name, token, if_none_match = scope["plain"]
+        environment, door, name, wait, token, if_none_match = scope["plain"]
         request_id = scope["state"]["request_id"]
         asker = who(token, scope["client"][0] if scope["client"] else "", request_id, proven_to(scope))
         known = known_by(if_none_match)
@@ -61,7 +65,10 @@ class Lane:
         else:
             asked, render = self._keeper.credentials.asked(asker, environment, name, known), credentials.text
         try:
-            told = await self._fetching.recorded(asked, receive)
+            if wait:
+                told = await self._fetching.told(scope, receive, asked, wait)
+            else:
+                told = await self._fetching.recorded(asked, receive)
         except KeywrightError as error:
             status, body, headers = problems.refusal(error, scope["path"], request_id)
         else:
@@ -75,10 +82,16 @@ class Lane:
         await send({"type": "http.response.body", "body": body})
 
 
-def _plain(scope: Scope) -> tuple[str, str, str, str, str | None] | None:
-    """Environment, door, name, token and what is known; None for what is not that plain."""
-    if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
+def _plain(scope: Scope) -> tuple[str, str, str, int, str, str | None] | None:
+    """Environment, door, name, seconds to wait, token and what is known; None for what is not that plain."""
+    if scope["type"] != "http" or scope["method"] != "GET":
         return None
+    wait = 0
+    if query := scope["query_string"]:
+        seconds = _WAIT.fullmatch(query)
+        if seconds is None:
+            return None
+        wait = int(seconds[1])
     found = _PLAIN.fullmatch(scope["path"])
     if found is None or len(found[1]) > names.LONGEST or len(found[3]) > names.LONGEST:
         return None
@@ -95,7 +108,7 @@ def _plain(scope: Scope) -> tuple[str, str, str, str, str | None] | None:
             known = text.decode("latin-1")
         elif key == b"content-length" or key == b"transfer-encoding":
             return None  # a body is none of its business
-    return None if token is None else (found[1], found[2], found[3], token, known)
+    return None if token is None else (found[1], found[2], found[3], wait, token, known)
 
 
 def _value(found: list[Any]) -> str:
