@@ -76,7 +76,7 @@ async def one(
 ) -> Response:
     """The ordered set, best first; whoever holds it can log in until each entry's `good_until`."""
     asked = keeper.credentials.asked(who, environment, name, known_by(if_none_match))
-    told = await fetching.told(request, asked, wait)
+    told = await fetching.told(request.scope, request.receive, asked, wait)
     if told.value is None:
         return Response(status_code=304, headers={"ETag": f'"{told.tag}"'})
     return Response(text(told.value), headers={"ETag": f'"{told.tag}"'}, media_type="application/json")

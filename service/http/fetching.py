@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from service.core.access import Caller
 from service.core.errors import KeywrightError, StoreUnreachable, Unavailable
@@ -32,17 +32,17 @@ class Fetching:
         self._batch: list[Asked] = []
         self._seen = 0
 
-    async def told(self, request: Request, asked: Asked, wait: float = 0) -> Told[Any]:
+    async def told(self, scope: Scope, receive: Receive, asked: Asked, wait: float = 0) -> Told[Any]:
         """What it came to; as soon as there is news, or what is known after so many seconds or when the server stops.
 
         Raises its refusal, and ClientDisconnect when the client goes away while it waits.
         """
-        loop, peer = asyncio.get_running_loop(), peer_of(request.scope)
+        loop, peer = asyncio.get_running_loop(), peer_of(scope)
         deadline = loop.time() + wait
         told: Told[Any] | None = None
         while True:
             try:
-                told = await self.recorded(asked, request.receive)
+                told = await self.recorded(asked, receive)
             except StoreUnreachable:
                 # Of what was known it is not known whether it changed: it is waited for, as long as there is time.
                 if told is None or loop.time() >= deadline:

@@ -189,6 +189,9 @@ class Listener:
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.debug("a connection did not come about", error=getattr(error, "reason", None) or type(error).__name__)
             accepted.close()
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
 
     def _opened(self, accepted: socket.socket, task: "asyncio.Task[None]") -> None:
         self._opening.discard(task)
@@ -237,6 +240,7 @@ class Listener:
         deadline = self.loop.time() + self._drains_within
         while (self.connections or self.working) and self.loop.time() < deadline and not self._hurried:
             await asyncio.sleep(0.02)
+        await asyncio.sleep(0)  # one that is cancelled before it began would leave its socket open
         for task in tuple(self._opening):  # not before: it would close a connection behind the back of its wire
             task.cancel()
         if self.working:

@@ -60,7 +60,9 @@ async def several(
     if (names is None) == (folder is None):
         raise Invalid("either names or folder is needed", field="names")
     wanted = Wanted(folder=folder) if names is None else Wanted(names=tuple(names.split(",")))
-    told = await fetching.told(request, keeper.values.asked(who, environment, wanted, known_by(if_none_match)), wait)
+    told = await fetching.told(
+        request.scope, request.receive, keeper.values.asked(who, environment, wanted, known_by(if_none_match)), wait
+    )
     if told.value is None:
         return Response(status_code=304, headers={"ETag": f'"{told.tag}"'})
     body = f'{{"environment":{json.dumps(environment)},"values":[{",".join(map(shown, told.value))}]}}'
@@ -84,7 +86,7 @@ async def one(
 ) -> Response:
     """One value."""
     asked = keeper.values.asked(who, environment, Wanted(names=(name,)), known_by(if_none_match))
-    told = await fetching.told(request, asked, wait)
+    told = await fetching.told(request.scope, request.receive, asked, wait)
     if told.value is None:
         return Response(status_code=304, headers={"ETag": f'"{told.tag}"'})
     return Response(shown(told.value[0]), headers={"ETag": f'"{told.tag}"'}, media_type="application/json")
