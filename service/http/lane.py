@@ -1,14 +1,17 @@
-"""The fast lane: a fetch by one name, and nothing else in its address, is answered here; everything else goes on.
+"""The fast lane: a fetch by one name, with nothing but a wait in its query, is answered here; everything else goes on.
 
-    GET /api/v1/environments/{environment}/values/{name}          no query; one Authorization: Bearer kw_…,
-    GET /api/v1/environments/{environment}/credentials/{name}     and If-None-Match once at the most
+    GET /api/v1/environments/{environment}/values/{name}          no query but wait=SECONDS, in whole seconds; one
+    GET /api/v1/environments/{environment}/credentials/{name}     Authorization: Bearer kw_…, and If-None-Match once
+                                                                  at the most
 
 What is asked that plainly needs no framework to be read, and no task of the event loop to be waited for: it is
-evaluated while it is read, and written to its connection when its batch was recorded. Whatever is unusual about a
-request, or wrong with it, or takes something from outside first, is left to the routes of `values.py` and
-`credentials.py`, which take the same way through the keeper; the OpenAPI document describes these.
+evaluated while it is read, and written to its connection when its batch was recorded. Nor has who waits for a change
+a task: what is kept of it is what it asked, and a place among those who wait. Whatever is unusual about a request, or
+wrong with it, or takes something from outside first, is left to the routes of `values.py` and `credentials.py`, which
+take the same way through the keeper; the OpenAPI document describes these.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -23,16 +26,20 @@ from service.http import credentials, problems, values
 from service.http.fetching import Fetching, known_by
 from service.http.reception import WRONG, Reception, Refusal
 from service.http.refusals import COMMON, LINES, said
+from service.http.waiting import Changes, Wait
 from service.keeper.asked import Asked, Told
 from service.keeper.callers import Presented
 from service.keeper.keeper import Keeper
+from service.keeper.outside import OUTSIDE
 
 if TYPE_CHECKING:
     from service.http.wire import Wire
 
 Headers = list[tuple[bytes, bytes]]
 
-_PLAIN = re.compile(rf"/api/v1/environments/({names.SEGMENT})/(values|credentials)/({names.PATH})".encode())
+_PLAIN = re.compile(
+    rf"/api/v1/environments/({names.SEGMENT})/(values|credentials)/({names.PATH})(?:\?wait=([1-9]|[1-5][0-9]|60))?".encode()
+)
 _BEARER = re.compile(rb"[Bb]earer kw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _LONGEST_KNOWN = 1000
 _OK = LINES[200] + COMMON + b"content-type: application/json\r\n"
@@ -44,7 +51,7 @@ _REST = b'%betag: "%b"\r\nx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b'
 class Fetch:
     """One fetch in the lane. It stands where an exchange stands on its connection, but nobody waits in a task."""
 
-    __slots__ = ("address", "began", "head", "keep", "render", "request_id", "task", "wire")
+    __slots__ = ("address", "began", "head", "keep", "render", "request_id", "task", "until", "wire")
     render: Callable[[Any], bytes]
     request_id: str
     address: str
@@ -57,7 +64,14 @@ class Fetch:
         self.head = (target, headers)
         self.keep = keep
         self.task = None
+        self.until = 0.0
+        """When its wait is over, by the loop's clock; 0 for none."""
         self.began = time.perf_counter()
+
+    @property
+    def path(self) -> str:
+        """What is asked for."""
+        return self.head[0].partition(b"?")[0].decode()
 
     def hear(self, _: bytes) -> bool:
         """A piece of a body, which it does not have."""
@@ -76,6 +90,7 @@ class Lane:
     def __init__(self, app: FastAPI) -> None:
         self._keeper: Keeper = app.state.keeper
         self._fetching: Fetching = app.state.fetching
+        self._changes: Changes = app.state.changes
         self._reception: Reception = app.state.reception
 
     def enter(self, wire: "Wire", target: bytes, headers: Headers, keep: bool) -> Fetch | None:
@@ -103,8 +118,11 @@ class Lane:
         reception = self._reception
         fetch.request_id = reception.new_id()
         fetch.address = address = wire.address
-        reception.limits.working += 1
-        refusal = reception.refusal(address, authorization)
+        if plain[4] is None:
+            reception.limits.working += 1
+        else:  # whoever waits for a change costs memory only
+            fetch.until = asyncio.get_running_loop().time() + int(plain[4])
+        refusal = reception.refusal(address, authorization, works=not fetch.until)
         if refusal is not None:
             wire.later(lambda: self._turned_away(fetch, refusal))
             return fetch
@@ -127,6 +145,8 @@ class Lane:
         error = asked.error
         if error is None:
             told: Told[Any] = asked.result
+            if fetch.until and told.value is None and self._waits(fetch, asked, told):
+                return
             if told.value is None:
                 status, start, body = 304, _NOT_MODIFIED, b""
             else:
@@ -139,14 +159,43 @@ class Lane:
             self._refused(fetch, error)
         else:
             # The application gets what is missing first; and what is a defect here is one there, too.
+            self._instead(fetch)
+
+    def _waits(self, fetch: Fetch, asked: Asked, told: Told[Any]) -> bool:
+        """There is nothing new: wait, if there is time. False: that is what is answered."""
+        left = fetch.until - asyncio.get_running_loop().time()
+        if left <= 0 or fetch.wire.leaving:
+            return False
+        if any(kind == OUTSIDE for kind, _ in told.keys):
+            self._instead(fetch)
+            return True
+        wait = self._changes.begin(told.keys, asked.epoch, left, fetch.wire)
+        wait.over.add_done_callback(lambda _: self._woken(fetch, asked, wait))
+        return True
+
+    def _woken(self, fetch: Fetch, asked: Asked, wait: Wait) -> None:
+        self._changes.end(wait)
+        if fetch.wire.lost:
+            self._end(fetch, 499, b"")  # nobody is there to be answered; the number is nginx's
+        elif fetch.wire.leaving:
+            self._over(asked)
+        else:
+            asked.epoch = None  # what it was evaluated on may be the present still: it is evaluated again all the same
+            self._fetching.submit(asked)
+
+    def _instead(self, fetch: Fetch) -> None:
+        if fetch.until:
+            left = max(round(fetch.until - asyncio.get_running_loop().time(), 3), 0)
+            fetch.head = (b"%b?wait=%.3f" % (fetch.path.encode(), left), fetch.head[1])
+        else:
             self._reception.limits.working -= 1
-            fetch.wire.instead(fetch)
+        fetch.wire.instead(fetch)
 
     def _refused(self, fetch: Fetch, error: KeywrightError) -> None:
         if isinstance(error, Unauthenticated) and not self._reception.limits.refused(fetch.address):
             self._turned_away(fetch, WRONG)
             return
-        status, body, headers = problems.refusal(error, fetch.head[0].decode(), fetch.request_id)
+        status, body, headers = problems.refusal(error, fetch.path, fetch.request_id)
         start = LINES[status] + COMMON + b"".join(b"%b: %b\r\n" % each for each in headers)
         closes = b"" if fetch.keep and not fetch.wire.leaving else _CLOSE
         given = b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (fetch.request_id.encode(), closes, len(body))
@@ -162,9 +211,9 @@ class Lane:
         if wire.leaving and not wire.lost:
             fetch.keep = False
         seconds = time.perf_counter() - fetch.began
-        reception.limits.working -= 1
-        path = fetch.head[0].decode()
-        reception.answered("GET", path, status, seconds, fetch.address, fetch.request_id, fetches=True)
+        if not fetch.until:
+            reception.limits.working -= 1
+        reception.answered("GET", fetch.path, status, seconds, fetch.address, fetch.request_id, fetches=True)
         wire.ended(fetch)
 
 

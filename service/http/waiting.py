@@ -7,6 +7,7 @@ ends at once when the client goes away, and when the server is told to stop.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -21,6 +22,16 @@ from service.keeper.snapshot import Key
 
 T = TypeVar("T")
 LONGEST = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One who waits: for these, until this is done."""
+
+    keys: Collection[Key]
+    over: asyncio.Future[None]
+    timer: asyncio.TimerHandle
+    peer: Peer
 
 
 class Changes:
@@ -43,30 +54,39 @@ class Changes:
 
         Raises ClientDisconnect when the client goes away.
         """
+        wait = self.begin(keys, epoch, seconds, peer)
+        try:
+            await wait.over
+        finally:
+            self.end(wait)
+        if peer.lost:
+            raise ClientDisconnect
+
+    def begin(self, keys: Collection[Key], epoch: int | None, seconds: float, peer: Peer) -> "Wait":
+        """A wait that is over when `after` would return, or raise. It must be given to `end` then, or before."""
         self._recorder.start()  # its thread looks for what others change
         loop = self._loop = asyncio.get_running_loop()
-        waiter = peer.waiter = loop.create_future()
+        over = peer.waiter = loop.create_future()
         for key in keys:
             if key not in self._waiting:
                 self._waiting[key] = set()
                 self._looking.begin(key)
-            self._waiting[key].add(waiter)
-        timer = loop.call_later(seconds, let_go, waiter)
-        try:
-            # Looked at only now: what changed before is seen here, what changes from here on wakes.
-            if self._recorder.snapshot.epoch == epoch and not peer.leaving:
-                await waiter
-        finally:
-            timer.cancel()
-            peer.waiter = None
-            for key in keys:
-                waiting = self._waiting[key]
-                waiting.discard(waiter)
-                if not waiting:
-                    del self._waiting[key]
-                    self._looking.end(key)
-        if peer.lost:
-            raise ClientDisconnect
+            self._waiting[key].add(over)
+        # Looked at only now: what changed before is seen here, what changes from here on wakes.
+        if self._recorder.snapshot.epoch != epoch or peer.leaving:
+            let_go(over)
+        return Wait(keys, over, loop.call_later(seconds, let_go, over), peer)
+
+    def end(self, wait: "Wait") -> None:
+        """Forget it."""
+        wait.timer.cancel()
+        wait.peer.waiter = None
+        for key in wait.keys:
+            waiting = self._waiting[key]
+            waiting.discard(wait.over)
+            if not waiting:
+                del self._waiting[key]
+                self._looking.end(key)
 
     async def until(
         self,

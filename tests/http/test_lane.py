@@ -13,7 +13,8 @@ import pytest
 
 from service.http import problems
 from service.http.limits import BURST
-from tests.rigs.keywright import Keywright, running_keywright
+from tests.rigs.fake_store import FakeStore
+from tests.rigs.keywright import Keywright, running_keywright, wait_until
 from tests.rigs.listening import PATIENCE, Answer, Way
 
 PLACE = "/api/v1/environments/production"
@@ -193,3 +194,60 @@ def test_nothing_is_left_under_way(it: Keywright) -> None:
     assert server is not None
     assert server.lane is not None
     assert server.lane._reception.limits.working == 0
+
+
+def waiting(it: Keywright) -> int:
+    return len(set().union(*it._server.app.state.changes._waiting.values()))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("target", [VALUE, CREDENTIAL])
+def test_a_wait_ends_as_it_does_in_the_routes(it: Keywright, target: str) -> None:
+    tag = f"If-None-Match: {once(it, get(target, it.owner)).headers['etag']}"
+    lane, route = (once(it, get(f"{target}?wait={seconds}", it.owner, tag)) for seconds in ("1", "1.0"))
+    assert plain(lane) == plain(route)
+    assert lane.status == 304
+    for seconds in ("1", "1.0", "61", "0", "-1", "1&wait=1"):  # without anything that is known there is no wait
+        answer = once(it, get(f"{target}?wait={seconds}", it.owner))
+        assert answer.status == (422 if seconds in ("61", "-1", "1&wait=1") else 200)
+    assert once(it, get(f"{target}?wait=50", "kw_0123456789abcdef_" + "x" * 43, tag)).status == 401
+
+
+def test_who_waits_is_not_counted_as_work_and_goes_on_over_the_same_connection(it: Keywright) -> None:
+    limits = it._server.app.state.reception.limits  # type: ignore[union-attr]
+    owner = it.client()
+    place = "/environments/production/variables/lane/W"
+    owner.put(place, json={"value": "one"}).raise_for_status()
+    target = f"{PLACE}/values/lane/W"
+    with way(it) as made:
+        made.say(get(target, it.owner))
+        tag = made.answer().headers["etag"]
+        for value in ("two", "three"):
+            made.say(get(f"{target}?wait=50", it.owner, f"If-None-Match: {tag}"))
+            wait_until(lambda: waiting(it) == 1, "it does not wait")
+            assert limits.working == 0
+            owner.put("/environments/production/variables/lane/X", json={"value": value}).raise_for_status()
+            owner.put(place, json={"value": value}).raise_for_status()
+            answer = made.answer()
+            assert (answer.status, answer.json["value"]) == (200, value)
+            tag = answer.headers["etag"]
+    assert limits.working == 0
+
+
+def test_what_becomes_a_reference_while_it_is_waited_for_is_answered_by_the_application() -> None:
+    store = FakeStore()
+    store.put("x", "from outside")
+    with running_keywright(stores={"vault": store}) as it:
+        owner = it.client()
+        owner.post("/environments", json={"name": "production", "stores": {"vault": ["*"]}}).raise_for_status()
+        place, target = "/environments/production/variables/A", f"{PLACE}/values/A"
+        owner.put(place, json={"value": "one"}).raise_for_status()
+        tag = once(it, get(target, it.owner)).headers["etag"]
+        with way(it) as made:
+            made.say(get(f"{target}?wait=50", it.owner, f"If-None-Match: {tag}"))
+            wait_until(lambda: waiting(it) == 1, "it does not wait")
+            owner.put(place, json={"reference": "vault:x"}).raise_for_status()
+            answer = made.answer()
+            assert (answer.status, answer.json["value"]) == (200, "from outside")
+            made.say(get(f"{target}?wait=1", it.owner, f"If-None-Match: {answer.headers['etag']}"))
+            assert made.answer(bare=True).status == 304
+        assert it._server.app.state.reception.limits.working == 0  # type: ignore[union-attr]
