@@ -15,6 +15,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -27,7 +28,7 @@ from service.http.fetching import Fetching, known_by
 from service.http.reception import WRONG, Reception, Refusal
 from service.http.refusals import COMMON, LINES, said
 from service.http.waiting import Changes, Wait
-from service.keeper.asked import Asked, Told
+from service.keeper.asked import Asked, Known, Told
 from service.keeper.callers import Presented
 from service.keeper.keeper import Keeper
 from service.keeper.outside import OUTSIDE
@@ -46,6 +47,23 @@ _OK = LINES[200] + COMMON + b"content-type: application/json\r\n"
 _NOT_MODIFIED = LINES[304] + COMMON
 _CLOSE = b"connection: close\r\n"
 _REST = b'%betag: "%b"\r\nx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b'
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A plain request as it was read. `value` is False for a credential; `secret` is the hash of the token's."""
+
+    target: bytes
+    headers: Headers = field(repr=False)
+    value: bool
+    where: str
+    what: str
+    token_id: str
+    secret: bytes
+    authorization: bytes = field(repr=False)
+    known: Known
+    wait: int
+    """Seconds."""
 
 
 class Fetch:
@@ -93,8 +111,8 @@ class Lane:
         self._changes: Changes = app.state.changes
         self._reception: Reception = app.state.reception
 
-    def enter(self, wire: "Wire", target: bytes, headers: Headers, keep: bool) -> Fetch | None:
-        """A request without a body, by its method GET: the fetch that it is, under way; None for what is not plain."""
+    def read(self, target: bytes, headers: Headers) -> "Plain | None":
+        """What a request without a body, by its method GET, asks for; None for what is not plain."""
         plain = _PLAIN.fullmatch(target)
         if plain is None:
             return None
@@ -114,26 +132,33 @@ class Lane:
         where, door, what = plain[1].decode(), plain[2], plain[3].decode()
         if token is None or authorization is None or len(where) > names.LONGEST or len(what) > names.LONGEST:
             return None
-        fetch = Fetch(wire, target, headers, keep)
+        wait = int(plain[4] or 0)
+        token_id, secret = token[1].decode(), hashed(token[2].decode())
+        return Plain(
+            target, headers, door == b"values", where, what, token_id, secret, authorization, known_by(known), wait
+        )
+
+    def begin(self, wire: "Wire", plain: "Plain", keep: bool) -> Fetch:
+        """The fetch of what was read, under way."""
+        fetch = Fetch(wire, plain.target, plain.headers, keep)
         reception = self._reception
         fetch.request_id = reception.new_id()
         fetch.address = address = wire.address
-        if plain[4] is None:
+        if plain.wait:  # whoever waits for a change costs memory only
+            fetch.until = asyncio.get_running_loop().time() + plain.wait
+        else:
             reception.limits.working += 1
-        else:  # whoever waits for a change costs memory only
-            fetch.until = asyncio.get_running_loop().time() + int(plain[4])
-        refusal = reception.refusal(address, authorization, works=not fetch.until)
+        refusal = reception.refusal(address, plain.authorization, works=not plain.wait)
         if refusal is not None:
             wire.later(lambda: self._turned_away(fetch, refusal))
             return fetch
-        secret = hashed(token[2].decode())
-        who = Presented(token[1].decode(), secret, address, fetch.request_id, wire.certificate)
+        who = Presented(plain.token_id, plain.secret, address, fetch.request_id, wire.certificate)
         asked: Asked
-        if door == b"values":
-            asked = self._keeper.singles.asked(who, where, what, known_by(known))
+        if plain.value:
+            asked = self._keeper.singles.asked(who, plain.where, plain.what, plain.known)
             fetch.render = _value
         else:
-            asked = self._keeper.credentials.asked(who, where, what, known_by(known))
+            asked = self._keeper.credentials.asked(who, plain.where, plain.what, plain.known)
             fetch.render = _credential
         asked.answer, asked.over = fetch, self._over
         self._fetching.submit(asked)

@@ -49,6 +49,8 @@ class Reading(asyncio.Protocol):
         self._size = 0
         """Bytes of the present request, about."""
         self._chunk = 0
+        self._begun = 0
+        """Requests that began on this connection."""
         self._client: tuple[str, int] | None = None
         self._server: tuple[str, int] | None = None
         self._scheme = "http"
@@ -97,6 +99,7 @@ class Reading(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins; it may be in the middle of a piece."""
+        self._begun += 1
         self._size = self._size or self._chunk
         self._url = b""
         self._hosts = 0

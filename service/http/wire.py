@@ -17,7 +17,7 @@ import structlog
 from service.core.token import Shown
 from service.http import certificates
 from service.http.exchange import Exchange
-from service.http.lane import Fetch
+from service.http.lane import Fetch, Lane, Plain
 from service.http.peer import EXTENSION, let_go
 from service.http.reading import Reading
 from service.http.refusals import DEFECT, SLOW, Refusal, said
@@ -62,6 +62,9 @@ class Wire(Reading):
         self._room: asyncio.Future[None] | None = None
         self._stuck = 0
         self._closing = self._paused = False
+        self._plain: Plain | None = None
+        self._same = b""
+        """The bytes of the plain request that was read last. Whoever polls sends the same again and again."""
 
     # -- the transport's side
 
@@ -104,6 +107,23 @@ class Wire(Reading):
         self.full = False
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came. Where they are, to the last one, the plain request before them, they are not read again."""
+        lane, plain = self._listener.lane, self._plain
+        if data == self._same and lane is not None and plain is not None and self._free:
+            self.began = self._listener.now
+            self._enter(lane, plain, keep=True)
+            return
+        begins, begun = self._size == 0, self._begun
+        super().data_received(data)
+        one_whole = begins and self._size == 0 and self._begun == begun + 1
+        self._same = data if one_whole and self._plain is not None else b""
+
+    @property
+    def _free(self) -> bool:
+        """Is nothing under way, and may something begin?"""
+        return self.current is None and self._size == 0 and not (self._deaf or self.full or self.leaving)
 
     # -- the exchanges' side
 
@@ -162,13 +182,12 @@ class Wire(Reading):
 
     def _asked(self, version: str, keep: bool) -> Exchange | Fetch:
         method = self._parser.get_method().decode("ascii")
-        lane = self._listener.lane
+        lane, self._plain = self._listener.lane, None
         if lane is not None and method == "GET" and version == "1.1" and self.current is None and not self.full:
-            fetch = lane.enter(self, self._url, self._headers, keep)
-            if fetch is not None:
-                self.current = fetch
-                self._listener.working.add(fetch)
-                return fetch
+            plain = lane.read(self._url, self._headers)
+            if plain is not None:
+                self._plain = plain if keep else None
+                return self._enter(lane, plain, keep)
         exchange = Exchange(self, self._scope(method, self._url, self._headers, version), keep, self._expects)
         if self.current is None:
             self._begin(exchange)
@@ -178,6 +197,11 @@ class Wire(Reading):
             if len(self._behind) >= MOST_BEHIND:
                 self._last()
         return exchange
+
+    def _enter(self, lane: Lane, plain: Plain, keep: bool) -> Fetch:
+        self.current = fetch = lane.begin(self, plain, keep)
+        self._listener.working.add(fetch)
+        return fetch
 
     def _begin(self, exchange: Exchange) -> None:
         self.current = exchange
