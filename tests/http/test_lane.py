@@ -251,3 +251,63 @@ def test_what_becomes_a_reference_while_it_is_waited_for_is_answered_by_the_appl
             made.say(get(f"{target}?wait=1", it.owner, f"If-None-Match: {answer.headers['etag']}"))
             assert made.answer(bare=True).status == 304
         assert it._server.app.state.reception.limits.working == 0  # type: ignore[union-attr]
+
+
+def test_the_same_bytes_again_are_a_request_again(it: Keywright, owner: httpx2.Client) -> None:
+    place = "/environments/production/variables/shop/SAME"
+    owner.put(place, json={"value": "one"})
+    request = get(f"{PLACE}/values/shop/SAME", it.owner)
+    with way(it) as made:
+        ids = []
+        for told in ("one", "one", "two", "two"):
+            if told == "two":
+                owner.put(place, json={"value": "two"})
+            made.say(request)
+            answer = made.answer()
+            assert (answer.status, answer.json["value"]) == (200, told)
+            ids.append(answer.headers["x-request-id"])
+        made.say(get(f"{PLACE}/values/none", it.owner))
+        assert made.answer().status == 404
+        made.say(request)
+        assert made.answer().json["value"] == "two"
+        made.say(request + request)  # two in one piece
+        assert [made.answer().json["value"] for _ in range(2)] == ["two", "two"]
+        made.say(request)
+        made.say(request)  # perhaps while the first one is under way
+        assert [made.answer().json["value"] for _ in range(2)] == ["two", "two"]
+        made.say(request[:50])
+        made.say(request[50:])
+        assert made.answer().json["value"] == "two"
+        made.say(request + request[:70])  # a whole one and a piece
+        assert made.answer().json["value"] == "two"
+        made.say(request[70:])
+        assert made.answer().json["value"] == "two"
+    events = owner.get("/events", params={"action": "value.fetch", "resource": "shop/SAME", "limit": 50}).json()[
+        "items"
+    ]
+    assert len({event["request"] for event in events}) == len(events) == 12
+    assert set(ids) <= {event["request"] for event in events}
+
+
+def test_the_same_bytes_of_a_token_that_was_revoked(it: Keywright, owner: httpx2.Client) -> None:
+    grant = {"level": "use", "kind": "folder", "environment": "production", "path": "shop"}
+    made = owner.post("/tokens", json={"name": "short-lived", "grants": [grant]}).json()
+    request = get(VALUE, made["token"])
+    with way(it) as connected:
+        for _ in range(3):
+            connected.say(request)
+            assert connected.answer().status == 200
+        owner.delete(f"/tokens/{made['id']}")
+        for _ in range(2):
+            connected.say(request)
+            assert connected.answer().status == 401
+
+
+def test_bytes_that_do_not_end_a_connection_are_not_taken_for_some_that_do(it: Keywright) -> None:
+    with way(it) as made:
+        last = get(VALUE, it.owner, "Connection: close")
+        made.say(get(VALUE, it.owner))
+        assert made.answer().status == 200
+        made.say(last)
+        assert made.answer().headers["connection"] == "close"
+        assert made.ended
