@@ -115,9 +115,9 @@ class Wire(Reading):
             self.began = self._listener.now
             self._enter(lane, plain, keep=True)
             return
-        begins, begun = self._size == 0, self._begun
+        begun = self._begun
         super().data_received(data)
-        one_whole = begins and self._size == 0 and self._begun == begun + 1
+        one_whole = self._begun == begun + 1 and self._size == 0
         self._same = data if one_whole and self._plain is not None else b""
 
     @property

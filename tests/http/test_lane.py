@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -270,8 +271,9 @@ def test_the_same_bytes_again_are_a_request_again(it: Keywright, owner: httpx2.C
         assert made.answer().status == 404
         made.say(request)
         assert made.answer().json["value"] == "two"
-        made.say(request + request)  # two in one piece
-        assert [made.answer().json["value"] for _ in range(2)] == ["two", "two"]
+        for _ in range(2):
+            made.say(request + request)  # two in one piece
+            assert [made.answer().json["value"] for _ in range(2)] == ["two", "two"]
         made.say(request)
         made.say(request)  # perhaps while the first one is under way
         assert [made.answer().json["value"] for _ in range(2)] == ["two", "two"]
@@ -285,8 +287,22 @@ def test_the_same_bytes_again_are_a_request_again(it: Keywright, owner: httpx2.C
     events = owner.get("/events", params={"action": "value.fetch", "resource": "shop/SAME", "limit": 50}).json()[
         "items"
     ]
-    assert len({event["request"] for event in events}) == len(events) == 12
+    assert len({event["request"] for event in events}) == len(events) == 14
     assert set(ids) <= {event["request"] for event in events}
+
+
+def test_the_end_of_a_request_is_none_by_itself(it: Keywright) -> None:
+    request = get(VALUE, it.owner)
+    with way(it) as made:
+        made.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(2):
+            made.say(request[:50])
+            time.sleep(0.05)  # so that it is read in pieces, or the test would show less
+            made.say(request[50:])
+            assert made.answer().status == 200
+        made.say(request[50:])
+        assert made.answer().status == 400
+        assert made.ended
 
 
 def test_the_same_bytes_of_a_token_that_was_revoked(it: Keywright, owner: httpx2.Client) -> None:
