@@ -162,11 +162,7 @@ def replicas(ledger: str, folder: Path, number: int) -> Iterator[list[Keywrightd
     """So many `keywrightd serve` on one ledger in PostgreSQL; they share a master key, and the first one rotates."""
     folder.mkdir(mode=0o700, exist_ok=True)
     create(folder / "master.key", os.urandom)
-    environ = UNCOUNTED | {
-        "KEYWRIGHT_LEDGER": ledger,
-        "KEYWRIGHT_KEY": f"file:{folder / 'master.key'}",
-        "KEYWRIGHT_TICK": "0.2",
-    }
+    environ = {"KEYWRIGHT_LEDGER": ledger, "KEYWRIGHT_KEY": f"file:{folder / 'master.key'}", "KEYWRIGHT_TICK": "0.2"}
     with ExitStack() as stack:
         found = []
         for n in range(number):
