@@ -18,13 +18,15 @@ from datetime import datetime
 from enum import StrEnum
 
 from service.core import names
-from service.core.errors import Invalid
+from service.core.errors import Invalid, TooLarge
 
 Value = str | dict[str, object]
 LONGEST_VALUE = 64 * 1024
 """Bytes of a literal or of what a store gives, at most."""
 DEEPEST = 16
 """How many templates may lie within one another, at most."""
+MOST_PARTS = 200
+"""Placeholders of one template, at most: each may stand for a whole value, and all are filled at every fetch."""
 CREDENTIAL_FIELDS = ("username", "password", "host", "port", "database", "url")
 
 
@@ -94,6 +96,8 @@ _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 
 def parse_template(text: str, field: str = "template") -> tuple[Part, ...]:
     """The parts of a template. Raises Invalid naming `field`."""
+    if text.count("${") > MOST_PARTS:
+        raise Invalid(f"{field} has more than {MOST_PARTS} placeholders", field=field)
     return tuple(_parts(text, field))
 
 
@@ -146,5 +150,10 @@ def refuse_cycle(name: str, uses: Callable[[str], tuple[str, ...]], field: str =
 
 
 def fill(parts: tuple[Part, ...], value_of: Mapping[Part, str]) -> str:
-    """The template's text, each placeholder replaced."""
-    return "".join(part if isinstance(part, str) else value_of[part] for part in parts)
+    """The template's text, each placeholder replaced. Raises TooLarge, before it is put together."""
+    texts = [part if isinstance(part, str) else value_of[part] for part in parts]
+    if sum(map(len, texts)) <= LONGEST_VALUE:
+        text = "".join(texts)
+        if len(text.encode(errors="surrogatepass")) <= LONGEST_VALUE:
+            return text
+    raise TooLarge(f"the composed value is longer than {LONGEST_VALUE} bytes")

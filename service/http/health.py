@@ -30,12 +30,12 @@ async def healthz() -> dict[str, str]:
     "/readyz", response_model=shapes.Ready, responses={503: {"model": shapes.Ready, "description": "Not ready"}}
 )
 async def readyz(request: Request) -> Any:
-    """Ledger and keys are open, and the clock ticks where it should. Warnings leave it ready."""
+    """The ledger answers and records, and the clock ticks where it should. Warnings leave it ready."""
     state = request.app.state
     try:
         # In threads of its own: whoever watches must not wait behind those who are slow.
         held, number = await to_thread.run_sync(state.keeper.restorations.held_now, limiter=state.probes)
-        ledger = True
+        ledger = state.keeper.recorder.records
     except KeywrightError:
         ledger, held, number = False, False, 0
     clock = state.clock_ticks()

@@ -18,6 +18,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -66,6 +67,8 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._listeners: list[Callable[[Collection[Key] | None], None]] = []
+        self.records = True
+        """False from a failure to record until it goes again."""
 
     def on_change(self, listener: Callable[[Collection[Key] | None], None]) -> None:
         """Call `listener` with what was changed (None: whatever there is) after the snapshot has taken it over."""
@@ -85,7 +88,7 @@ class Recorder:
             self._waiting.put(None)
             self._thread.join()
             self._thread = None
-            self._tell_strangers()
+            self._guarded("how many requests without a valid token came is not recorded", self.tell_strangers)
 
     def changed(self) -> None:
         """This process has changed something: the snapshot is behind. Quick, and does not raise."""
@@ -125,9 +128,10 @@ class Recorder:
                 self._patient_until = time.monotonic() + PATIENT_FOR
             if recorded is False:
                 self._behind = True
+            self.records = self.records or bool(recorded)
             return bool(recorded)
         except Exception as failure:  # noqa: BLE001 - each of them raises it where it was asked
-            _fail(batch, failure)
+            self._fail(batch, failure)
             return True
         finally:
             self._writing.release()
@@ -148,8 +152,14 @@ class Recorder:
         try:
             with self._writing:
                 self._write(batch)
+            self.records = True
         except Exception as failure:  # noqa: BLE001 - each of them raises it where it was asked
-            _fail(batch, failure)
+            self._fail(batch, failure)
+
+    def _fail(self, batch: list[Asked], failure: Exception) -> None:
+        self.records = self.records and not isinstance(failure, Unavailable)
+        for asked in batch:
+            asked.fail(failure)
 
     def _write(self, batch: list[Asked]) -> None:
         for _ in range(TRIES):
@@ -232,17 +242,32 @@ class Recorder:
             if submitted:
                 self.write([asked for batch, _ in submitted for asked in batch])
                 for batch, over in submitted:
-                    over(batch)
+                    self._guarded("telling that a batch is recorded", partial(over, batch))
             elif self._behind or not self._ledger.embedded:
-                self._look_around()
+                self._guarded("the ledger was not looked at", self._look_around)
+            if not self.records and not submitted:
+                self._guarded("the ledger still cannot record", self._try)
             if self.strangers.due():
-                self._tell_strangers()
+                self._guarded("how many requests without a valid token came is not recorded yet", self.tell_strangers)
 
-    def _tell_strangers(self) -> None:
+    def _guarded(self, what: str, act: Callable[[], object]) -> None:
+        """Without this thread no fetch would ever be answered again: nothing that fails in it ends it."""
         try:
-            self.tell_strangers()
+            act()
         except Unavailable as error:
-            log.warning("how many requests without a valid token came is not recorded yet", reason=error.message)
+            log.warning(what, reason=error.message)
+        except Exception as error:  # noqa: BLE001 - said, and survived
+            log.error("a defect", error=type(error).__name__, where=what)
+
+    def _try(self) -> None:
+        """Can it record again? Seen without anybody's fetch: whoever watches may send none before."""
+        with self._ledger.holding():
+            pass
+        self.records = True
+
+    def _look_around(self) -> None:
+        if self._behind or self._ledger.epoch() != self.snapshot.epoch:
+            self.look()
 
     def _next(self) -> list[tuple[list[Asked], Over]]:
         """Everything that waits; nothing, if somebody changed something, or nobody came for a while."""
@@ -262,17 +287,3 @@ class Recorder:
                 count += len(more[0])
         self._taken += count
         return submitted
-
-    def _look_around(self) -> None:
-        try:
-            if self._behind or self._ledger.epoch() != self.snapshot.epoch:
-                self.look()
-        except Unavailable as error:
-            log.warning("the ledger was not looked at", reason=error.message)
-        except Exception as error:  # noqa: BLE001 - without this thread no fetch would ever be answered again
-            log.error("a defect", error=type(error).__name__, where="looking what others changed")
-
-
-def _fail(batch: list[Asked], failure: Exception) -> None:
-    for asked in batch:
-        asked.fail(failure)

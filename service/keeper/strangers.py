@@ -58,11 +58,19 @@ class Strangers:
 
     def told(self, tell: Callable[[int, int], None]) -> None:
         """Tell what was left out, as numbers of refusals and addresses; forgotten only if `tell` does not raise."""
-        with self._lock:
-            if self._count:
-                tell(self._count, len(self._addresses))
-                self._count, self._since = 0, None
-                self._addresses.clear()
+        with self._lock:  # not while it is told: whoever is refused meanwhile must not wait for the disk
+            count, addresses, since = self._count, self._addresses, self._since
+            self._count, self._addresses, self._since = 0, set(), None
+        if not count:
+            return
+        try:
+            tell(count, len(addresses))
+        except BaseException:
+            with self._lock:
+                self._count += count
+                self._addresses = set([*addresses, *self._addresses][:ADDRESSES])
+                self._since = since
+            raise
 
 
 def refused(at: datetime, caller: Caller) -> Event:

@@ -43,7 +43,8 @@ from service.ledger.changes import Kind as Changed
 from service.ledger.state import LiveVariable
 
 MOST = 500
-"""Values in one answer, at most."""
+LARGEST = 4 * 2**20
+"""Values in one answer, at most, and bytes of them: an event loop opens them, and others wait for it."""
 
 
 @dataclass(frozen=True)
@@ -181,10 +182,16 @@ class Values:
             caller = asked.caller = who(view)
             wall = self._walls.judge(view.snapshot.environment(environment), caller, environment)
             fetch = _Fetch(view, wall, caller, readings)
-            planned = [self._plan(fetch, variable) for variable in _chosen(view.snapshot, wall, caller, wanted)]
+            chosen = _chosen(view.snapshot, wall, caller, wanted)
+            _bounded(sum(len(variable.sealed or b"") for variable in chosen))  # before anything is opened
+            planned = [self._plan(fetch, variable) for variable in chosen]
             if not all(plan.variable.kind is ValueKind.LITERAL for plan in planned):
                 readings.require(set().union(*(plan.sought() for plan in fetch.plans.values())))
-            found = [self._opened(fetch, plan) for plan in planned]
+            found, size = [], 0
+            for plan in planned:
+                found.append(self._opened(fetch, plan))
+                size += len(found[-1].text.reveal())
+                _bounded(size)  # what is composed may be much longer than what was put
             tag = self._tag(wall, found)
             if known(tag):
                 asked.told = False
@@ -275,10 +282,10 @@ class Values:
                 best = self._credentials.accounts(offered, fetch.readings)[0]
                 texts[part] = _field(offered.target, best.account, part.field)
                 age, stale = max(age, best.age), stale or best.stale
-        text = fill(plan.parts, texts)
-        if len(text.encode()) > LONGEST_VALUE:
-            raise TooLarge(f"variable {plan.variable.name}: the composed value is longer than {LONGEST_VALUE} bytes")
-        return Read(Secret(text), age, stale)
+        try:
+            return Read(Secret(fill(plan.parts, texts)), age, stale)
+        except TooLarge as error:
+            raise TooLarge(f"variable {plan.variable.name}: {error.message}") from None
 
 
 def mark_of(variable: LiveVariable) -> str:
@@ -321,6 +328,12 @@ def _checked(read: Read, reference: Reference) -> Read:
             reference=str(reference),
         )
     return read
+
+
+def _bounded(size: int) -> None:
+    """Raises TooLarge."""
+    if size > LARGEST:
+        raise TooLarge(f"these values have more than {LARGEST // 2**20} MiB together: ask for fewer at once")
 
 
 def _chosen(snapshot: Snapshot, wall: Environment, caller: Caller, wanted: Wanted) -> list[LiveVariable]:

@@ -29,7 +29,8 @@ from sqlalchemy.sql.dml import UpdateBase
 from service.core.errors import Unrecorded
 from service.core.event import Batch, Event, batch, link
 from service.core.sealed import Randomness
-from service.ledger.engines import DOUBT, WAITS
+from service.ledger.engines import WAITS, said_away
+from service.ledger.failures import why_away
 from service.ledger.tables import batches, head
 
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
@@ -57,7 +58,7 @@ class Appender:
         self._others = 0
         self._embedded = engine.dialect.name == "sqlite"
         driver: Any = engine.dialect.loaded_dbapi
-        self._gone: tuple[type[Exception], ...] = (driver.OperationalError, driver.InterfaceError)
+        self._failure: type[Exception] = driver.Error
         clock = literal_column("NULL") if self._embedded else func.clock_timestamp()
         now = bindparam("now", type_=head.c.seq.type)
         at = case((head.c.at < now, now), else_=head.c.at)
@@ -98,11 +99,10 @@ class Appender:
                 return act()
             except Busy:
                 raise
-            except self._gone as error:
-                self.close()
-                raise Unrecorded("the ledger does not answer; see the service's log" + DOUBT) from error
-            except BaseException:
+            except BaseException as error:
                 self.close()  # with whatever it had begun
+                if isinstance(error, self._failure) and (why := why_away(error)):
+                    raise Unrecorded(said_away(Unrecorded, why)) from error
                 raise
 
     def ended(self, seq: int, end: bytes) -> None:

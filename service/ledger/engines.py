@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from service.core.errors import Invalid, Unavailable, Unrecorded
+from service.ledger.failures import why_away
 
 WAITS = 10.0
 """Seconds that a transaction waits for its turn, or for a connection."""
@@ -60,6 +61,11 @@ def _postgresql(url: str, pool_size: int) -> Engine:
     )
 
 
+def said_away(failure: type[Unavailable], why: str) -> str:
+    """What is said of a ledger that is away."""
+    return f"the ledger does not answer: {why}" + (DOUBT if issubclass(failure, Unrecorded) else "")
+
+
 @contextmanager
 def told_apart(failure: type[Unavailable]) -> Iterator[None]:
     """What says that the database is not there, or full, is `failure`; a mistake in our SQL stays loud."""
@@ -68,9 +74,9 @@ def told_apart(failure: type[Unavailable]) -> Iterator[None]:
     except PoolTimeout as error:
         raise failure("the ledger is busy: no connection to it came free in time, so nothing was done") from error
     except DBAPIError as error:
-        if isinstance(error, OperationalError) or error.connection_invalidated:
-            doubt = DOUBT if issubclass(failure, Unrecorded) else ""
-            raise failure("the ledger does not answer; see the service's log" + doubt) from error
+        away = why_away(error.orig) if error.orig else None
+        if away or error.connection_invalidated:
+            raise failure(said_away(failure, away or "its connection broke")) from error
         if isinstance(error, DataError) and getattr(error.orig, "sqlstate", "") is None:
             # The driver itself refused a text before sending it: PostgreSQL knows no NUL in texts.
             raise Invalid("a name, an id or a cursor holds a character that none of ours has") from None
