@@ -57,7 +57,8 @@ def _postgresql(url: str, pool_size: int) -> Engine:
         pool_pre_ping=False,
         pool_timeout=WAITS,
         use_native_hstore=False,  # nobody has one here, and asking for it is a statement of its own
-        connect_args={"connect_timeout": 5, "options": session},
+        # A database without an encoding (SQL_ASCII) would answer in bytes.
+        connect_args={"connect_timeout": 5, "options": session, "client_encoding": "utf8"},
     )
 
 

@@ -133,3 +133,18 @@ def test_deleted_secrets_are_overwritten_in_the_file(sqlite_home: Home) -> None:
     with sqlite3.connect(sqlite_home.file) as plain:
         assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     plain.close()
+
+
+def test_a_postgresql_without_an_encoding_serves(templates: Templates) -> None:
+    """`initdb` in a bare environment makes such databases."""
+    templates.server.execute(f"CREATE DATABASE bare OWNER {OWNER} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    ledger = Ledger(templates.postgresql_url("bare"), now=wall_clock, randomness=secrets.token_bytes)
+    try:
+        schema.ready(ledger)
+        with ledger.connected() as sql:
+            row = {"id": "1", "name": "größe"}
+            sql.execute(text("INSERT INTO environments VALUES (:id, :name, '{}', '[]', 1, 0, 0, 0)"), row)
+            assert list(sql.execute(text("SELECT name FROM environments")).scalars()) == ["größe"]
+    finally:
+        ledger.close()
+        templates.server.execute("DROP DATABASE bare")
