@@ -86,24 +86,27 @@ class Appender:
 
         Raises Unrecorded; and Busy, where it is not `patient` and another process writes.
         """
-        return self._kept(lambda: self._append(key, events, epoch, patient))
+        return self._kept(lambda: self._append(key, events, epoch, patient), patient=patient)
 
     def stands(self, epoch: int) -> bool:
-        """Is the epoch still this one? Nothing is recorded. Raises Unrecorded."""
-        return self._kept(lambda: bool(self._cursor().execute(self._look).fetchone()[0] == epoch))
+        """Is the epoch still this one? Nothing is recorded. Raises Unrecorded; and Busy, where others append."""
+        return self._kept(lambda: bool(self._cursor().execute(self._look).fetchone()[0] == epoch), patient=False)
 
-    def _kept(self, act: Callable[[], bool]) -> bool:
+    def _kept(self, act: Callable[[], bool], *, patient: bool) -> bool:
         """Use the connection, which is given up if that fails."""
-        with self._lock:
-            try:
-                return act()
-            except Busy:
-                raise
-            except BaseException as error:
-                self.close()  # with whatever it had begun
-                if isinstance(error, self._failure) and (why := why_away(error)):
-                    raise Unrecorded(said_away(Unrecorded, why)) from error
-                raise
+        if not self._lock.acquire(blocking=patient):
+            raise Busy
+        try:
+            return act()
+        except Busy:
+            raise
+        except BaseException as error:
+            self.close()  # with whatever it had begun
+            if isinstance(error, self._failure) and (why := why_away(error)):
+                raise Unrecorded(said_away(Unrecorded, why)) from error
+            raise
+        finally:
+            self._lock.release()
 
     def ended(self, seq: int, end: bytes) -> None:
         """Somebody of this process has appended: this is the last event, and the end of the chain."""

@@ -15,6 +15,7 @@ from service.ledger.questions import Question
 from service.wiring import Service
 from tests.ledger.failing import without_log
 from tests.ledger.homes import Home, environment, put
+from tests.rigs.keywright import wait_until
 
 
 @pytest.fixture
@@ -137,3 +138,22 @@ def test_a_ledger_on_another_machine_is_waited_for_elsewhere(pg_home: Home) -> N
     put(service, "shop/A", "one")
     service.keeper.values.fetch(SYSTEM, "production", Wanted(("shop/A",)))
     assert not service.keeper.recorder.record_at_once([asked(service)])
+
+
+def test_a_poll_does_not_wait_for_whoever_appends(service: Service, sqlite_home: Home, before: int) -> None:
+    """Somebody of this process waits for the lock of the file, which another process holds."""
+    made = service.keeper.values.asked(lambda _: SYSTEM, "production", Wanted(("shop/A",)), lambda _: True)
+    service.keeper.recorder.evaluate(made)
+    other = sqlite3.connect(sqlite_home.file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    event = asked(service).event
+    assert event is not None
+    epoch = service.keeper.recorder.snapshot.epoch or 0
+    thread = threading.Thread(target=service.ledger.record, args=([event], epoch))
+    thread.start()
+    wait_until(lambda: service.ledger._appender._lock.locked(), "nobody appends")
+    assert not service.keeper.recorder.record_at_once([made])
+    other.execute("ROLLBACK")
+    thread.join(20)
+    other.close()
+    assert recorded(service) == before + 1
