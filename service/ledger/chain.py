@@ -66,10 +66,14 @@ class Chain:
         before, that point, and grown again."""
         seq, end = tx.sql.execute(select(head.c.seq, head.c.hash)).one()
         following = Following(seq, bytes(end), noted=None if noted == GENESIS else noted)
+        return self._beyond(tx, following) or following
+
+    def _beyond(self, tx: Transaction, following: Following) -> Proof | None:
+        seq = following.end
         beyond = tx.sql.execute(select(func.max(batches.c.first)).where(batches.c.first > seq)).scalar_one()
         if beyond is not None:
             return _broken(following, seq + 1, f"the log has event {beyond}, and its head says that it ends at {seq}")
-        return following
+        return None
 
     def went_on(self, tx: Transaction, following: Following) -> Proof | None:
         """Follow it through the next page. None: there is more."""
@@ -106,7 +110,27 @@ class Chain:
             following.seq, following.former, following.pruned = record.seq, record.hash, record.seq
             if following.noted is not None and hmac.compare_digest(following.noted, record.hash):
                 following.noted = None
+        if record.seq > following.end:  # what was its end then went too: it goes on to what is the end now
+            following.end, following.end_hash = tx.sql.execute(select(head.c.seq, head.c.hash)).one()
+            return self._beyond(tx, following)
         return None
+
+    def stands(self, tx: Transaction, seq: int) -> Row[Any] | None:
+        """The batch of an event, if it was chained by who holds the key to the batch that is stored before it.
+
+        That it was cannot be pretended without the key; the rest of the chain is not looked at. None: it was changed,
+        or is not there.
+        """
+        query = select(batches).where(batches.c.first <= seq).order_by(batches.c.first.desc()).limit(2)
+        rows = tx.sql.execute(query).all()
+        if not rows or seq >= rows[0].first + rows[0].events:
+            return None
+        record = pruned.record(tx)
+        former = bytes(rows[1].hash) if rows[1:] else record.hash if record else GENESIS
+        row = rows[0]
+        if len(former) != len(GENESIS):  # or parts of a body could pass for a number, and others for a body
+            return None
+        return row if hmac.compare_digest(link(self._key, former, row.first, log.stored(row)), row.hash) else None
 
 
 def _ended(it: Following) -> Proof:

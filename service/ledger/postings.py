@@ -209,6 +209,13 @@ def first_from(tx: Transaction, stamp: int) -> int | None:
     return tx.sql.execute(query.order_by(table.c.term, table.c.stretch).limit(1)).scalar_one_or_none()
 
 
+def times(tx: Transaction) -> bool:
+    """Has the index any time? It has one as soon as it has an event."""
+    return (
+        tx.sql.execute(select(table.c.term).where(table.c.term >= "m", table.c.term < "n").limit(1)).first() is not None
+    )
+
+
 def called(tx: Transaction, name: str) -> list[str]:
     """The callers that ever had this name, as far as it was not erased."""
     return list(tx.sql.execute(select(callings.c.actor).where(callings.c.name == name[:FITS])).scalars())

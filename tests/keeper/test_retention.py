@@ -476,7 +476,7 @@ def test_a_piece_that_somebody_else_is_removing_is_left_to_them(pg_home: Home) -
             refused.append(str(error))
 
     with one.ledger.read() as tx:
-        piece = pruning.read(tx, chain_, 10)
+        piece = pruning.read(tx, chain_, 10, NOW)
     assert isinstance(piece, pruning.Piece)
     thread = threading.Thread(target=prune)
     with one.ledger.work() as tx:
