@@ -36,6 +36,7 @@ from service.keeper.walls import Walls
 from service.ledger import log, postings, pruned, pruning, questions, sweeping
 from service.ledger.chain import Chain, Proof
 from service.ledger.ledger import Transaction
+from service.ledger.postings import STRETCH
 from service.ledger.pruning import Mistaken, Piece
 from service.ledger.questions import Question
 
@@ -75,6 +76,16 @@ class Plan:
     def events(self) -> int:
         """How many."""
         return self.upto - self.pruned
+
+    @property
+    def why(self) -> str:
+        """Why nothing goes, or less than was asked for; empty if neither."""
+        if self.events or self.held_back:
+            return self.held_back
+        return (
+            f"events go by stretches of {1 << STRETCH}, the last of which stays, and no other one is as a whole from "
+            f"before {self.before:%Y-%m-%d %H:%M:%S} UTC"
+        )
 
 
 class Retention:

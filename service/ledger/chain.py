@@ -15,6 +15,7 @@ from sqlalchemy import Row, func, select
 from service.core.event import GENESIS, intact, link
 from service.core.pruned import authentic
 from service.ledger import log, pruned
+from service.ledger.agreement import Agreement
 from service.ledger.ledger import Transaction
 from service.ledger.tables import batches, head
 
@@ -37,6 +38,8 @@ class Proof:
     pruned: int = 0
     last: int = 0
     """The event that the log ended with when it was begun."""
+    index: str | None = None
+    """How the query index differs from the log; empty: it does not. None: it was not compared."""
 
 
 @dataclass
@@ -52,6 +55,8 @@ class Following:
     former: bytes = GENESIS
     pruned: int = 0
     noted: bytes | None = None
+    agreement: Agreement | None = None
+    """The query index is compared on the way."""
 
 
 class Chain:
@@ -83,6 +88,10 @@ class Chain:
         for row in rows:
             if broken := self.passed(following, row):
                 return broken
+        if following.agreement is not None:
+            following.agreement.page(tx, rows)
+            if not rows:
+                following.agreement.ended(tx, following.seq)
         return None if rows else _ended(following)
 
     def passed(self, following: Following, row: Row[Any]) -> Proof | None:
@@ -146,8 +155,10 @@ def _ended(it: Following) -> Proof:
 
 def so_far(it: Following, finding: str = "whole so far; there is more") -> Proof:
     """What was found up to here."""
-    return Proof(it.seq - it.pruned, it.former.hex(), None, finding, it.pruned, it.end)
+    index = it.agreement.finding if it.agreement else None
+    return Proof(it.seq - it.pruned, it.former.hex(), None, finding, it.pruned, it.end, index)
 
 
 def _broken(it: Following, at: int, finding: str) -> Proof:
-    return Proof(max(0, it.seq - it.pruned), it.former.hex(), at, finding, it.pruned, it.end)
+    index = it.agreement.finding if it.agreement else None
+    return Proof(max(0, it.seq - it.pruned), it.former.hex(), at, finding, it.pruned, it.end, index)
