@@ -28,6 +28,9 @@ _HASH = re.compile("[0-9a-fA-F]{64}")
 _BREATH = 0.002
 """Seconds between two pages of the chain: fetches are answered in the same process."""
 
+_TICK = 1.0
+"""Seconds between two words on how far the index is."""
+
 Tells = Callable[[int, int], None]
 """Is told which event was reached, and which is the last one."""
 
@@ -183,15 +186,16 @@ class Events:
 
         Meanwhile questions find what is in it already, and say how much that lacks.
         """
-
-        def act(tx: Transaction) -> tuple[int, int]:
-            require(caller, Level.OWN, EVERYTHING, "the event log")
-            return postings.drop(tx), log.last(tx)
-
-        behind, end = self._door.change(caller, Deed("event.reindex"), act)
-        while lacks := self._indexer.reach(end, seconds=PATIENCE, pages=1):
+        allowed = partial(require, caller, Level.OWN, EVERYTHING, "the event log")
+        self._door.fetch(caller, Deed("event.reindex"), lambda _: allowed())
+        with self._door.ledger.work() as tx:  # `head` is not held meanwhile: others record
+            behind = postings.drop(tx)
+        end = self._door.look(log.last)
+        lacks, before = end - behind, -1
+        while lacks and lacks != before:  # what is missing in the log itself never comes
+            lacks, before = self._indexer.reach(end, seconds=_TICK), lacks
             tell(end - behind - lacks, end - behind)
-        return end - behind
+        return end - behind - lacks
 
     def export(
         self, caller: Caller, since: datetime | None, until: datetime | None, tell: Tells = _nobody

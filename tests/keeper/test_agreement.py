@@ -130,6 +130,16 @@ def test_what_pruning_leaves_agrees_and_may_be_built_anew(home: Home, days: int)
     assert compared(service) != ""
 
 
+def test_the_time_with_which_a_pruned_log_begins_is_looked_for(home: Home) -> None:
+    service = home.service()
+    aged(service)
+    checkpointed(service)
+    pruned(service, NOW - 7 * DAY)
+    assert compared(service) == ""
+    tamper(service, "DELETE FROM postings WHERE term >= 'm' AND term < 'n' AND stretch = 10")
+    assert "does not know when event 40 was recorded" in compared(service)
+
+
 def test_fetches_whose_events_went_stay(here: Stand) -> None:
     here.service.keeper.credentials.one(here.machine("holder"), "production", "shop/db")
     later(here)
