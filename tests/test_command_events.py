@@ -89,6 +89,21 @@ def test_why_nothing_goes_is_told(data: Path) -> None:
     )
 
 
+def test_an_index_that_calls_everything_old_lets_nothing_young_go(data: Path) -> None:
+    events(data, "checkpoint")
+    events(data, "list")  # which indexes it
+    young = (NOW - timedelta(days=250)).timestamp() // 60
+    with closing(sqlite3.connect(data / "ledger.sqlite")) as sql, sql:
+        sql.execute(f"DELETE FROM postings WHERE term >= 'm{young:012.0f}' AND term < 'n'")
+    done = events(data, "prune", "--keep", "250d")
+    assert done.returncode == 1
+    assert "The index was changed: `keywrightd events verify --index` compares it" in done.stderr
+    left = lines(events(data, "export").stdout)
+    assert sum(each["resource"] == "ago/200" for each in left) == EACH
+    assert events(data, "reindex").returncode == 0
+    assert events(data, "prune", "--keep", "250d").returncode == 0
+
+
 def test_an_index_that_hides_events_is_found_and_built_anew(data: Path) -> None:
     whole = events(data, "verify", "--index")
     assert (whole.returncode, whole.stdout.splitlines()[1]) == (0, "the query index has what the log has")
