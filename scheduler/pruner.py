@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from service.core.errors import Conflict, KeywrightError
-from service.keeper.retention import Retention
+from service.keeper.retention import Retention, Tampered
 from service.keeper.tokens import SYSTEM
 
 log = structlog.get_logger("pruner")
@@ -47,15 +47,22 @@ class Pruner:
             self._thread = None
 
     def look(self) -> int:
-        """Prune what is too old now; the last event that went, or 0. Raises Conflict, Unavailable, Unrecorded."""
+        """Prune what is too old now; the last event that went, or 0.
+
+        Raises Tampered, Conflict, Unavailable, Unrecorded.
+        """
         if self._keep is None:
             return 0
         before, upto = self._retention.older_than(self._keep), 0
-        for reached in self._retention.prune(SYSTEM, before):
-            upto = reached
-            if self._stopped.is_set():
-                break
-        self.trouble = self._retention.plan(SYSTEM, before).held_back
+        try:
+            for reached in self._retention.prune(SYSTEM, before):
+                upto = reached
+                if self._stopped.is_set():
+                    break
+            self.trouble = self._retention.plan(SYSTEM, before).held_back
+        except Tampered as error:
+            self.trouble = error.message
+            raise
         return upto
 
     def _run(self) -> None:
@@ -67,6 +74,8 @@ class Pruner:
                     log.info("old events were pruned", upto=reached)
                 if self.trouble:
                     log.warning("events older than KEYWRIGHT_EVENTS_KEEP are still there", reason=self.trouble)
+            except Tampered as error:
+                log.error("events were not pruned", reason=error.message)
             except Conflict as error:
                 log.warning("no events were pruned", reason=error.message)
             except KeywrightError as error:

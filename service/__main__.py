@@ -24,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they print local variables
     help="The Keywright server. Settings are environment variables KEYWRIGHT_…; see `keywrightd settings`.",
-    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 broken chain of events, 4 the demo saw a failure.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 broken chain or index of events, 4 the demo saw a failure.",
 )
 keys = typer.Typer(no_args_is_help=True, help="Data keys and the master key.")
 escrow = typer.Typer(no_args_is_help=True, help="The second way in to administration logins, without a ledger.")

@@ -3,9 +3,11 @@
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,52 @@ def test_of_a_time_into_a_new_file(data: Path, tmp_path: Path) -> None:
     assert lines(out.read_text()) == found
 
 
+def test_a_length_that_is_none_is_a_usage_error(data: Path) -> None:
+    done = events(data, "prune", "--keep", "banana")
+    assert done.returncode == 2
+    assert "--keep" in done.stderr
+    assert "must be a duration such as" in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_why_nothing_goes_is_told(data: Path) -> None:
+    events(data, "checkpoint")
+    done = events(data, "prune", "--keep", "600d", "--dry-run")
+    assert done.stdout.startswith(
+        "0 events would be pruned; the log begins behind event 0 (events go by stretches of 128, "
+    )
+
+
+def test_an_index_that_calls_everything_old_lets_nothing_young_go(data: Path) -> None:
+    events(data, "checkpoint")
+    events(data, "list")  # which indexes it
+    young = (NOW - timedelta(days=250)).timestamp() // 60
+    with closing(sqlite3.connect(data / "ledger.sqlite")) as sql, sql:
+        sql.execute(f"DELETE FROM postings WHERE term >= 'm{young:012.0f}' AND term < 'n'")
+    done = events(data, "prune", "--keep", "250d")
+    assert done.returncode == 1
+    assert "The index was changed: `keywrightd events verify --index` compares it" in done.stderr
+    left = lines(events(data, "export").stdout)
+    assert sum(each["resource"] == "ago/200" for each in left) == EACH
+    assert events(data, "reindex").returncode == 0
+    assert events(data, "prune", "--keep", "250d").returncode == 0
+
+
+def test_an_index_that_hides_events_is_found_and_built_anew(data: Path) -> None:
+    whole = events(data, "verify", "--index")
+    assert (whole.returncode, whole.stdout.splitlines()[1]) == (0, "the query index has what the log has")
+    with closing(sqlite3.connect(data / "ledger.sqlite")) as sql, sql:
+        sql.execute("DELETE FROM postings WHERE term = 'dvalue.fetch'")
+    assert events(data, "list", "--action", "value.fetch").stdout == ""
+    assert events(data, "verify").returncode == 0
+    found = events(data, "verify", "--index")
+    assert found.returncode == 3
+    assert "the query index differs from the log: of events" in found.stdout
+    done = events(data, "reindex")
+    assert done.stdout.startswith("the query index was built anew: 1")
+    assert len(events(data, "list", "--action", "value.fetch").stdout.splitlines()) == 50
+    assert json.loads(events(data, "verify", "--index", "--json").stdout)["index"] == ""
+
+
 @pytest.mark.parametrize("words", [("export", "--since", "yesterday"), ("prune",), ("prune", "--keep", "soon")])
 def test_what_is_not_understood_does_nothing(data: Path, words: tuple[str, ...]) -> None:
     done = events(data, *words)
@@ -89,7 +137,7 @@ def test_pruning_by_hand(data: Path, tmp_path: Path) -> None:
     dry = json.loads(events(data, "prune", "--keep", "250d", "--dry-run", "--json").stdout)
     upto = dry["upto"]
     assert 2 * EACH < upto <= 3 * EACH + 1  # as far as whole stretches go
-    assert (dry["dry_run"], dry["events"], dry["held_back"]) == (True, upto, "")
+    assert (dry["dry_run"], dry["events"], dry["why"]) == (True, upto, "")
     kept = tmp_path / "kept.jsonl"
     kept.write_text(json.dumps(whole[0]) + "\n" + json.dumps(whole[1])[:20])  # an interruption left half a line
     done = events(data, "prune", "--export", str(kept), KEYWRIGHT_EVENTS_KEEP="250d")

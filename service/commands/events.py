@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -12,12 +12,12 @@ import typer
 from service.commands import kept
 from service.commands.progress import progress
 from service.commands.shape import Data, Json, say, settings, with_service
-from service.core.errors import KeywrightError
+from service.core.errors import Invalid, KeywrightError
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
 
 BROKEN = 3
-"""The exit code for a chain that is broken."""
+"""The exit code for a chain that is broken, or an index that differs from it."""
 
 
 def moment(text: str) -> datetime:
@@ -29,6 +29,16 @@ def moment(text: str) -> datetime:
         raise typer.BadParameter("a date or a time is needed: 2026-11-22, or 2026-11-22T12:00:00Z") from None
 
 
+def length(text: str) -> timedelta:
+    """A duration. Raises BadParameter."""
+    from service.core.schedule import duration
+
+    try:
+        return duration(text, "it")
+    except Invalid as error:
+        raise typer.BadParameter(error.message) from None
+
+
 Moment = Annotated[datetime | None, typer.Option(parser=moment, metavar="TIME")]
 
 
@@ -38,6 +48,7 @@ def verify(
     as_json: Json = False,
     end: Annotated[str | None, typer.Option(help="An end noted earlier: finds a tail that was cut since.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="The same, against an exported checkpoint.")] = None,
+    index: Annotated[bool, typer.Option("--index", help="Hold the log's query index against it, too.")] = False,
 ) -> None:
     """Follow the chain of events from its beginning: finds what was changed, removed or reordered."""
     if end and checkpoint:
@@ -52,11 +63,13 @@ def verify(
 
         follow = service.keeper.events.verify_against if told else service.keeper.events.verify
         with progress("verifying") as tell:
-            proof = follow(OPERATOR, told or end, tell)
+            proof = follow(OPERATOR, told or end, tell, index=index)
         whole = proof.broken_at is None
         text = f"{proof.finding}: {proof.events} events, end {proof.end}"
+        if whole and proof.index is not None:
+            text += "\n" + (proof.index or "the query index has what the log has")
         say(as_json, {"whole": whole, **vars(proof)}, text)
-        return 0 if whole else BROKEN
+        return BROKEN if proof.index or not whole else 0
 
     raise typer.Exit(with_service(settings(data), act))
 
@@ -69,6 +82,23 @@ def checkpoint(data: Data = None) -> None:
         from service.keeper.tokens import OPERATOR
 
         say(True, vars(service.keeper.events.checkpoint(OPERATOR)), "")
+
+    with_service(settings(data), act)
+
+
+@app.command()
+def reindex(data: Data = None, as_json: Json = False) -> None:
+    """Build the log's query index anew. Until that is done, questions are answered in part, and rotations wait.
+
+    It may run beside the server. Interrupted, whoever serves goes on with it.
+    """
+
+    def act(service: Any) -> None:
+        from service.keeper.tokens import OPERATOR
+
+        with progress("indexing") as tell:
+            number = service.keeper.events.reindex(OPERATOR, tell)
+        say(as_json, {"events": number}, f"the query index was built anew: {number} events")
 
     with_service(settings(data), act)
 
@@ -109,7 +139,10 @@ def export(
         Path | None, typer.Option("--out", metavar="FILE", help="A new file; standard output otherwise.")
     ] = None,
 ) -> None:
-    """Every event, the oldest first, one JSON object a line; `id` is its number."""
+    """Every event, the oldest first, one JSON object a line; `id` is its number.
+
+    With --since or --until the log's index tells where to look: `events verify --index` shows whether it has all.
+    """
 
     def act(service: Any) -> None:
         from service.keeper.tokens import OPERATOR
@@ -128,7 +161,8 @@ def prune(
     as_json: Json = False,
     before: Moment = None,
     keep: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Such as 400d; KEYWRIGHT_EVENTS_KEEP otherwise.")
+        timedelta | None,
+        typer.Option(parser=length, metavar="DURATION", help="Such as 400d; KEYWRIGHT_EVENTS_KEEP otherwise."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
     export: Annotated[
@@ -142,15 +176,15 @@ def prune(
     """
     if before and keep:
         raise typer.BadParameter("give --before or --keep")
-    found = settings(data, **({"events_keep": keep} if keep else {}))
-    if not before and not found.events_kept:
+    found = settings(data)
+    if not before and not (keep or found.events_kept):
         raise typer.BadParameter("give --before or --keep, or set KEYWRIGHT_EVENTS_KEEP")
 
     def act(service: Any) -> None:
         from service.keeper.tokens import OPERATOR
 
         retention = service.keeper.retention
-        wanted = before or retention.older_than(found.events_kept)
+        wanted = before or retention.older_than(keep or found.events_kept)
         plan = retention.plan(OPERATOR, wanted)
         reached = plan.pruned
         if not dry_run:
@@ -159,9 +193,9 @@ def prune(
                     tell(reached - plan.pruned, plan.events)
         number = plan.events if dry_run else reached - plan.pruned
         upto = plan.upto if dry_run else reached
-        said = {"dry_run": dry_run, "events": number, "upto": upto, "before": plan.before, "held_back": plan.held_back}
+        said = {"dry_run": dry_run, "events": number, "upto": upto, "before": plan.before, "why": plan.why}
         text = f"{number} events {'would be' if dry_run else 'were'} pruned; the log begins behind event {upto}"
-        say(as_json, said, text + (f" ({plan.held_back})" if plan.held_back else ""))
+        say(as_json, said, text + (f" ({plan.why})" if plan.why else ""))
 
     with_service(found, act)
 

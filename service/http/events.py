@@ -11,7 +11,7 @@ from service.core.errors import Invalid
 from service.http import shapes
 from service.http.request import Asking, Cursor, Limit, Seconds, TheKeeper, cursor_of, page, position
 from service.http.route import Route
-from service.keeper.events import Following, Question
+from service.keeper.events import Agreement, Following, Question
 
 router = APIRouter(tags=["events"], route_class=Route)
 
@@ -23,7 +23,9 @@ Time = Annotated[
 ]
 
 
-_WAY = re.compile(r"([0-9]{1,18}) ([0-9a-f]{64}) ([0-9]{1,18}) ([0-9]{1,18}) ([0-9a-f]{64})")
+_WAY = re.compile(
+    r"([0-9]{1,18}) ([0-9a-f]{64}) ([0-9]{1,18}) ([0-9]{1,18}) ([0-9a-f]{64})(?: ([0-9]{1,18}) ([0-9]{1,18}))?"
+)
 
 
 @router.get("/events", response_model=shapes.EventPage)
@@ -66,19 +68,26 @@ def checkpoint(caller: Asking, keeper: TheKeeper) -> Any:
 
 
 @router.get("/events/verify", response_model=shapes.Proof)
-def verify(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", seconds: Seconds = 0) -> Any:
+def verify(
+    caller: Asking,
+    keeper: TheKeeper,
+    cursor: Cursor = "",
+    seconds: Seconds = 0,
+    index: Annotated[bool, Query(description="Hold the query index against the log, too.")] = False,
+) -> Any:
     """Follow the whole chain: finds what was changed, removed or reordered.
 
     Of a long log that takes a while. With `seconds` it is done piece by piece: `next` says where to go on.
     """
     following = _following(position(cursor)) if cursor else None
-    proof, on = keeper.events.verify_on(caller, following, seconds or None)
+    proof, on = keeper.events.verify_on(caller, following, seconds or None, index=index)
     onward = cursor_of(_place(on)) if on else None
     return {"whole": proof.broken_at is None, **vars(proof), "next": onward}
 
 
 def _place(it: Following) -> str:
-    return f"{it.seq} {it.former.hex()} {it.pruned} {it.end} {it.end_hash.hex()}"
+    index = f" {it.agreement.seq} {it.agreement.at}" if it.agreement else ""
+    return f"{it.seq} {it.former.hex()} {it.pruned} {it.end} {it.end_hash.hex()}{index}"
 
 
 def _following(text: str) -> Following:
@@ -86,8 +95,11 @@ def _following(text: str) -> Following:
     found = _WAY.fullmatch(text)
     if found is None:
         raise Invalid("cursor is not one that was given out", field="cursor")
-    seq, former, pruned, end, end_hash = found.groups()
-    return Following(int(end), bytes.fromhex(end_hash), int(seq), bytes.fromhex(former), int(pruned))
+    seq, former, pruned, end, end_hash, compared, at = found.groups()
+    agreement = Agreement(int(compared), int(at)) if compared else None
+    return Following(
+        int(end), bytes.fromhex(end_hash), int(seq), bytes.fromhex(former), int(pruned), agreement=agreement
+    )
 
 
 def _moment(text: str | None, field: str) -> datetime | None:

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,16 +16,20 @@ from service.keeper.door import Deed, Door
 from service.keeper.indexer import Indexer
 from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls
-from service.ledger import exports, log, past, pruned, questions
-from service.ledger.chain import Following, Proof, so_far
+from service.ledger import exports, log, past, postings, pruned, questions
+from service.ledger.agreement import Agreement, Key
+from service.ledger.chain import Chain, Following, Proof, so_far
 from service.ledger.ledger import Transaction
 from service.ledger.questions import Question
 
-__all__ = ["Events", "Following", "Found", "Proof", "Question"]
+__all__ = ["Agreement", "Events", "Following", "Found", "Proof", "Question"]
 
 _HASH = re.compile("[0-9a-fA-F]{64}")
 _BREATH = 0.002
 """Seconds between two pages of the chain: fetches are answered in the same process."""
+
+_TICK = 1.0
+"""Seconds between two words on how far the index is."""
 
 Tells = Callable[[int, int], None]
 """Is told which event was reached, and which is the last one."""
@@ -100,7 +104,7 @@ class Events:
 
         return self._door.fetch(caller, deed, evaluate)
 
-    def verify_against(self, caller: Caller, text: str, tell: Tells = _nobody) -> Proof:
+    def verify_against(self, caller: Caller, text: str, tell: Tells = _nobody, *, index: bool = False) -> Proof:
         """Follow the whole chain, which must pass through an exported checkpoint.
 
         Raises Invalid, Forbidden, and Conflict where that was pruned.
@@ -113,30 +117,41 @@ class Events:
                 f"the checkpoint is of event {given.seq}, and the log was pruned up to event {record.seq} since: "
                 "only a later one can be found in it"
             )
-        return self.verify(caller, given.hash, tell)
+        return self.verify(caller, given.hash, tell, index=index)
 
-    def verify(self, caller: Caller, end: str | None = None, tell: Tells = _nobody) -> Proof:
+    def verify(self, caller: Caller, end: str | None = None, tell: Tells = _nobody, *, index: bool = False) -> Proof:
         """Follow the whole chain; `end` is what an earlier proof ended in, noted elsewhere (64 hex digits).
 
         Without it a tail that was cut together with `head` cannot be found. `tell` is told meanwhile how far it is, and
-        what the last event is. Raises Forbidden, Invalid.
+        what the last event is. `index`: hold the query index against the log too. Raises Forbidden, Invalid.
         """
         if end is not None and not _HASH.fullmatch(end):
             raise Invalid("end must be the 64 hex digits that an earlier verification ended in", field="end")
-        proof, _ = self._verified(caller, bytes.fromhex(end) if end is not None else None, None, None, tell)
+        proof, _ = self._verified(
+            caller, bytes.fromhex(end) if end is not None else None, None, None, tell, index=index
+        )
         return proof
 
     def verify_on(
-        self, caller: Caller, following: Following | None, seconds: float | None
+        self, caller: Caller, following: Following | None, seconds: float | None, *, index: bool = False
     ) -> tuple[Proof, Following | None]:
         """As `verify`, for so many seconds (None: to the end): what was found, and where to go on, if it does.
 
+        Of the index each piece tells what it found by itself. `index` is for the beginning: a way goes on as it began.
+
         Raises Forbidden.
         """
-        return self._verified(caller, None, following, seconds, _nobody)
+        return self._verified(caller, None, following, seconds, _nobody, index=index)
 
     def _verified(
-        self, caller: Caller, noted: bytes | None, following: Following | None, seconds: float | None, tell: Tells
+        self,
+        caller: Caller,
+        noted: bytes | None,
+        following: Following | None,
+        seconds: float | None,
+        tell: Tells,
+        *,
+        index: bool,
     ) -> tuple[Proof, Following | None]:
         deed = Deed("event.verify", detail={"from": following.seq + 1} if following else {})
         self._door.poll(caller, deed, lambda _: require(caller, Level.OWN, EVERYTHING, "the event log"))
@@ -147,13 +162,40 @@ class Events:
             if isinstance(begun, Proof):
                 return self._door.fetch(caller, deed, lambda _: (begun, None))
             following = begun
+            if index:
+                self._indexer.reach(following.end, seconds=PATIENCE)
+                following.agreement = Agreement()
         on = following
         while (found := self._door.look(partial(chain.went_on, following=on))) is None:
             tell(on.seq, on.end)
             if until is not None and time.monotonic() >= until:
                 return self._door.fetch(caller, deed, lambda _: (so_far(on), on))
             time.sleep(_BREATH)
+        if on.agreement is not None and found.broken_at is None:
+            found = replace(found, index=self._fetches(chain, on.agreement))
         return self._door.fetch(caller, deed, lambda _: (found, None))
+
+    def _fetches(self, chain: Chain, agreement: Agreement) -> str:
+        after: Key | None = ("", "", "")
+        while after is not None:
+            after = self._door.look(partial(agreement.fetched, stands=chain.stands, after=after))
+        return agreement.finding
+
+    def reindex(self, caller: Caller, tell: Tells = _nobody) -> int:
+        """Build the query index anew; how many events are in it. Raises Forbidden.
+
+        Meanwhile questions find what is in it already, and say how much that lacks.
+        """
+        allowed = partial(require, caller, Level.OWN, EVERYTHING, "the event log")
+        self._door.fetch(caller, Deed("event.reindex"), lambda _: allowed())
+        with self._door.ledger.work() as tx:  # `head` is not held meanwhile: others record
+            behind = postings.drop(tx)
+        end = self._door.look(log.last)
+        lacks, before = end - behind, -1
+        while lacks and lacks != before:  # what is missing in the log itself never comes
+            lacks, before = self._indexer.reach(end, seconds=_TICK), lacks
+            tell(end - behind - lacks, end - behind)
+        return end - behind - lacks
 
     def export(
         self, caller: Caller, since: datetime | None, until: datetime | None, tell: Tells = _nobody

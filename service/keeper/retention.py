@@ -8,6 +8,9 @@ Pruned is only what
     no open rotation counts holders by
     fits the chain: a log that was tampered with keeps what shows it
 
+Anybody who can write to the ledger can write to the index: it only tells where to look. What decides, stamps, fetches
+and the event of the checkpoint, is believed of batches that were chained with the key.
+
 and nothing at all while the ledger's past is in doubt. That they are pruned is an event, on disk before they go.
 
 They go in small pieces, each with its record: whoever fetches waits for a few milliseconds at most, and after an
@@ -21,8 +24,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from service.core.access import EVERYTHING, Caller, Level, require
 from service.core.errors import Conflict, Forbidden
 from service.core.event import Opened
@@ -32,10 +33,11 @@ from service.keeper.indexer import Indexer
 from service.keeper.keys import Keyrings
 from service.keeper.past import Past
 from service.keeper.walls import Walls
-from service.ledger import log, pruned, pruning, questions, sweeping
+from service.ledger import log, postings, pruned, pruning, questions, sweeping
 from service.ledger.chain import Chain, Proof
 from service.ledger.ledger import Transaction
-from service.ledger.pruning import Piece
+from service.ledger.postings import STRETCH
+from service.ledger.pruning import Mistaken, Piece
 from service.ledger.questions import Question
 
 YOUNGEST = timedelta(hours=1)
@@ -44,6 +46,13 @@ BREATH = 0.01
 """Seconds between two pieces: others write meanwhile."""
 PATIENCE = 5.0
 """Seconds that the index is given to come as far as the log is."""
+
+REBUILD = "`keywrightd events verify --index` compares it, and `keywrightd events reindex` builds it anew"
+
+
+class Tampered(Conflict):
+    """Somebody was at the log, or at its index: nothing goes until a person has looked."""
+
 
 Keeps = Callable[[list[dict[str, Any]]], None]
 """Is given what is about to be pruned, as it is shown, and returns when it is on disk elsewhere."""
@@ -68,6 +77,16 @@ class Plan:
         """How many."""
         return self.upto - self.pruned
 
+    @property
+    def why(self) -> str:
+        """Why nothing goes, or less than was asked for; empty if neither."""
+        if self.events or self.held_back:
+            return self.held_back
+        return (
+            f"events go by stretches of {1 << STRETCH}, the last of which stays, and no other one is as a whole from "
+            f"before {self.before:%Y-%m-%d %H:%M:%S} UTC"
+        )
+
 
 class Retention:
     """Prunes the event log."""
@@ -80,8 +99,7 @@ class Retention:
         self._past = past
 
     def plan(self, caller: Caller, before: datetime) -> Plan:
-        """What would be pruned of what was recorded before that. Raises Forbidden."""
-
+        """What would be pruned of what was recorded before that, by the index. Raises Forbidden, Tampered."""
         self._door.poll(caller, Deed("event.prune"), lambda _: self._allowed(caller))
         return self._planned(before)
 
@@ -92,8 +110,8 @@ class Retention:
     def prune(self, caller: Caller, before: datetime, keep: Keeps | None = None) -> Iterator[int]:
         """Prune what was recorded before that, piece by piece; each time comes the last event that went.
 
-        Raises Forbidden; Conflict while the ledger's past is in doubt, where the chain is broken, and if somebody else
-        prunes at the same time.
+        Raises Forbidden; Tampered, which is recorded, where chain or index are not as they should be; Conflict while
+        the ledger's past is in doubt, and if somebody else prunes at the same time.
         """
         deed = Deed("event.prune")
         self._door.poll(caller, deed, lambda _: self._allowed(caller))
@@ -101,22 +119,32 @@ class Retention:
             raise Conflict(
                 "the ledger's past may have been lost, and every rotation is held: nothing is pruned until that is over"
             )
-        chain, signer = self._keyrings.chain(), self._keyrings.checkpoint_key()
-        plan = self._planned(before)
-        if plan.events:
-            deed.detail |= {"before": plan.before.isoformat(), "from": plan.pruned + 1, "to": plan.upto}
-            self._door.fetch(caller, deed, lambda _: None)
-            for reached in self._pieces(chain, signer, plan.stretch, keep):
-                yield reached
-                time.sleep(BREATH)
+        try:
+            plan = self._planned(before)
+            if plan.events:
+                deed.detail |= {"before": plan.before.isoformat(), "from": plan.pruned + 1, "to": plan.upto}
+                self._door.fetch(caller, deed, lambda _: None)
+                for reached in self._pieces(plan, keep):
+                    yield reached
+                    time.sleep(BREATH)
+        except Tampered as refusal:
+            self._door.refuse(caller, deed, refusal)
+            raise
         for _ in self._swept():
             yield plan.upto
             time.sleep(BREATH)
 
-    def _pieces(self, chain: Chain, signer: Ed25519PrivateKey, stretch: int, keep: Keeps | None) -> Iterator[int]:
-        while (piece := self._door.look(partial(pruning.read, chain=chain, stretch=stretch))) is not None:
+    def _pieces(self, plan: Plan, keep: Keeps | None) -> Iterator[int]:
+        chain, signer = self._keyrings.chain(), self._keyrings.checkpoint_key()
+        read = partial(pruning.read, chain=chain, stretch=plan.stretch, before=plan.before)
+        while (piece := self._door.look(read)) is not None:
             if isinstance(piece, Proof):
-                raise Conflict(f"nothing more is pruned, since the chain is broken: {piece.finding}")
+                raise Tampered(f"nothing more is pruned, since the chain is broken: {piece.finding}")
+            if isinstance(piece, Mistaken):
+                raise Tampered(
+                    f"nothing more is pruned: by the log's index all up to event {plan.upto} could go, and event "
+                    f"{piece.seq} {piece.why}. The index was changed: {REBUILD}"
+                )
             if keep is not None:
                 keep(_shown(piece))
             with self._door.ledger.work() as tx:
@@ -142,7 +170,8 @@ class Retention:
 
     def _planned(self, before: datetime) -> Plan:
         self._indexer.reach(self._door.look(log.last), seconds=PATIENCE)
-        return self._door.look(lambda tx: _planned(tx, before))
+        chain = self._keyrings.chain()
+        return self._door.look(lambda tx: _planned(tx, chain, before))
 
     def _allowed(self, caller: Caller) -> None:
         require(caller, Level.OWN, EVERYTHING, "the event log")
@@ -150,11 +179,13 @@ class Retention:
             raise Forbidden("this instance serves some environments only, and the log is of all: prune it elsewhere")
 
 
-def _planned(tx: Transaction, before: datetime) -> Plan:
+def _planned(tx: Transaction, chain: Chain, before: datetime) -> Plan:
     before = min(before, tx.now - YOUNGEST)
-    checkpoint = _checkpoint(tx)
     record = pruned.record(tx)
     behind = record.seq if record else 0
+    if postings.reached(tx) > behind and not postings.times(tx):
+        raise Tampered(f"nothing is pruned: the log's index has no times. It was changed: {REBUILD}")
+    checkpoint = _checkpoint(tx, chain)
     found = pruning.bounds(tx, before, checkpoint)
     upto = max(behind, pruning.reaches(tx, found.stretch))
     held_back = ""
@@ -168,10 +199,16 @@ def _planned(tx: Transaction, before: datetime) -> Plan:
     return Plan(before, behind, upto, checkpoint, held_back, found.stretch)
 
 
-def _checkpoint(tx: Transaction) -> int:
-    """The event up to which the youngest checkpoint reaches that was handed out; 0 for none."""
-    found = questions.ask(tx, Question(action="event.checkpoint", outcome="allowed", limit=1))
-    return max((int(event["detail"].get("seq", 0)) for event in found), default=0)
+def _checkpoint(tx: Transaction, chain: Chain) -> int:
+    """The event up to which the youngest checkpoint reaches that was handed out; 0 for none. Raises Tampered."""
+    for event in questions.ask(tx, Question(action="event.checkpoint", outcome="allowed", limit=1)):
+        if chain.stands(tx, int(event["id"])) is None:
+            raise Tampered(
+                f"nothing is pruned: event {event['id']} says that a checkpoint was exported, and does not fit the "
+                "chain. Somebody changed the log: `keywrightd events verify` says where"
+            )
+        return int(event["detail"].get("seq", 0))
+    return 0
 
 
 def _shown(piece: Piece) -> list[dict[str, Any]]:

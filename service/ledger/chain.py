@@ -15,6 +15,7 @@ from sqlalchemy import Row, func, select
 from service.core.event import GENESIS, intact, link
 from service.core.pruned import authentic
 from service.ledger import log, pruned
+from service.ledger.agreement import Agreement
 from service.ledger.ledger import Transaction
 from service.ledger.tables import batches, head
 
@@ -37,6 +38,8 @@ class Proof:
     pruned: int = 0
     last: int = 0
     """The event that the log ended with when it was begun."""
+    index: str | None = None
+    """How the query index differs from the log; empty: it does not. None: it was not compared."""
 
 
 @dataclass
@@ -52,6 +55,8 @@ class Following:
     former: bytes = GENESIS
     pruned: int = 0
     noted: bytes | None = None
+    agreement: Agreement | None = None
+    """The query index is compared on the way."""
 
 
 class Chain:
@@ -66,10 +71,14 @@ class Chain:
         before, that point, and grown again."""
         seq, end = tx.sql.execute(select(head.c.seq, head.c.hash)).one()
         following = Following(seq, bytes(end), noted=None if noted == GENESIS else noted)
+        return self._beyond(tx, following) or following
+
+    def _beyond(self, tx: Transaction, following: Following) -> Proof | None:
+        seq = following.end
         beyond = tx.sql.execute(select(func.max(batches.c.first)).where(batches.c.first > seq)).scalar_one()
         if beyond is not None:
             return _broken(following, seq + 1, f"the log has event {beyond}, and its head says that it ends at {seq}")
-        return following
+        return None
 
     def went_on(self, tx: Transaction, following: Following) -> Proof | None:
         """Follow it through the next page. None: there is more."""
@@ -79,6 +88,10 @@ class Chain:
         for row in rows:
             if broken := self.passed(following, row):
                 return broken
+        if following.agreement is not None:
+            following.agreement.page(tx, rows)
+            if not rows:
+                following.agreement.ended(tx, following.seq)
         return None if rows else _ended(following)
 
     def passed(self, following: Following, row: Row[Any]) -> Proof | None:
@@ -106,7 +119,27 @@ class Chain:
             following.seq, following.former, following.pruned = record.seq, record.hash, record.seq
             if following.noted is not None and hmac.compare_digest(following.noted, record.hash):
                 following.noted = None
+        if record.seq > following.end:  # what was its end then went too: it goes on to what is the end now
+            following.end, following.end_hash = tx.sql.execute(select(head.c.seq, head.c.hash)).one()
+            return self._beyond(tx, following)
         return None
+
+    def stands(self, tx: Transaction, seq: int) -> Row[Any] | None:
+        """The batch of an event, if it was chained by who holds the key to the batch that is stored before it.
+
+        That it was cannot be pretended without the key; the rest of the chain is not looked at. None: it was changed,
+        or is not there.
+        """
+        query = select(batches).where(batches.c.first <= seq).order_by(batches.c.first.desc()).limit(2)
+        rows = tx.sql.execute(query).all()
+        if not rows or seq >= rows[0].first + rows[0].events:
+            return None
+        record = pruned.record(tx)
+        former = bytes(rows[1].hash) if rows[1:] else record.hash if record else GENESIS
+        row = rows[0]
+        if len(former) != len(GENESIS):  # or parts of a body could pass for a number, and others for a body
+            return None
+        return row if hmac.compare_digest(link(self._key, former, row.first, log.stored(row)), row.hash) else None
 
 
 def _ended(it: Following) -> Proof:
@@ -122,8 +155,10 @@ def _ended(it: Following) -> Proof:
 
 def so_far(it: Following, finding: str = "whole so far; there is more") -> Proof:
     """What was found up to here."""
-    return Proof(it.seq - it.pruned, it.former.hex(), None, finding, it.pruned, it.end)
+    index = it.agreement.finding if it.agreement else None
+    return Proof(it.seq - it.pruned, it.former.hex(), None, finding, it.pruned, it.end, index)
 
 
 def _broken(it: Following, at: int, finding: str) -> Proof:
-    return Proof(max(0, it.seq - it.pruned), it.former.hex(), at, finding, it.pruned, it.end)
+    index = it.agreement.finding if it.agreement else None
+    return Proof(max(0, it.seq - it.pruned), it.former.hex(), at, finding, it.pruned, it.end, index)

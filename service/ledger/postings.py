@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, text, update
+from sqlalchemy import Row, delete, select, text, update
 
 from service.core.event import Batch, Opened, Outcome, fit, microseconds, moment
-from service.ledger import log
+from service.ledger import log, pruned
 from service.ledger.fetches import Youngest, store, take
 from service.ledger.ledger import Transaction
-from service.ledger.tables import batches, callings, head, indexed
+from service.ledger.tables import batches, callings, fetches, head, indexed
 from service.ledger.tables import postings as table
 
 STRETCH = 7
@@ -40,7 +40,7 @@ EVENTS = 16_000
 ROWS = 500
 TERMS = 50
 """Postings in one transaction, about, and their terms: on SQLite each holds up whoever writes, for milliseconds."""
-_MINUTE = 60_000_000
+MINUTE = 60_000_000
 _SHORT = 64
 _TOLD = ("versions", "through", "generations")
 _ALLOWED = Outcome.ALLOWED.value
@@ -68,7 +68,7 @@ def term(kind: str, word: str) -> str:
 
 def minute_term(kind: str, stamp: int) -> str:
     """The term of the minute that a stamp (microseconds) lies in; in the order of time."""
-    return f"{kind}{max(0, stamp // _MINUTE):012}"
+    return f"{kind}{max(0, stamp // MINUTE):012}"
 
 
 def reached(tx: Transaction) -> int:
@@ -106,10 +106,10 @@ def add(page: Page, row: Row[Any]) -> None:
     terms.update(_terms(opened))
     stamps = [line[0] for line in opened.lines]
     latest = max(page.at, *stamps)
-    if latest // _MINUTE > page.at // _MINUTE:
+    if latest // MINUTE > page.at // MINUTE:
         terms.add(minute_term("m", latest))
-    if min(stamps) < latest - _MINUTE:
-        terms.update(minute_term("l", minute * _MINUTE) for minute in {stamp // _MINUTE for stamp in stamps})
+    if min(stamps) < latest - MINUTE:
+        terms.update(minute_term("l", minute * MINUTE) for minute in {stamp // MINUTE for stamp in stamps})
     page.callings |= names(opened)
     take(page.fetches, opened, first)
     page.seq, page.at = first + row.events - 1, latest
@@ -207,6 +207,28 @@ def first_from(tx: Transaction, stamp: int) -> int | None:
     """The stretch in which the log's latest moment came to that minute or behind it; None: it has not yet."""
     query = select(table.c.stretch).where(table.c.term >= minute_term("m", stamp), table.c.term < "n")
     return tx.sql.execute(query.order_by(table.c.term, table.c.stretch).limit(1)).scalar_one_or_none()
+
+
+def times(tx: Transaction) -> bool:
+    """Has the index any time? It has one as soon as it has an event."""
+    return (
+        tx.sql.execute(select(table.c.term).where(table.c.term >= "m", table.c.term < "n").limit(1)).first() is not None
+    )
+
+
+def drop(tx: Transaction) -> int:
+    """Begin the index anew, and the table of youngest fetches; the event behind which it is to be built again.
+
+    Fetches whose event was pruned stay: nothing else tells of them.
+    """
+    alone(tx)
+    record = pruned.record(tx)
+    behind = record.seq if record else 0
+    tx.sql.execute(delete(table))
+    tx.sql.execute(delete(callings))
+    tx.sql.execute(delete(fetches).where(fetches.c.seq > behind))
+    tx.sql.execute(update(indexed).values(seq=behind, at=moment(0)))
+    return behind
 
 
 def called(tx: Transaction, name: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Pruning: the oldest events go, by whole stretches of the query index.
 
-    read     the next stretches, followed along the chain: what does not fit is not pruned
+    read     the next stretches, followed along the chain: what does not fit is not pruned, nor what is younger, or
+             still needed, by the events themselves. How far to read is told by the index, which nothing protects
     remove   in one short transaction: their batches go, and the record says so
 
 A process that dies in between has removed a whole piece or nothing. What the index has of them is swept out
@@ -11,16 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, exists, func, select
+from sqlalchemy import Row, delete, func, select
 
-from service.core.event import microseconds
+from service.core.event import Opened, microseconds
 from service.core.pruned import Pruned
 from service.ledger import log, postings, pruned
 from service.ledger.chain import Chain, Proof
+from service.ledger.fetched import Needed, needed
 from service.ledger.ledger import Transaction
 from service.ledger.postings import STRETCH
-from service.ledger.tables import batches, connections, environments, rotations
-from service.ledger.tables import fetches as youngest
+from service.ledger.tables import batches
 from service.ledger.tables import postings as table
 
 BATCHES = 500
@@ -44,6 +45,14 @@ class Bounds:
         return min(self.age, self.checkpoint, self.rotations, self.end)
 
 
+@dataclass(frozen=True)
+class Mistaken:
+    """By the index event `seq` was to go, and by what it tells itself it stays: `why`."""
+
+    seq: int
+    why: str
+
+
 @dataclass
 class Piece:
     """What one transaction removes: events behind `behind`, up to `seq` with the chain's hash there."""
@@ -63,24 +72,11 @@ def bounds(tx: Transaction, before: datetime, checkpoint: int) -> Bounds:
     """How far may be pruned what was recorded `before` and lies behind the checkpoint of event `checkpoint`."""
     last = tx.sql.execute(select(func.max(batches.c.first))).scalar_one_or_none() or 0
     end = last >> STRETCH
-    needed = tx.sql.execute(
-        select(func.min(youngest.c.seq)).where(
-            exists().where(
-                and_(
-                    environments.c.name == youngest.c.environment,
-                    connections.c.environment_id == environments.c.id,
-                    connections.c.name == youngest.c.connection,
-                    rotations.c.connection_id == connections.c.id,
-                    rotations.c.ended_at.is_(None),
-                )
-            )
-        )
-    ).scalar_one()
-    aged = postings.first_from(tx, microseconds(before))
+    counted, aged = needed(tx), postings.first_from(tx, microseconds(before))
     return Bounds(
         age=end if aged is None else aged,
         checkpoint=_stretch_of(tx, checkpoint + 1),
-        rotations=end if needed is None else _stretch_of(tx, needed),
+        rotations=end if counted is None else _stretch_of(tx, counted),
         end=end,
     )
 
@@ -97,31 +93,48 @@ def reaches(tx: Transaction, stretch: int) -> int:
     return (first or 1) - 1
 
 
-def read(tx: Transaction, chain: Chain, stretch: int) -> Piece | Proof | None:
-    """The next stretches in front of that one. A proof: what is there does not fit. None: nothing is left."""
+def read(tx: Transaction, chain: Chain, stretch: int, before: datetime) -> Piece | Proof | Mistaken | None:
+    """The next stretches in front of that one, as far as all in them was recorded `before`, and is not needed.
+
+    A proof: what is there does not fit. None: nothing is left.
+    """
     following = chain.begun(tx)
     refused = following if isinstance(following, Proof) else chain.behind_what_was_pruned(tx, following)
     if refused or isinstance(following, Proof):
         return refused
-    record = pruned.record(tx)
+    record, counted, bound = pruned.record(tx), Needed(tx, chain), microseconds(before)
     piece: Piece | None = None
+    mistaken: Mistaken | None = None
     waiting: list[Row[Any]] = []  # a stretch is taken as a whole; a page has at least one
     for row in log.page(tx, following.seq, BATCHES, EVENTS, (stretch << STRETCH) - 1):
         if piece is None:
             piece = Piece(following.seq, record.installation if record else bytes(row.hash))
         if broken := chain.passed(following, row):
             return broken
+        if mistaken := _mistaken(counted, row, bound):
+            break
         waiting.append(row)
         if (row.first + row.events) >> STRETCH != row.first >> STRETCH:
             piece.rows += waiting
             waiting = []
             piece.seq, piece.hash = following.seq, following.former
+    if mistaken and not (piece and piece.rows):
+        return mistaken
     if piece is not None:
         # They are in the order of the log, and there is one of a batch at the most.
         query = select(table).where(table.c.term >= "m", table.c.term < "n").order_by(table.c.term, table.c.stretch)
         found = tx.sql.execute(query.limit(len(piece.rows) + 1))
         piece.minutes = [(term, at) for term, at in found if at < _stays(piece)]
     return piece
+
+
+def _mistaken(counted: Needed, row: Row[Any], bound: int) -> Mistaken | None:
+    opened = Opened(log.stored(row))
+    for place, line in enumerate(opened.lines):
+        if line[0] >= bound:
+            return Mistaken(row.first + place, "was recorded later")
+    holds = counted.by(opened, row.first)
+    return Mistaken(holds, "is how an open rotation knows a holder") if holds is not None else None
 
 
 def _stays(piece: Piece) -> int:

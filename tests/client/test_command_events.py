@@ -168,6 +168,19 @@ def test_the_chain_is_followed_piece_by_piece(inside: Inside, server: Server) ->
     assert json.loads(inside("events", "verify", "--json").stdout)["events"] == 30
 
 
+def test_the_index_is_compared_if_asked_for(inside: Inside, server: Server) -> None:
+    differs = "the query index differs from the log: of events 1 to 10 it lacks 1 terms"
+    pieces = {None: proof(10, "a", index=differs), "a": proof(20, index="")}
+    server.route("GET", "/events/verify", lambda asked: pieces[asked.query.get("cursor")])
+    told = inside("events", "verify", "--index")
+    assert (told.returncode, told.stdout.splitlines()[1]) == (1, differs)
+    assert [asked.query["index"] for asked in server.asked] == ["true", "true"]
+    assert json.loads(inside("events", "verify", "--index", "--json").stdout)["index"] == differs
+    server.route("GET", "/events/verify", proof(20, index=""))
+    told = inside("events", "verify", "--index")
+    assert (told.returncode, told.stdout.splitlines()[1]) == (0, "the query index has what the log has")
+
+
 def test_a_broken_chain_ends_it_with_1(inside: Inside, server: Server) -> None:
     broken = proof(9, whole=False, broken_at=10, finding="event 10 is missing\x1b")
     server.route("GET", "/events/verify", broken)

@@ -21,10 +21,10 @@ def piecemeal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "time", SimpleNamespace(monotonic=lambda: float(next(clock)), sleep=lambda _: None))
 
 
-def followed(it: Keywright) -> list[dict[str, Any]]:
+def followed(it: Keywright, **more: str) -> list[dict[str, Any]]:
     client, cursor, told = it.client(), "", []
     while not told or cursor:
-        query = {"seconds": 5} | ({"cursor": cursor} if cursor else {})
+        query = {"seconds": 5} | more | ({"cursor": cursor} if cursor else {})
         told.append(client.get("/events/verify", params=query).raise_for_status().json())
         cursor = told[-1]["next"]
     return told
@@ -57,6 +57,23 @@ def test_a_break_further_on_is_found(keywright_service: Keywright) -> None:
     assert [each["whole"] for each in told] == [True] * (len(told) - 1) + [False]
     assert told[-1]["next"] is None
     assert "was changed" in told[-1]["finding"]
+
+
+@pytest.mark.usefixtures("piecemeal")
+def test_the_index_is_compared_piece_by_piece_if_asked_for(keywright_service: Keywright) -> None:
+    it = keywright_service
+    for name in ("a", "b", "c"):
+        it.client().post("/environments", json={"name": name}).raise_for_status()
+    assert all(each["index"] is None for each in followed(it))
+    told = followed(it, index="true")
+    assert len(told) > 3
+    assert [each["index"] for each in told] == [""] * len(told)
+    with it.service.ledger.connected() as sql:
+        sql.exec_driver_sql("DELETE FROM postings WHERE term = 'denvironment.add'")
+        sql.commit()
+    told = followed(it, index="true")
+    assert all(each["whole"] for each in told)
+    assert any("lacks 1 terms, such as 'denvironment.add'" in each["index"] for each in told)
 
 
 @pytest.mark.parametrize("cursor", ["", "MQ", "MSAyIDM"])

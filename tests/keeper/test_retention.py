@@ -21,7 +21,7 @@ from service.keeper.events import Proof, Question
 from service.keeper.indexer import Indexer, Turn
 from service.keeper.retention import Plan
 from service.keeper.tokens import SYSTEM
-from service.ledger import chain, exports, postings, pruning, questions, sweeping, tables
+from service.ledger import agreement, chain, exports, postings, pruning, questions, sweeping, tables
 from service.ledger.tables import batches, indexed
 from service.wiring import Service
 from tests.ledger.homes import Home, environment, machine, owner
@@ -35,7 +35,7 @@ CALLERS = [Caller(f"{name}-id", name, "machine", (), "192.0.2.7") for name in ("
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stretches of four events, pieces of a few batches, and no pauses."""
-    for module in (postings, questions, pruning, exports, sweeping):
+    for module in (postings, questions, pruning, exports, sweeping, agreement):
         monkeypatch.setattr(module, "STRETCH", 2)
     monkeypatch.setattr(pruning, "BATCHES", 5)
     monkeypatch.setattr(chain, "BATCHES", 3)
@@ -476,7 +476,7 @@ def test_a_piece_that_somebody_else_is_removing_is_left_to_them(pg_home: Home) -
             refused.append(str(error))
 
     with one.ledger.read() as tx:
-        piece = pruning.read(tx, chain_, 10)
+        piece = pruning.read(tx, chain_, 10, NOW)
     assert isinstance(piece, pruning.Piece)
     thread = threading.Thread(target=prune)
     with one.ledger.work() as tx:

@@ -79,24 +79,33 @@ def listed(
             screen.table(columns, [_row(event) for event in found])
 
 
-def verify(address: options.Address = None, as_json: options.Json = False) -> None:
+def verify(
+    index: Annotated[bool, typer.Option("--index", help="Hold the log's query index against it, too.")] = False,
+    address: options.Address = None,
+    as_json: options.Json = False,
+) -> None:
     """Follow the chain of events: finds what was changed, removed or reordered. Ends with 1 when it finds something.
 
     A tail that was cut is found against a checkpoint only: `keywrightd events verify --checkpoint`.
     """
     with options.place(address, None) as place, _progress(as_json) as tell:
-        query = {"seconds": str(PIECE)}
+        query, differs = {"seconds": str(PIECE)} | ({"index": "true"} if index else {}), ""
         while True:
             proof = _proof(place.door.get("/events/verify", query).body)
+            differs = differs or str(proof.get("index") or "")
             tell(proof["events"] + proof["pruned"], proof["last"])
             if not proof.get("next"):
                 break
             query["cursor"] = str(proof["next"])
+    if index:
+        proof["index"] = differs or proof.get("index")
     if as_json:
         screen.dump(proof)
     else:
         screen.say(f"{proof['finding']}: {proof['events']} events, end {proof['end']}")
-    if not proof["whole"]:
+        if proof["whole"] and proof.get("index") is not None:
+            screen.say(differs or "the query index has what the log has")
+    if differs or not proof["whole"]:
         raise typer.Exit(FAILING)
 
 

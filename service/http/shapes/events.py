@@ -48,6 +48,11 @@ class Proof(Answer):
     finding: str
     pruned: int = Field(description="Events up to this one were pruned, by a signed record; 0: none.")
     last: int = Field(description="The event that the log ended with when this was begun.")
+    index: str | None = Field(
+        None,
+        description="How the query index differs from the log, as far as this piece went; empty: it does not. "
+        "null: it was not asked for.",
+    )
     next: str | None = Field(None, description="The end was not reached: give it as `cursor` to go on.")
 
 
