@@ -29,6 +29,8 @@ log = structlog.get_logger("http")
 
 MOST_BEHIND = 32
 """Requests that may wait behind the one that is answered (pipelining, RFC 9112, 9.3.2)."""
+LONGEST_SAME = 2048
+"""Bytes of a plain request that is kept, with what was read of it, to be known again."""
 HEAD_WITHIN = 10
 BODY_WITHIN = 30
 KEEPS = 30
@@ -117,8 +119,11 @@ class Wire(Reading):
             return
         begun = self._begun
         super().data_received(data)
-        one_whole = self._begun == begun + 1 and self._size == 0
-        self._same = data if one_whole and self._plain is not None else b""
+        one_whole = self._begun == begun + 1 and self._size == 0 and len(data) <= LONGEST_SAME
+        if one_whole and self._plain is not None:
+            self._same = data
+        else:
+            self._same, self._plain = b"", None
 
     @property
     def _free(self) -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 from service.http import problems
 from service.http.limits import BURST
+from service.http.wire import LONGEST_SAME
 from tests.rigs.fake_store import FakeStore
 from tests.rigs.keywright import Keywright, running_keywright, wait_until
 from tests.rigs.listening import PATIENCE, Answer, Way
@@ -289,6 +290,19 @@ def test_the_same_bytes_again_are_a_request_again(it: Keywright, owner: httpx2.C
     ]
     assert len({event["request"] for event in events}) == len(events) == 14
     assert set(ids) <= {event["request"] for event in events}
+
+
+def test_only_a_short_request_is_kept_to_be_known_again(it: Keywright) -> None:
+    server = it._server
+    assert server is not None
+    for padding, kept in ((10, True), (LONGEST_SAME, False), (10, True)):
+        with way(it) as made:
+            request = get(VALUE, it.owner, f"X: {'x' * padding}")
+            for _ in range(2):
+                made.say(request)
+                assert made.answer().status == 200
+            (wire,) = [each for each in server.connections if each._client == made.socket.getsockname()]
+            assert (wire._same, wire._plain is not None) == (request if kept else b"", kept)
 
 
 def test_the_end_of_a_request_is_none_by_itself(it: Keywright) -> None:
