@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.core.errors import TooLarge
 from service.http import problems
 from service.http.certificates import proven_to
+from service.http.limits import token_in
 from service.http.reception import WRONG, Reception, Refusal
 
 LARGEST_BODY = 256 * 1024
@@ -94,7 +95,7 @@ class Envelope:
             elif declared and declared.isdigit() and int(declared) > LARGEST_BODY:
                 refusal = _LARGE
             elif path.startswith(_DOOR):
-                refusal = reception.refusal(address, token or _machine(scope), works=works)
+                refusal = reception.refusal(address, token_in(token) or _machine(scope), works=works)
             if refusal is not None:
                 status = refusal[0]
                 await _refuse(send, refusal, request_id)

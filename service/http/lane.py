@@ -41,7 +41,7 @@ Headers = list[tuple[bytes, bytes]]
 _PLAIN = re.compile(
     rf"/api/v1/environments/({names.SEGMENT})/(values|credentials)/({names.PATH})(?:\?wait=([1-9]|[1-5][0-9]|60))?".encode()
 )
-_BEARER = re.compile(rb"[Bb]earer kw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+_BEARER = re.compile(rb"[Bb]earer (kw_([0-9a-f]{16})_([A-Za-z0-9_-]{43}))")
 _LONGEST_KNOWN = 1000
 _OK = LINES[200] + COMMON + b"content-type: application/json\r\n"
 _NOT_MODIFIED = LINES[304] + COMMON
@@ -60,7 +60,7 @@ class Plain:
     what: str
     token_id: str
     secret: bytes
-    authorization: bytes = field(repr=False)
+    token: bytes = field(repr=False)
     known: Known
     wait: int
     """Seconds."""
@@ -116,13 +116,11 @@ class Lane:
         plain = _PLAIN.fullmatch(target)
         if plain is None:
             return None
-        token = known = authorization = None
+        token = known = None
         for name, text in headers:
             if name == b"authorization":
-                token = _BEARER.fullmatch(text)
-                if token is None or authorization is not None:
+                if token is not None or (token := _BEARER.fullmatch(text)) is None:
                     return None
-                authorization = text
             elif name == b"if-none-match":
                 if known is not None or len(text) > _LONGEST_KNOWN:
                     return None
@@ -130,13 +128,11 @@ class Lane:
             elif name == b"content-length" or name == b"transfer-encoding" or name == b"expect":
                 return None  # a body is none of its business
         where, door, what = plain[1].decode(), plain[2], plain[3].decode()
-        if token is None or authorization is None or len(where) > names.LONGEST or len(what) > names.LONGEST:
+        if token is None or len(where) > names.LONGEST or len(what) > names.LONGEST:
             return None
         wait = int(plain[4] or 0)
-        token_id, secret = token[1].decode(), hashed(token[2].decode())
-        return Plain(
-            target, headers, door == b"values", where, what, token_id, secret, authorization, known_by(known), wait
-        )
+        token_id, secret = token[2].decode(), hashed(token[3].decode())
+        return Plain(target, headers, door == b"values", where, what, token_id, secret, token[1], known_by(known), wait)
 
     def begin(self, wire: "Wire", plain: "Plain", keep: bool) -> Fetch:
         """The fetch of what was read, under way."""
@@ -148,7 +144,7 @@ class Lane:
             fetch.until = asyncio.get_running_loop().time() + plain.wait
         else:
             reception.limits.working += 1
-        refusal = reception.refusal(address, plain.authorization, works=not plain.wait)
+        refusal = reception.refusal(address, plain.token, works=not plain.wait)
         if refusal is not None:
             wire.later(lambda: self._turned_away(fetch, refusal))
             return fetch

@@ -1,7 +1,7 @@
 """The port and its connections: accept, bound, drain.
 
 One event loop (uvloop) in the thread that calls `run`. A connection costs memory only; how many there may be is
-`most`. Where they are as many, TLS handshakes that do not end give way first. Where there are none, those that asked
+`most`. Where they are as many, TLS handshakes that do not end give way first; where there are none, those that asked
 nothing for the longest time are closed, and who comes meanwhile is turned away at once.
 """
 
@@ -64,7 +64,7 @@ class Listener:
         self.connections: set[Wire] = set()
         self.working: set[Exchange | Fetch] = set()
         self._opening: dict[asyncio.Task[None], Wire] = {}
-        """Connections that are not there yet, the oldest first: with TLS, handshakes under way."""
+        """The oldest first. With TLS, these are handshakes under way."""
         self._host, self._port = host, port
         self._most = most
         self._drains_within = drains_within
@@ -191,10 +191,8 @@ class Listener:
 
     def _give_up_oldest(self, *, before: int) -> bool:
         """End the oldest handshake under way, if it began before that second."""
-        if not self.certificates:
-            return False
         for task, wire in self._opening.items():
-            if wire not in self.connections:  # otherwise it has just come about
+            if self.certificates and wire not in self.connections:  # otherwise it has just come about
                 if wire.began >= before:
                     return False
                 del self._opening[task]  # at once: it counts no more

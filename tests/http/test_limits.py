@@ -81,6 +81,21 @@ def test_what_is_over_the_rate_of_a_token_is_turned_away() -> None:
         assert [it.sent(one).status, it.sent(one).status, it.sent(other).status] == [200, 429, 200]
 
 
+def test_a_token_is_one_however_it_is_spelt_and_whichever_way_it_takes() -> None:
+    with running_keywright(caller_rate=1) as it:
+        target = "/api/v1/environments/none/values/A"  # the fast lane's; with a blank more, or another query, not
+        spelt = [f"{scheme}{blanks}{it.owner}" for scheme in ("Bearer", "bEARER") for blanks in (" ", "  ", " " * 9)]
+        asked = [(each, query) for each in spelt for query in ("", "?wait=0")]
+        statuses = [sent(it.url, _get(target + query, each))[0] for each, query in asked]
+        assert statuses[:BURST] == [404] * BURST
+        assert statuses[-1] == 429
+        assert len(it._server.app.state.reception.limits._caller._full_at) == 1  # type: ignore[union-attr]
+
+
+def _get(target: str, authorization: str) -> bytes:
+    return f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n".encode()
+
+
 def test_who_guesses_is_turned_away_and_who_is_known_is_not() -> None:
     with running_keywright(refused_rate=1) as it:
         guesses = [_asked(it, "kw_0123456789abcdef_" + "x" * 43) for _ in range(BURST * 4)]
