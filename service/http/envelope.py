@@ -55,8 +55,6 @@ class Envelope:
         started = turned = False
         # HEAD is GET without its body (RFC 9110, 9.3.2), events and all; the server leaves the body out.
         inner = {**scope, "method": "GET"} if method == "HEAD" else scope
-        # Whoever waits for a change costs memory only.
-        works = b"wait=" not in scope["query_string"]
 
         async def sent(message: Message) -> None:
             nonlocal status, started, turned
@@ -87,7 +85,7 @@ class Envelope:
                 declared = value
             elif name == b"authorization":
                 token = value
-        reception.limits.working += works
+        reception.limits.working += 1
         try:
             refusal: Refusal | None = None
             if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > LONGEST_PATH:
@@ -95,7 +93,7 @@ class Envelope:
             elif declared and declared.isdigit() and int(declared) > LARGEST_BODY:
                 refusal = _LARGE
             elif path.startswith(_DOOR):
-                refusal = reception.refusal(address, token_in(token) or _machine(scope), works=works)
+                refusal = reception.refusal(address, token_in(token) or _machine(scope))
             if refusal is not None:
                 status = refusal[0]
                 await _refuse(send, refusal, request_id)
@@ -108,7 +106,7 @@ class Envelope:
             if not started:
                 await answer(inner, receive, sent)
         finally:
-            reception.limits.working -= works
+            reception.limits.working -= 1
             seconds = time.perf_counter() - began
             fetches = _fetches(inner["method"], path)
             reception.answered(method, path, status, seconds, address, request_id, fetches=fetches)

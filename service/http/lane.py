@@ -140,11 +140,10 @@ class Lane:
         reception = self._reception
         fetch.request_id = reception.new_id()
         fetch.address = address = wire.address
-        if plain.wait:  # whoever waits for a change costs memory only
+        if plain.wait:
             fetch.until = asyncio.get_running_loop().time() + plain.wait
-        else:
-            reception.limits.working += 1
-        refusal = reception.refusal(address, plain.token, works=not plain.wait)
+        reception.limits.working += 1
+        refusal = reception.refusal(address, plain.token)
         if refusal is not None:
             wire.later(lambda: self._turned_away(fetch, refusal))
             return fetch
@@ -208,8 +207,7 @@ class Lane:
         if fetch.until:
             left = max(round(fetch.until - asyncio.get_running_loop().time(), 3), 0)
             fetch.head = (b"%b?wait=%.3f" % (fetch.path.encode(), left), fetch.head[1])
-        else:
-            self._reception.limits.working -= 1
+        self._reception.limits.working -= 1
         fetch.wire.instead(fetch)
 
     def _refused(self, fetch: Fetch, error: KeywrightError) -> None:
@@ -232,8 +230,7 @@ class Lane:
         if wire.leaving and not wire.lost:
             fetch.keep = False
         seconds = time.perf_counter() - fetch.began
-        if not fetch.until:
-            reception.limits.working -= 1
+        reception.limits.working -= 1
         reception.answered("GET", fetch.path, status, seconds, fetch.address, fetch.request_id, fetches=True)
         wire.ended(fetch)
 

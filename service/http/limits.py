@@ -66,7 +66,7 @@ class Limits:
         self._refused = Rate(refused, clock)
         self._most = requests
         self.working = 0
-        """Requests that are worked on now, those that wait for a change not counted; by every envelope's count."""
+        """Requests that are worked on now, by every envelope's and lane's count; without those that wait (`Changes`)."""
 
     def address(self, address: str) -> bool:
         """A request came from there: may it be looked at?"""
