@@ -66,7 +66,7 @@ class Limits:
         self._refused = Rate(refused, clock)
         self._most = requests
         self.working = 0
-        """Requests that are worked on now, by every envelope's and lane's count; without those that wait (`Changes`)."""
+        """Requests that are worked on now, by every envelope's and lane's count; who waits (`Changes`) is not."""
 
     def address(self, address: str) -> bool:
         """A request came from there: may it be looked at?"""
