@@ -67,6 +67,8 @@ def test_it_refuses_as_the_routes_do(it: Keywright, door: str, name: str) -> Non
     told = [{k: v for k, v in answer.json.items() if k not in ("instance", "request_id")} for answer in (lane, route)]
     assert told[0] == told[1]
     assert lane.json["request_id"] == lane.headers["x-request-id"]
+    ids = [answer.json["request_id"].encode() for answer in (lane, route)]
+    assert lane.body.replace(ids[0], b"") == route.body.replace(ids[1], b"")
     assert once(it, get(target, "kw_0123456789abcdef_" + "x" * 43)).status == 401
 
 
