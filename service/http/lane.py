@@ -207,8 +207,8 @@ class Lane:
         if fetch.until:
             left = max(round(fetch.until - asyncio.get_running_loop().time(), 3), 0)
             fetch.head = (b"%b?wait=%.3f" % (fetch.path.encode(), left), fetch.head[1])
-        self._reception.limits.working -= 1
         fetch.wire.instead(fetch)
+        self._reception.limits.working -= 1  # the envelope counts it from its first turn on
 
     def _refused(self, fetch: Fetch, error: KeywrightError) -> None:
         if isinstance(error, Unauthenticated) and not self._reception.limits.refused(fetch.address):

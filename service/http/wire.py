@@ -154,14 +154,14 @@ class Wire(Reading):
         self._listener.loop.call_soon(act)
 
     def instead(self, fetch: Fetch) -> None:
-        """The application answers what the lane does not."""
+        """The application answers what the lane does not. It is the same request still, and was let in already."""
+        exchange = Exchange(self, self._scope("GET", *fetch.head, "1.1"), fetch.keep, expects=False)
+        exchange.scope["state"]["request_id"] = fetch.request_id
+        exchange.complete = True
         self._listener.working.discard(fetch)
         self.current = None
-        if self.lost:
-            return
-        exchange = Exchange(self, self._scope("GET", *fetch.head, "1.1"), fetch.keep, expects=False)
-        exchange.complete = True
-        self._begin(exchange)
+        if not self.lost:
+            self._begin(exchange)
 
     def ended(self, exchange: Exchange | Fetch) -> None:
         """The application is done with an exchange."""

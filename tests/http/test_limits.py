@@ -10,7 +10,7 @@ from service.http.envelope import Envelope
 from service.http.limits import BURST, Limits, Rate
 from service.http.reception import BUSY, Reception
 from tests.http.raw import sent
-from tests.rigs.fake_store import SlowStore
+from tests.rigs.fake_store import FakeStore, SlowStore
 from tests.rigs.keywright import Keywright, running_keywright, wait_until
 from tests.rigs.listening import PATIENCE, echo, listening
 
@@ -175,6 +175,27 @@ def test_who_waits_is_counted_before_and_after() -> None:
 
 def _waiting(it: Keywright) -> int:
     return len(set().union(*list(it._server.app.state.changes._waiting.values())))  # type: ignore[union-attr]
+
+
+def test_what_the_fast_lane_hands_on_is_one_request() -> None:
+    store = FakeStore()
+    store.put("a", "from outside")
+    with running_keywright(stores={"vault": store}, address_rate=1000, caller_rate=1000) as it:
+        owner = it.client()
+        owner.post("/environments", json={"name": "production", "stores": {"vault": ["*"]}}).raise_for_status()
+        owner.put("/environments/production/variables/A", json={"reference": "vault:a"}).raise_for_status()
+        app = it._server.app  # type: ignore[union-attr]
+        given: list[str] = []
+        new_id, app.state.reception.new_id = app.state.reception.new_id, lambda: given.append(new_id()) or given[-1]
+        limits = app.state.reception.limits
+        rates = [limits._address, limits._caller]
+        spent: list[object] = []
+        for rate in rates:
+            rate.spend = lambda key: spent.append(key) or True
+        answer = owner.get("/environments/production/values/A")
+        assert answer.json()["value"] == "from outside"
+        assert given == [answer.headers["x-request-id"]]
+        assert len(spent) == len(rates)
 
 
 def test_the_fast_lane_and_the_application_count_together() -> None:
