@@ -24,9 +24,9 @@ from service.core import names
 from service.core.errors import KeywrightError, Unauthenticated
 from service.core.token import hashed
 from service.http import credentials, problems, values
-from service.http.fetching import Fetching, known_by
+from service.http.fetching import Fetching, Unanswered, known_by, tell
 from service.http.reception import WRONG, Reception, Refusal
-from service.http.refusals import COMMON, LINES, said
+from service.http.refusals import COMMON, DEFECT, LINES, said
 from service.http.waiting import Changes, Wait
 from service.keeper.asked import Asked, Known, Told
 from service.keeper.callers import Presented
@@ -177,6 +177,9 @@ class Lane:
             self._end(fetch, status, answer)
         elif isinstance(error, KeywrightError):
             self._refused(fetch, error)
+        elif isinstance(error, Unanswered):
+            if fetch.wire.current is fetch:  # nothing was written
+                self._turned_away(fetch, DEFECT)
         else:
             # The application gets what is missing first; and what is a defect here is one there, too.
             self._instead(fetch)
@@ -198,7 +201,7 @@ class Lane:
         if fetch.wire.lost:
             self._end(fetch, 499, b"")  # nobody is there to be answered; the number is nginx's
         elif fetch.wire.leaving:
-            self._over(asked)
+            tell([asked])
         else:
             asked.epoch = None  # what it was evaluated on may be the present still: it is evaluated again all the same
             self._fetching.submit(asked)
@@ -231,8 +234,10 @@ class Lane:
             fetch.keep = False
         seconds = time.perf_counter() - fetch.began
         reception.limits.working -= 1
-        reception.answered("GET", fetch.path, status, seconds, fetch.address, fetch.request_id, fetches=True)
-        wire.ended(fetch)
+        try:
+            reception.answered("GET", fetch.path, status, seconds, fetch.address, fetch.request_id, fetches=True)
+        finally:
+            wire.ended(fetch)
 
 
 def _value(found: list[Any]) -> bytes:

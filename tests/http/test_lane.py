@@ -4,7 +4,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,8 +13,10 @@ import httpx2
 import pytest
 
 from service.http import problems
+from service.http.fetching import Unanswered, tell
 from service.http.limits import BURST
 from service.http.wire import LONGEST_SAME
+from service.keeper.asked import Asked
 from tests.rigs.fake_store import FakeStore
 from tests.rigs.keywright import Keywright, running_keywright, wait_until
 from tests.rigs.listening import PATIENCE, Answer, Way
@@ -186,6 +188,43 @@ def test_a_defect_is_answered_and_nobody_else_suffers(it: Keywright, monkeypatch
         assert once(it, get(VALUE, it.owner)).status == 500
         assert once(it, get(CREDENTIAL, it.owner)).status == 200
     assert once(it, get(VALUE, it.owner)).status == 200
+
+
+def test_an_answer_that_fails_is_500_and_leaves_nothing(it: Keywright, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    app = it._server.app  # type: ignore[union-attr]
+    with way(it) as made, monkeypatch.context() as patched:
+        patched.setattr("service.http.lane._value", fail)
+        made.say(get(VALUE, it.owner))
+        answer = made.answer()
+        assert (answer.status, answer.headers["connection"]) == (500, "close")
+        assert made.ended
+    with way(it) as made:
+        with monkeypatch.context() as patched:
+            patched.setattr(app.state.reception, "answered", fail)
+            made.say(get(VALUE, it.owner))
+            assert made.answer().status == 200, "it was written"
+        made.say(get(VALUE, it.owner))
+        assert made.answer().status == 200, "and it is not said twice"
+    assert app.state.reception.limits.working == 0
+
+
+def test_one_of_a_batch_that_fails_keeps_no_other_from_its_answer() -> None:
+    def asked(over: Callable[[Asked], None]) -> Asked:
+        made = Asked(lambda *_: None, "value.fetch", "production", "A")
+        made.over = over
+        return made
+
+    def fail(_: Asked) -> None:
+        raise RuntimeError
+
+    heard: list[Asked] = []
+    batch = [asked(fail), asked(heard.append)]
+    tell(batch)
+    assert heard == batch[1:]
+    assert isinstance(batch[0].error, Unanswered)
 
 
 def test_nothing_is_left_under_way(it: Keywright) -> None:
