@@ -63,7 +63,8 @@ def application(
         generate_unique_id_function=lambda route: f"{route.endpoint.__module__.rpartition('.')[2]}_{route.name}",
     )
     app.state.keeper = keeper
-    app.state.changes = changes = Changes(keeper.recorder, keeper.references)
+    limits = limits or Limits()
+    app.state.changes = changes = Changes(keeper.recorder, keeper.references, limits)
     app.state.fetching = Fetching(keeper, changes)
     app.state.poke = poke
     app.state.looks = CapacityLimiter(LOOKS)
@@ -91,6 +92,6 @@ def application(
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
-    app.state.reception = reception = Reception(metrics.answered, limits or Limits())
+    app.state.reception = reception = Reception(metrics.answered, limits)
     app.add_middleware(Envelope, reception=reception)
     return app

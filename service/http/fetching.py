@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from typing import Annotated, Any
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope
@@ -19,6 +20,8 @@ from service.http.waiting import Changes, matches
 from service.keeper.asked import Asked, Known, Told, Unready, Who, nothing
 from service.keeper.keeper import Keeper
 from service.keeper.recorder import MOST
+
+log = structlog.get_logger("http")
 
 
 class Fetching:
@@ -93,20 +96,20 @@ class Fetching:
             return
         batch, self._batch = self._batch, []
         if self._recorder.record_at_once(batch):
-            _over(batch)
+            tell(batch)
             return
         try:
             self._recorder.submit(batch, self._recorded)
         except KeywrightError as refusal:
             for asked in batch:
                 asked.fail(refusal)
-            _over(batch)
+            tell(batch)
 
     def _recorded(self, batch: list[Asked]) -> None:
         """In a thread of the recorder's."""
         assert self._loop is not None  # something was submitted from it  # noqa: S101
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-            self._loop.call_soon_threadsafe(_over, batch)
+            self._loop.call_soon_threadsafe(tell, batch)
 
 
 async def _prepared(asked: Asked, unready: Unready, receive: Receive | None) -> None:
@@ -142,10 +145,22 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _over(batch: list[Asked]) -> None:
+class Unanswered(Exception):
+    """A line of ours failed while a fetch was answered that had been recorded."""
+
+
+def tell(batch: list[Asked]) -> None:
+    """Each is told that it is over. One that fails at that is told so, and the others go on."""
     for asked in batch:
-        if asked.over is not None:
-            asked.over(asked)
+        over = asked.over
+        if over is not None:
+            try:
+                over(asked)
+            except Exception as error:  # noqa: BLE001 - the last place: logged without its message, not passed on
+                log.error("a defect", where="answering a fetch", error=type(error).__name__)
+                asked.fail(Unanswered())
+                with contextlib.suppress(Exception):  # what failed once may fail again, and was told
+                    over(asked)
 
 
 def _answered(asked: Asked) -> None:

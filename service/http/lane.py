@@ -24,9 +24,9 @@ from service.core import names
 from service.core.errors import KeywrightError, Unauthenticated
 from service.core.token import hashed
 from service.http import credentials, problems, values
-from service.http.fetching import Fetching, known_by
+from service.http.fetching import Fetching, Unanswered, known_by, tell
 from service.http.reception import WRONG, Reception, Refusal
-from service.http.refusals import COMMON, LINES, said
+from service.http.refusals import COMMON, DEFECT, LINES, said
 from service.http.waiting import Changes, Wait
 from service.keeper.asked import Asked, Known, Told
 from service.keeper.callers import Presented
@@ -41,7 +41,7 @@ Headers = list[tuple[bytes, bytes]]
 _PLAIN = re.compile(
     rf"/api/v1/environments/({names.SEGMENT})/(values|credentials)/({names.PATH})(?:\?wait=([1-9]|[1-5][0-9]|60))?".encode()
 )
-_BEARER = re.compile(rb"[Bb]earer kw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+_BEARER = re.compile(rb"[Bb]earer (kw_([0-9a-f]{16})_([A-Za-z0-9_-]{43}))")
 _LONGEST_KNOWN = 1000
 _OK = LINES[200] + COMMON + b"content-type: application/json\r\n"
 _NOT_MODIFIED = LINES[304] + COMMON
@@ -60,7 +60,7 @@ class Plain:
     what: str
     token_id: str
     secret: bytes
-    authorization: bytes = field(repr=False)
+    token: bytes = field(repr=False)
     known: Known
     wait: int
     """Seconds."""
@@ -116,13 +116,11 @@ class Lane:
         plain = _PLAIN.fullmatch(target)
         if plain is None:
             return None
-        token = known = authorization = None
+        token = known = None
         for name, text in headers:
             if name == b"authorization":
-                token = _BEARER.fullmatch(text)
-                if token is None or authorization is not None:
+                if token is not None or (token := _BEARER.fullmatch(text)) is None:
                     return None
-                authorization = text
             elif name == b"if-none-match":
                 if known is not None or len(text) > _LONGEST_KNOWN:
                     return None
@@ -130,13 +128,11 @@ class Lane:
             elif name == b"content-length" or name == b"transfer-encoding" or name == b"expect":
                 return None  # a body is none of its business
         where, door, what = plain[1].decode(), plain[2], plain[3].decode()
-        if token is None or authorization is None or len(where) > names.LONGEST or len(what) > names.LONGEST:
+        if token is None or len(where) > names.LONGEST or len(what) > names.LONGEST:
             return None
         wait = int(plain[4] or 0)
-        token_id, secret = token[1].decode(), hashed(token[2].decode())
-        return Plain(
-            target, headers, door == b"values", where, what, token_id, secret, authorization, known_by(known), wait
-        )
+        token_id, secret = token[2].decode(), hashed(token[3].decode())
+        return Plain(target, headers, door == b"values", where, what, token_id, secret, token[1], known_by(known), wait)
 
     def begin(self, wire: "Wire", plain: "Plain", keep: bool) -> Fetch:
         """The fetch of what was read, under way."""
@@ -144,11 +140,10 @@ class Lane:
         reception = self._reception
         fetch.request_id = reception.new_id()
         fetch.address = address = wire.address
-        if plain.wait:  # whoever waits for a change costs memory only
+        if plain.wait:
             fetch.until = asyncio.get_running_loop().time() + plain.wait
-        else:
-            reception.limits.working += 1
-        refusal = reception.refusal(address, plain.authorization, works=not plain.wait)
+        reception.limits.working += 1
+        refusal = reception.refusal(address, plain.token)
         if refusal is not None:
             wire.later(lambda: self._turned_away(fetch, refusal))
             return fetch
@@ -182,6 +177,9 @@ class Lane:
             self._end(fetch, status, answer)
         elif isinstance(error, KeywrightError):
             self._refused(fetch, error)
+        elif isinstance(error, Unanswered):
+            if fetch.wire.current is fetch:  # nothing was written
+                self._turned_away(fetch, DEFECT)
         else:
             # The application gets what is missing first; and what is a defect here is one there, too.
             self._instead(fetch)
@@ -203,7 +201,7 @@ class Lane:
         if fetch.wire.lost:
             self._end(fetch, 499, b"")  # nobody is there to be answered; the number is nginx's
         elif fetch.wire.leaving:
-            self._over(asked)
+            tell([asked])
         else:
             asked.epoch = None  # what it was evaluated on may be the present still: it is evaluated again all the same
             self._fetching.submit(asked)
@@ -212,9 +210,8 @@ class Lane:
         if fetch.until:
             left = max(round(fetch.until - asyncio.get_running_loop().time(), 3), 0)
             fetch.head = (b"%b?wait=%.3f" % (fetch.path.encode(), left), fetch.head[1])
-        else:
-            self._reception.limits.working -= 1
         fetch.wire.instead(fetch)
+        self._reception.limits.working -= 1  # the envelope counts it from its first turn on
 
     def _refused(self, fetch: Fetch, error: KeywrightError) -> None:
         if isinstance(error, Unauthenticated) and not self._reception.limits.refused(fetch.address):
@@ -236,10 +233,11 @@ class Lane:
         if wire.leaving and not wire.lost:
             fetch.keep = False
         seconds = time.perf_counter() - fetch.began
-        if not fetch.until:
-            reception.limits.working -= 1
-        reception.answered("GET", fetch.path, status, seconds, fetch.address, fetch.request_id, fetches=True)
-        wire.ended(fetch)
+        reception.limits.working -= 1
+        try:
+            reception.answered("GET", fetch.path, status, seconds, fetch.address, fetch.request_id, fetches=True)
+        finally:
+            wire.ended(fetch)
 
 
 def _value(found: list[Any]) -> bytes:

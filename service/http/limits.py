@@ -66,15 +66,15 @@ class Limits:
         self._refused = Rate(refused, clock)
         self._most = requests
         self.working = 0
-        """Requests that are worked on now, those that wait for a change not counted; by every envelope's count."""
+        """Requests that are worked on now, by every envelope's and lane's count; who waits (`Changes`) is not."""
 
     def address(self, address: str) -> bool:
         """A request came from there: may it be looked at?"""
         return not self._address.on or self._address.spend(_network(address))
 
-    def caller(self, authorization: bytes) -> bool:
-        """May this token ask? Looked at is the whole of it, so that nobody uses up another one's share by its id."""
-        return not self._caller.on or not authorization or self._caller.spend(hash(authorization))
+    def caller(self, shown: bytes) -> bool:
+        """May who shows this (see `token_in`) ask? By the whole of it: nobody uses up another one's share by its id."""
+        return not self._caller.on or not shown or self._caller.spend(hash(shown))
 
     def refused(self, address: str) -> bool:
         """A token from there was not accepted: is that to be said as it is?
@@ -86,6 +86,12 @@ class Limits:
     def room(self) -> bool:
         """May the one that was counted last be worked on as well?"""
         return not self._most or self.working <= self._most
+
+
+def token_in(authorization: bytes) -> bytes:
+    """The token in an Authorization header, however it is spelt (RFC 9110, 11.4); what is none as it is."""
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip(b" ") if scheme.lower() == b"bearer" else authorization
 
 
 def _network(address: str) -> str:

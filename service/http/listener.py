@@ -1,8 +1,8 @@
 """The port and its connections: accept, bound, drain.
 
 One event loop (uvloop) in the thread that calls `run`. A connection costs memory only; how many there may be is
-`most`. Where they are as many, those that asked nothing for the longest time are closed, and who comes meanwhile
-is turned away at once.
+`most`. Where they are as many, TLS handshakes that do not end give way first; where there are none, those that asked
+nothing for the longest time are closed, and who comes meanwhile is turned away at once.
 """
 
 import asyncio
@@ -29,6 +29,8 @@ log = structlog.get_logger("http")
 
 HANDSHAKE_WITHIN = 10
 """Seconds for a TLS handshake."""
+FEWEST_HANDSHAKES = 16
+"""TLS handshakes that may be under way in any case; otherwise a quarter of the connections."""
 LOOKS_EVERY = 5
 """Seconds between two looks at the certificate's files."""
 _BACKLOG = 2048
@@ -61,7 +63,8 @@ class Listener:
         """Whole seconds of the loop's clock: exact enough for who is slow, and free."""
         self.connections: set[Wire] = set()
         self.working: set[Exchange | Fetch] = set()
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: dict[asyncio.Task[None], Wire] = {}
+        """The oldest first. With TLS, these are handshakes under way."""
         self._host, self._port = host, port
         self._most = most
         self._drains_within = drains_within
@@ -69,7 +72,8 @@ class Listener:
         self._stopping: asyncio.Event | None = None
         self._stopped = False
         self._hurried = False
-        self._relieved = -1
+        self._most_handshakes = max(most // 4, FEWEST_HANDSHAKES)
+        self._relieved = self._gave_up = -1
 
     def bind(self) -> None:
         """Take the port; nobody is listened to yet. Raises Unavailable."""
@@ -169,23 +173,42 @@ class Listener:
                 self.loop.call_later(1, self._listen_again, listening)
                 return
             accepted.setblocking(False)
-            if len(self.connections) + len(self._opening) >= self._most:
+            # One that began in this very second may be as good as any; where all of them did, nobody would come about.
+            full = len(self.connections) + len(self._opening) >= self._most
+            if full and not self._give_up_oldest(before=self.now):
                 self._turn_away(accepted)
                 continue
-            task = self.loop.create_task(self._open(accepted))
-            self._opening.add(task)
+            if len(self._opening) >= self._most_handshakes:
+                self._give_up_oldest(before=self.now + 1)
+            wire = Wire(self)
+            task = self.loop.create_task(self._open(accepted, wire))
+            self._opening[task] = wire
             task.add_done_callback(partial(self._opened, accepted))
 
     def _listen_again(self, listening: socket.socket) -> None:
         if not self._stopped:
             self.loop.add_reader(listening.fileno(), self._come, listening)
 
-    async def _open(self, accepted: socket.socket) -> None:
+    def _give_up_oldest(self, *, before: int) -> bool:
+        """End the oldest handshake under way, if it began before that second."""
+        for task, wire in self._opening.items():
+            if self.certificates and wire not in self.connections:  # otherwise it has just come about
+                if wire.began >= before:
+                    return False
+                del self._opening[task]  # at once: it counts no more
+                task.cancel()
+                if self._gave_up != self.now:
+                    self._gave_up = self.now
+                    log.warning("TLS handshakes are begun and not ended: the oldest are given up")
+                return True
+        return False
+
+    async def _open(self, accepted: socket.socket, wire: Wire) -> None:
         more: dict[str, Any] = {}
         if self.certificates:
             more = {"ssl": self.certificates.context, "ssl_handshake_timeout": HANDSHAKE_WITHIN}
         try:
-            await self.loop.connect_accepted_socket(partial(Wire, self), accepted, **more)
+            await self.loop.connect_accepted_socket(lambda: wire, accepted, **more)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.debug("a connection did not come about", error=getattr(error, "reason", None) or type(error).__name__)
             accepted.close()
@@ -194,7 +217,7 @@ class Listener:
             raise
 
     def _opened(self, accepted: socket.socket, task: "asyncio.Task[None]") -> None:
-        self._opening.discard(task)
+        self._opening.pop(task, None)
         if task.cancelled():  # perhaps before it began
             accepted.close()
 
@@ -202,14 +225,18 @@ class Listener:
         if self._relieved != self.now:
             self._relieved = self.now
             log.warning("as many connections are open as KEYWRIGHT_CONNECTIONS allows", most=self._most)
-            silent = sorted((wire for wire in self.connections if wire.idle), key=lambda wire: wire.began)
-            for wire in silent[: self._most // 100 + 1]:
-                self.connections.discard(wire)  # not only when the transport says so: somebody may be waiting
-                wire.abort()
+            if not (self.certificates and self._opening):  # handshakes end, or give way in a second
+                self._relieve()
         if not self.certificates:
             with contextlib.suppress(OSError):
                 accepted.send(said(FULL, ""))
         accepted.close()
+
+    def _relieve(self) -> None:
+        silent = sorted((wire for wire in self.connections if wire.idle), key=lambda wire: wire.began)
+        for wire in silent[: self._most // 100 + 1]:
+            self.connections.discard(wire)  # not only when the transport says so: somebody may be waiting
+            wire.abort()
 
     async def _tick(self) -> None:
         while True:

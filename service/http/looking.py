@@ -8,6 +8,7 @@ not answer wakes nobody: what it will say is not known. While nobody waits, noth
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection
+from heapq import nsmallest
 
 import structlog
 
@@ -63,7 +64,9 @@ class Looking:
         loop, places = asyncio.get_running_loop(), self._places[store]
         while True:
             await asyncio.sleep(max(min(it.due for it in places.values()) - loop.time(), 0))
-            due = [place for place, it in places.items() if it.due <= loop.time()][:AT_ONCE]
+            now = loop.time()
+            longest = nsmallest(AT_ONCE, places, key=lambda place: places[place].due)  # nobody is passed over for good
+            due = [place for place in longest if places[place].due <= now]
             await asyncio.gather(*map(self._look, due))
             for place in due:
                 if place in places:

@@ -89,9 +89,14 @@ def refusal(error: KeywrightError, path: str, request_id: str) -> Rendered:
     return _rendered(status, _said(status, slug, title, error.message, request_id, field))
 
 
+def _json(said: dict[str, Any]) -> bytes:
+    """As the framework writes it."""
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _rendered(status: int, said: dict[str, Any]) -> Rendered:
     extra = [(name.lower().encode(), text.encode()) for name, text in _HEADERS.get(status, {}).items()]
-    return status, json.dumps(said, ensure_ascii=False).encode(), [(b"content-type", MEDIA.encode()), *extra]
+    return status, _json(said), [(b"content-type", MEDIA.encode()), *extra]
 
 
 def _note(error: KeywrightError, status: int, path: str) -> None:
@@ -104,7 +109,7 @@ def _note(error: KeywrightError, status: int, path: str) -> None:
 
 def bare(status: int, slug: str, title: str, detail: str, request_id: str) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Body and headers of a problem for what answers before there is a request, and closes the connection."""
-    body = json.dumps(_said(status, slug, title, detail, request_id)).encode()
+    body = _json(_said(status, slug, title, detail, request_id))
     headers = [(b"content-type", MEDIA.encode()), (b"content-length", str(len(body)).encode())]
     return body, [*headers, (b"connection", b"close")]
 

@@ -24,6 +24,8 @@ log = structlog.get_logger("http")
 
 LARGEST_HEAD = 16 * 1024
 """Bytes of request line and headers."""
+MOST_HEADERS = 100
+"""Each takes much more memory than its bytes on the wire."""
 LARGEST_REQUEST = 1024 * 1024
 """Bytes of one request as it comes: the envelope allows bodies of 256 KiB, and chunks have heads of their own."""
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
@@ -123,6 +125,8 @@ class Reading(asyncio.Protocol):
             self._expects = value.lower() == b"100-continue"
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
             self._stop(NOT_HTTP)
+        if len(self._headers) == MOST_HEADERS:
+            self._stop(HEAD)
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -139,6 +143,7 @@ class Reading(asyncio.Protocol):
         self.began = self._listener.now
         keep = version == "1.1" and self._parser.should_keep_alive()
         self._reading = self._asked(version, keep)
+        self._url, self._headers = b"", []  # the exchange has them as long as it lasts; a silent connection need not
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""

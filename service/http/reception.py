@@ -38,12 +38,12 @@ class Reception:
         self._at = at + 16
         return self._random[at : at + 16]
 
-    def refusal(self, address: str, authorization: bytes, *, works: bool = True) -> Refusal | None:
-        """Why a request is turned away, if it is. It has been counted in `limits.working` already."""
+    def refusal(self, address: str, shown: bytes) -> Refusal | None:
+        """Why a request of who shows this is turned away, if it is. It has been counted in `limits.working` already."""
         limits = self.limits
-        if not limits.address(address) or not limits.caller(authorization):
+        if not limits.address(address) or not limits.caller(shown):
             return OFTEN
-        if works and not limits.room():
+        if not limits.room():
             return BUSY
         return None
 

@@ -10,7 +10,7 @@ Refusal = tuple[int, str, str, str]
 NOT_HTTP: Refusal = (400, "not-http", "Not HTTP", "this is not a request as HTTP/1.1 has it")
 SLOW: Refusal = (408, "too-slow", "Too slow", "the request took too long to come")
 BODY: Refusal = (413, "too-large", "Too large", "the request is larger than 1 MiB")
-HEAD: Refusal = (431, "too-long", "Too long", "the head of the request is larger than 16 KiB")
+HEAD: Refusal = (431, "too-long", "Too long", "the head is larger than 16 KiB, or has more than 100 headers")
 DEFECT: Refusal = (500, "internal", "A defect in Keywright", "something failed that should not; see the log")
 FULL: Refusal = (503, "unavailable", "Not now", "as many connections are open as this server allows")
 

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from service.http.limits import Limits
 from service.http.looking import Looking
 from service.http.peer import Peer, let_go
 from service.keeper.recorder import Recorder
@@ -37,11 +38,13 @@ class Wait:
 class Changes:
     """Wakes those who wait when the recorder has taken over what changed.
 
-    For one event loop, which is the one that somebody waits in first.
+    For one event loop, which is the one that somebody waits in first. While a request waits it costs memory only, and
+    is none of those that `limits` counts as worked on.
     """
 
-    def __init__(self, recorder: Recorder, references: References) -> None:
+    def __init__(self, recorder: Recorder, references: References, limits: Limits) -> None:
         self._recorder = recorder
+        self._limits = limits
         self._looking = Looking(references, self._wake)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[Key, set[asyncio.Future[None]]] = {}
@@ -75,10 +78,12 @@ class Changes:
         # Looked at only now: what changed before is seen here, what changes from here on wakes.
         if self._recorder.snapshot.epoch != epoch or peer.leaving:
             let_go(over)
+        self._limits.working -= 1
         return Wait(keys, over, loop.call_later(seconds, let_go, over), peer)
 
     def end(self, wait: "Wait") -> None:
         """Forget it."""
+        self._limits.working += 1
         wait.timer.cancel()
         wait.peer.waiter = None
         for key in wait.keys:

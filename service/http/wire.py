@@ -29,6 +29,8 @@ log = structlog.get_logger("http")
 
 MOST_BEHIND = 32
 """Requests that may wait behind the one that is answered (pipelining, RFC 9112, 9.3.2)."""
+LONGEST_SAME = 2048
+"""Bytes of a plain request that is kept, with what was read of it, to be known again."""
 HEAD_WITHIN = 10
 BODY_WITHIN = 30
 KEEPS = 30
@@ -117,8 +119,11 @@ class Wire(Reading):
             return
         begun = self._begun
         super().data_received(data)
-        one_whole = self._begun == begun + 1 and self._size == 0
-        self._same = data if one_whole and self._plain is not None else b""
+        one_whole = self._begun == begun + 1 and self._size == 0 and len(data) <= LONGEST_SAME
+        if one_whole and self._plain is not None:
+            self._same = data
+        else:
+            self._same, self._plain = b"", None
 
     @property
     def _free(self) -> bool:
@@ -149,14 +154,14 @@ class Wire(Reading):
         self._listener.loop.call_soon(act)
 
     def instead(self, fetch: Fetch) -> None:
-        """The application answers what the lane does not."""
+        """The application answers what the lane does not. It is the same request still, and was let in already."""
+        exchange = Exchange(self, self._scope("GET", *fetch.head, "1.1"), fetch.keep, expects=False)
+        exchange.scope["state"]["request_id"] = fetch.request_id
+        exchange.complete = True
         self._listener.working.discard(fetch)
         self.current = None
-        if self.lost:
-            return
-        exchange = Exchange(self, self._scope("GET", *fetch.head, "1.1"), fetch.keep, expects=False)
-        exchange.complete = True
-        self._begin(exchange)
+        if not self.lost:
+            self._begin(exchange)
 
     def ended(self, exchange: Exchange | Fetch) -> None:
         """The application is done with an exchange."""

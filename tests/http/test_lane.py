@@ -4,7 +4,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,10 @@ import httpx2
 import pytest
 
 from service.http import problems
+from service.http.fetching import Unanswered, tell
 from service.http.limits import BURST
+from service.http.wire import LONGEST_SAME
+from service.keeper.asked import Asked
 from tests.rigs.fake_store import FakeStore
 from tests.rigs.keywright import Keywright, running_keywright, wait_until
 from tests.rigs.listening import PATIENCE, Answer, Way
@@ -66,6 +69,8 @@ def test_it_refuses_as_the_routes_do(it: Keywright, door: str, name: str) -> Non
     told = [{k: v for k, v in answer.json.items() if k not in ("instance", "request_id")} for answer in (lane, route)]
     assert told[0] == told[1]
     assert lane.json["request_id"] == lane.headers["x-request-id"]
+    ids = [answer.json["request_id"].encode() for answer in (lane, route)]
+    assert lane.body.replace(ids[0], b"") == route.body.replace(ids[1], b"")
     assert once(it, get(target, "kw_0123456789abcdef_" + "x" * 43)).status == 401
 
 
@@ -185,6 +190,43 @@ def test_a_defect_is_answered_and_nobody_else_suffers(it: Keywright, monkeypatch
     assert once(it, get(VALUE, it.owner)).status == 200
 
 
+def test_an_answer_that_fails_is_500_and_leaves_nothing(it: Keywright, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    app = it._server.app  # type: ignore[union-attr]
+    with way(it) as made, monkeypatch.context() as patched:
+        patched.setattr("service.http.lane._value", fail)
+        made.say(get(VALUE, it.owner))
+        answer = made.answer()
+        assert (answer.status, answer.headers["connection"]) == (500, "close")
+        assert made.ended
+    with way(it) as made:
+        with monkeypatch.context() as patched:
+            patched.setattr(app.state.reception, "answered", fail)
+            made.say(get(VALUE, it.owner))
+            assert made.answer().status == 200, "it was written"
+        made.say(get(VALUE, it.owner))
+        assert made.answer().status == 200, "and it is not said twice"
+    assert app.state.reception.limits.working == 0
+
+
+def test_one_of_a_batch_that_fails_keeps_no_other_from_its_answer() -> None:
+    def asked(over: Callable[[Asked], None]) -> Asked:
+        made = Asked(lambda *_: None, "value.fetch", "production", "A")
+        made.over = over
+        return made
+
+    def fail(_: Asked) -> None:
+        raise RuntimeError
+
+    heard: list[Asked] = []
+    batch = [asked(fail), asked(heard.append)]
+    tell(batch)
+    assert heard == batch[1:]
+    assert isinstance(batch[0].error, Unanswered)
+
+
 def test_nothing_is_left_under_way(it: Keywright) -> None:
     for target in (VALUE, CREDENTIAL, f"{PLACE}/values/none"):
         once(it, get(target, it.owner))
@@ -289,6 +331,19 @@ def test_the_same_bytes_again_are_a_request_again(it: Keywright, owner: httpx2.C
     ]
     assert len({event["request"] for event in events}) == len(events) == 14
     assert set(ids) <= {event["request"] for event in events}
+
+
+def test_only_a_short_request_is_kept_to_be_known_again(it: Keywright) -> None:
+    server = it._server
+    assert server is not None
+    for padding, kept in ((10, True), (LONGEST_SAME, False), (10, True)):
+        with way(it) as made:
+            request = get(VALUE, it.owner, f"X: {'x' * padding}")
+            for _ in range(2):
+                made.say(request)
+                assert made.answer().status == 200
+            (wire,) = [each for each in server.connections if each._client == made.socket.getsockname()]
+            assert (wire._same, wire._plain is not None) == (request if kept else b"", kept)
 
 
 def test_the_end_of_a_request_is_none_by_itself(it: Keywright) -> None:

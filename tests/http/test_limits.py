@@ -10,7 +10,7 @@ from service.http.envelope import Envelope
 from service.http.limits import BURST, Limits, Rate
 from service.http.reception import BUSY, Reception
 from tests.http.raw import sent
-from tests.rigs.fake_store import SlowStore
+from tests.rigs.fake_store import FakeStore, SlowStore
 from tests.rigs.keywright import Keywright, running_keywright, wait_until
 from tests.rigs.listening import PATIENCE, echo, listening
 
@@ -81,6 +81,21 @@ def test_what_is_over_the_rate_of_a_token_is_turned_away() -> None:
         assert [it.sent(one).status, it.sent(one).status, it.sent(other).status] == [200, 429, 200]
 
 
+def test_a_token_is_one_however_it_is_spelt_and_whichever_way_it_takes() -> None:
+    with running_keywright(caller_rate=1) as it:
+        target = "/api/v1/environments/none/values/A"  # the fast lane's; with a blank more, or another query, not
+        spelt = [f"{scheme}{blanks}{it.owner}" for scheme in ("Bearer", "bEARER") for blanks in (" ", "  ", " " * 9)]
+        asked = [(each, query) for each in spelt for query in ("", "?wait=0")]
+        statuses = [sent(it.url, _get(target + query, each))[0] for each, query in asked]
+        assert statuses[:BURST] == [404] * BURST
+        assert statuses[-1] == 429
+        assert len(it._server.app.state.reception.limits._caller._full_at) == 1  # type: ignore[union-attr]
+
+
+def _get(target: str, authorization: str) -> bytes:
+    return f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n".encode()
+
+
 def test_who_guesses_is_turned_away_and_who_is_known_is_not() -> None:
     with running_keywright(refused_rate=1) as it:
         guesses = [_asked(it, "kw_0123456789abcdef_" + "x" * 43) for _ in range(BURST * 4)]
@@ -99,7 +114,7 @@ def _me(token: str) -> bytes:
     return b"GET /api/v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % token.encode()
 
 
-def test_more_than_may_be_worked_on_at_once_is_turned_away_but_who_waits_is_not() -> None:
+def test_more_than_may_be_worked_on_at_once_is_turned_away_whatever_its_query_says() -> None:
     let = threading.Event()
     asked = threading.Semaphore(0)
 
@@ -114,21 +129,73 @@ def test_more_than_may_be_worked_on_at_once_is_turned_away_but_who_waits_is_not(
         return b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target
 
     with listening(Envelope(works, Reception(lambda *_: None, Limits(requests=3)))) as it:
-        waiting = [it.way() for _ in range(5)]
-        for way in waiting:
-            way.say(get(b"/api/held?wait=30"))
         held = [it.way() for _ in range(3)]
-        for way in held:
-            way.say(get(b"/api/held"))
-        for _ in range(8):
+        for way, query in zip(held, (b"", b"?wait=30", b"?xwait="), strict=True):
+            way.say(get(b"/api/held" + query))
+        for _ in range(3):
             assert asked.acquire(timeout=PATIENCE)
-        answer = it.sent(get(b"/api/x"))
-        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-        assert it.sent(get(b"/api/x?wait=1")).status == 200
+        for query in (b"", b"?wait=0", b"?wait=1", b"?xwait="):
+            answer = it.sent(get(b"/api/x" + query))
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         assert it.sent(get(b"/healthz")).status == 200
         let.set()
-        assert {way.answer().status for way in waiting + held} == {200}
+        assert {way.answer().status for way in held} == {200}
         assert it.sent(get(b"/api/x")).status == 200
+
+
+def test_who_waits_is_counted_before_and_after() -> None:
+    with running_keywright(requests=10) as it, ThreadPoolExecutor(12) as pool:
+        limits: Limits = it._server.app.state.reception.limits  # type: ignore[union-attr]
+        owner = it.client()
+        owner.post("/environments", json={"name": "production"}).raise_for_status()
+        place = "/environments/production/variables/A"
+        owner.put(place, json={"value": "one"}).raise_for_status()
+        for value, target in (("two", "values/A?"), ("three", "values?names=A&")):  # the first by the fast lane
+            known = {"If-None-Match": owner.get(f"/environments/production/{target}").headers["etag"]}
+            waiters = [it.client() for _ in range(12)]
+
+            def wait(client: httpx2.Client, target: str, known: dict[str, str]) -> int:
+                path = f"/environments/production/{target}"
+                return client.get(f"{path}wait=50", headers=known).status_code
+
+            held = []
+            for number, waiter in enumerate(waiters):
+                held.append(pool.submit(wait, waiter, target, known))
+                wait_until(lambda number=number: _waiting(it) == number + 1, "it does not wait")  # type: ignore[misc]
+            wait_until(lambda: limits.working == 0, "who waits is counted")
+            limits.working = 10  # as if so many were worked on
+            for query in ("wait=1", "wait=50"):
+                answer = owner.get(f"/environments/production/values/A?{query}", headers=known)
+                assert answer.status_code == 503
+            limits.working = 0
+            owner.put(place, json={"value": value}).raise_for_status()
+            assert [future.result(30) for future in held] == [200] * 12
+            wait_until(lambda: limits.working == 0, "who was answered is counted")
+
+
+def _waiting(it: Keywright) -> int:
+    return len(set().union(*list(it._server.app.state.changes._waiting.values())))  # type: ignore[union-attr]
+
+
+def test_what_the_fast_lane_hands_on_is_one_request() -> None:
+    store = FakeStore()
+    store.put("a", "from outside")
+    with running_keywright(stores={"vault": store}, address_rate=1000, caller_rate=1000) as it:
+        owner = it.client()
+        owner.post("/environments", json={"name": "production", "stores": {"vault": ["*"]}}).raise_for_status()
+        owner.put("/environments/production/variables/A", json={"reference": "vault:a"}).raise_for_status()
+        app = it._server.app  # type: ignore[union-attr]
+        given: list[str] = []
+        new_id, app.state.reception.new_id = app.state.reception.new_id, lambda: given.append(new_id()) or given[-1]
+        limits = app.state.reception.limits
+        rates = [limits._address, limits._caller]
+        spent: list[object] = []
+        for rate in rates:
+            rate.spend = lambda key: spent.append(key) or True
+        answer = owner.get("/environments/production/values/A")
+        assert answer.json()["value"] == "from outside"
+        assert given == [answer.headers["x-request-id"]]
+        assert len(spent) == len(rates)
 
 
 def test_the_fast_lane_and_the_application_count_together() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from service.core.reference import Reading
 from service.core.secret import Secret
+from service.http.looking import AT_ONCE
 from service.http.waiting import Changes
 from service.keeper.outside import key_of_reading, place_of
 from tests.http.test_slow_stores import VALUES, furnish
@@ -73,7 +74,8 @@ def waits(it: Keywright, pool: ThreadPoolExecutor, path: str, count: int = 1) ->
     """They wait for another answer than the present one."""
     known = {"If-None-Match": it.client().get(path).headers["etag"]}
     before = waiting(it)
-    asked = [pool.submit(it.client().get, path, params=LONGER, headers=known) for _ in range(count)]
+    path += "&wait=50" if "?" in path else "?wait=50"  # longer than anything here may take
+    asked = [pool.submit(it.client().get, path, headers=known) for _ in range(count)]
     wait_until(lambda: waiting(it) == before + count, "they do not wait")
     return asked
 
@@ -112,6 +114,20 @@ def test_each_place_is_looked_at_once_for_all_and_not_when_nobody_waits(
     waits(it, pool, f"{VALUES}/shop/L")
     assert not looking._places, "what is here is not looked for outside"
     it.client().put(f"{PLACE}/variables/shop/L", json={"value": "x"}).raise_for_status()
+
+
+def test_each_of_many_places_has_its_turn(monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor) -> None:
+    monkeypatch.setattr("service.http.looking.EVERY", 0.0)  # as where a round takes longer than that
+    store = FakeStore()
+    many = [f"m{number}" for number in range(AT_ONCE * 3)]
+    for name in many:
+        store.put(name, "one")
+    with running_keywright(stores={"vault": store}) as it:
+        furnish(it, *(f"vault:{name}" for name in many))
+        for name in (many[-1], many[0]):
+            (asked,) = waits(it, pool, f"{VALUES}?folder=vault")
+            store.put(name, f"changed {name}")
+            assert f"changed {name}" in asked.result(30).text
 
 
 def test_who_waits_goes_on_while_the_store_is_away(it: Keywright, store: FakeStore, pool: ThreadPoolExecutor) -> None:

@@ -222,12 +222,44 @@ def test_who_never_shakes_hands_is_sent_away(files: Files, monkeypatch: pytest.M
         assert seen(it, files.client())
 
 
-def test_handshakes_count_as_connections(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_handshakes_that_do_not_end_give_way_and_connections_do_not(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(listener, "HANDSHAKE_WITHIN", 600)
     with listening(certificates=Certificates(files.cert, files.key), most=10) as it:
-        for _ in range(10):
-            it.way()
-        assert it.way().ended
+        context = files.client()
+        with over(it, context) as (good, _):
+            good.say(GET)
+            assert good.answer().status == 200
+            silent = [it.way() for _ in range(9)]
+            wait_until(lambda: len(it.listener._opening) == 9, "they have not come")
+            wait_until(lambda: _comes_in(it, context), "nobody is let in")
+            assert silent[0].ended
+            good.say(GET)
+            assert good.answer().status == 200
+            assert len(it.listener.connections) + len(it.listener._opening) <= 10
+
+
+def _comes_in(it: Listening, context: ssl.SSLContext) -> bool:
+    try:
+        return _asked(it, context) == 200
+    except (ssl.SSLError, OSError):
+        return False
+
+
+def test_only_so_many_handshakes_are_under_way(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "HANDSHAKE_WITHIN", 600)
+    with listening(certificates=Certificates(files.cert, files.key), most=100) as it:
+        with over(it, files.client()) as (good, _):
+            good.say(GET)
+            assert good.answer().status == 200
+            silent = [it.way() for _ in range(40)]
+            assert all(way.ended for way in silent[:15])
+            wait_until(lambda: len(it.listener._opening) == 25, "they are not as many")
+            good.say(GET)
+            assert good.answer().status == 200
+        assert _asked(it, files.client()) == 200
+        assert silent[15].ended
 
 
 def test_the_command_reads_its_certificate_again_when_asked(files: Files) -> None:

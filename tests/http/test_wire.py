@@ -12,6 +12,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from service.http import wire
+from service.http.reading import MOST_HEADERS
 from tests.rigs.listening import Listening, listening
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -175,6 +176,23 @@ def test_too_large_a_head(it: Listening, head: bytes) -> None:
     if head.startswith(GET):
         assert way.answer().status == 200
     assert way.answer().status == 431
+
+
+@pytest.mark.parametrize(("count", "status"), [(MOST_HEADERS - 1, 200), (MOST_HEADERS, 431)])
+def test_too_many_headers(it: Listening, count: int, status: int) -> None:
+    answer = it.sent(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * count + b"\r\n")
+    assert answer.status == status
+    if status == 431:
+        assert "100 headers" in answer.json["detail"]
+
+
+def test_a_connection_that_is_silent_keeps_nothing_of_what_was_asked() -> None:
+    with listening() as it:
+        way = it.way()
+        way.say(b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * 90 + b"\r\n")
+        assert way.answer().status == 200
+        (wire,) = it.listener.connections
+        assert (wire._url, wire._headers) == (b"", [])
 
 
 def test_a_head_may_be_large(it: Listening) -> None:
