@@ -42,12 +42,16 @@ class Reading(asyncio.Protocol):
         self._listener = listener
         self.began = self._listener.now
         """When the present silence, head or body began; in seconds of the listener's clock."""
+        self.current: Exchange | Fetch | None = None
+        """What is answered."""
         self._parser: Any = httptools.HttpRequestParser(self)
         self._reading: Exchange | Fetch | None = None
         """Whose body is coming."""
         self._refusal: Refusal | None = None
         self._deaf = False
         """Nothing of what comes is read any more."""
+        self._mute = False
+        """Nothing comes any more."""
         self._size = 0
         """Bytes of the present request, about."""
         self._chunk = 0
@@ -74,6 +78,10 @@ class Reading(asyncio.Protocol):
     def _pause(self) -> None:
         """Let the client wait."""
 
+    @abstractmethod
+    def leave(self) -> None:
+        """Answer what is being answered, and close; who waits for a change is answered now."""
+
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
         if self._deaf:
@@ -98,6 +106,22 @@ class Reading(asyncio.Protocol):
                 self._refuse(HEAD)
             elif self._size > LARGEST_REQUEST:
                 self._refuse(BODY)
+
+    def eof_received(self) -> bool:
+        """The client says nothing more: it gets the answer to what it said, and the connection ends (RFC 9112, 9.6).
+
+        Perhaps it is gone: this is all that is heard of it then, too. So what it waits for is answered with what is
+        known, and what takes long is given up (see `late`). Over TLS the loop ends the connection by itself.
+        """
+        if self._scheme == "https":
+            return False
+        self._mute = True
+        if self.current is not None and self._reading is None:
+            self.began = self._listener.now
+            self.leave()
+        elif self._size and not self._deaf:
+            self._refuse(NOT_HTTP)  # it broke off
+        return self.current is not None
 
     def on_message_begin(self) -> None:
         """A request begins; it may be in the middle of a piece."""

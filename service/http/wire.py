@@ -21,6 +21,7 @@ from service.http.lane import Fetch, Lane, Plain
 from service.http.peer import EXTENSION, let_go
 from service.http.reading import Reading
 from service.http.refusals import DEFECT, SLOW, Refusal, said
+from service.http.taking import Taking
 
 if TYPE_CHECKING:
     from service.http.listener import Listener
@@ -35,10 +36,10 @@ HEAD_WITHIN = 10
 BODY_WITHIN = 30
 KEEPS = 30
 """Seconds that a connection may be silent between two requests."""
-TAKES_WITHIN = 30
-"""Seconds in which a client has to take something of a large answer."""
+GONE_AFTER = 10
+"""Seconds after which one that said it will say nothing more is taken for gone, if there is no answer yet."""
 LINGERS = 2
-"""Seconds after the last answer in which what still comes is dropped: a reset would destroy the answer."""
+"""Seconds after the last answer in which what comes is dropped: a reset would destroy the answer."""
 
 
 class Wire(Reading):
@@ -56,13 +57,12 @@ class Wire(Reading):
         """The client's."""
         self.certificate: Shown | None = None
         """What the client has shown of itself."""
-        self.current: Exchange | Fetch | None = None
         self.waiter: asyncio.Future[None] | None = None
         """What `current` waits with; see `Peer`."""
         self._transport: asyncio.Transport
+        self._taking: Taking
         self._behind: deque[Exchange] = deque()
         self._room: asyncio.Future[None] | None = None
-        self._stuck = 0
         self._closing = self._paused = False
         self._plain: Plain | None = None
         self._same = b""
@@ -73,6 +73,7 @@ class Wire(Reading):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open, TLS included."""
         self._transport = transport  # type: ignore[assignment]  # asyncio says Base, and means what a stream gets
+        self._taking = Taking(self._transport)
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._client = (str(peer[0]), int(peer[1])) if peer else None
         self.address = self._client[0] if self._client else ""
@@ -102,7 +103,6 @@ class Wire(Reading):
     def pause_writing(self) -> None:
         """More is written than the client takes."""
         self.full = True
-        self._stuck = self._listener.now
 
     def resume_writing(self) -> None:
         """It took enough."""
@@ -219,7 +219,6 @@ class Wire(Reading):
             self._transport.pause_reading()
 
     def _last(self) -> None:
-        """Nothing of what comes from now on is read; what came is answered."""
         self._deaf = True
         last = self._behind[-1] if self._behind else self.current
         if last is not None:
@@ -269,16 +268,20 @@ class Wire(Reading):
         """Send away who is too slow."""
         passed = now - self.began
         if self._closing:
-            if passed > LINGERS:
+            if passed > LINGERS and not self._taking.goes_on(now):
                 self._transport.abort()
-        elif self.full and now - self._stuck > TAKES_WITHIN:
-            self._transport.abort()
+        elif self.full:
+            if not self._taking.goes_on(now):
+                self._transport.abort()
+        elif self._mute and self.current is not None and not self.current.started:
+            if passed > GONE_AFTER:
+                self._transport.abort()
         elif self._reading is not None and self._reading is self.current and not self._paused:
             if passed > BODY_WITHIN:
                 self._refuse(SLOW)
         elif self.current is None and self._size and passed > HEAD_WITHIN:
             self._say(SLOW)
-        elif self.current is None and passed > KEEPS:
+        elif self.current is None and passed > KEEPS and not self._taking.goes_on(now):
             self._close()
 
     def abort(self) -> None:
@@ -287,7 +290,7 @@ class Wire(Reading):
 
     def _close(self) -> None:
         """After what was written. Whoever may still be sending gets a moment to read it."""
-        lingers = self._deaf or self._size or self._reading is not None
+        lingers = not self._mute and (self._deaf or self._size or self._reading is not None)
         self._closing = self.leaving = self._deaf = True
         self.began = self._listener.now
         self._behind.clear()

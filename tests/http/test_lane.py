@@ -227,6 +227,24 @@ def test_one_of_a_batch_that_fails_keeps_no_other_from_its_answer() -> None:
     assert isinstance(batch[0].error, Unanswered)
 
 
+def test_who_has_said_everything_gets_its_answer(it: Keywright) -> None:
+    tag = f"If-None-Match: {once(it, get(VALUE, it.owner)).headers['etag']}"
+    for target, more, status in (
+        (VALUE, (), 200),
+        (CREDENTIAL, (), 200),
+        (f"{VALUE}?wait=0", (), 200),
+        (f"{PLACE}/values/none", (), 404),
+        (f"{VALUE}?wait=50", (tag,), 304),  # it may be gone: that is not waited for
+        (f"{VALUE}?wait=50.0", (tag,), 304),
+    ):
+        with way(it) as made:
+            made.say(get(target, it.owner, *more))
+            made.socket.shutdown(socket.SHUT_WR)
+            answer = made.answer(bare=status == 304)
+            assert (answer.status, answer.headers["connection"]) == (status, "close")
+            assert made.ended
+
+
 def test_nothing_is_left_under_way(it: Keywright) -> None:
     for target in (VALUE, CREDENTIAL, f"{PLACE}/values/none"):
         once(it, get(target, it.owner))

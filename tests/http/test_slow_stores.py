@@ -88,7 +88,8 @@ def _small(name: str) -> object:
     return Crew(name, THREADS, 1)
 
 
-def test_clients_that_went_away_leave_nothing_to_be_read() -> None:
+def test_clients_that_went_away_leave_nothing_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.http.wire.GONE_AFTER", 0)
     slow = SlowStore()
     names = [f"h{number}" for number in range(THREADS + 10)]
     with running_keywright(stores={"vault": slow}, store_timeout=60) as it:

@@ -18,6 +18,7 @@ from service.http.certificates import Certificates, shown
 from service.serving import server_of
 from service.settings import read
 from service.wiring import build
+from tests.http.test_wire import large, takes_slowly
 from tests.rigs.keywright import running_keywrightd, wait_until
 from tests.rigs.listening import Listening, Way, listening
 
@@ -260,6 +261,11 @@ def test_only_so_many_handshakes_are_under_way(files: Files, monkeypatch: pytest
             assert good.answer().status == 200
         assert _asked(it, files.client()) == 200
         assert silent[15].ended
+
+
+def test_who_takes_slowly_is_left_alone_until_it_takes_nothing(files: Files) -> None:
+    with listening(large, certificates=Certificates(files.cert, files.key)) as it, over(it, files.client()) as (way, _):
+        takes_slowly(it, way)
 
 
 def test_the_command_reads_its_certificate_again_when_asked(files: Files) -> None:

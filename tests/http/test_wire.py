@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from service.http import wire
+from service.http import taking, wire
 from service.http.reading import MOST_HEADERS
-from tests.rigs.listening import Listening, listening
+from tests.rigs.keywright import wait_until
+from tests.rigs.listening import PATIENCE, Listening, Way, echo, listening
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -227,6 +228,104 @@ def test_who_is_slow_is_sent_away(it: Listening, monkeypatch: pytest.MonkeyPatch
     assert answered.ended
 
 
+def test_who_has_said_everything_gets_its_answer(it: Listening) -> None:
+    for said, statuses in (
+        (GET, [200]),
+        (GET * 3, [200] * 3),
+        (POST + b"Content-Length: 1\r\n\r\nx", [200]),
+        (POST + b"Content-Length: 2\r\n\r\nx", [400]),
+        (b"GET / HTTP/1.1\r\nHo", [400]),
+        (b"", []),
+    ):
+        way = it.way()
+        way.say(said)
+        way.socket.shutdown(socket.SHUT_WR)
+        assert [way.answer().status for _ in statuses] == statuses
+        assert way.ended
+
+
+def test_who_has_said_everything_is_waited_with_a_while_and_then_taken_for_gone() -> None:
+    let: list[asyncio.Event] = []
+    asked = threading.Semaphore(0)
+    heard: list[str] = []
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        let.append(asyncio.Event())
+        asked.release()
+        if scope["path"] == "/":
+            await let[0].wait()
+            await echo(scope, receive, send)
+        else:
+            while not heard or heard[-1] == "http.request":
+                heard.append((await receive())["type"])
+
+    with listening(slow) as it:
+        way = it.way()
+        way.say(GET)
+        way.socket.shutdown(socket.SHUT_WR)
+        assert asked.acquire(timeout=PATIENCE)
+        (waits,) = it.listener.connections
+        wait_until(lambda: waits._mute, "it was not heard")
+        look(it, waits, wire.GONE_AFTER)
+        it.listener.loop.call_soon_threadsafe(let[0].set)
+        answer = way.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert way.ended
+        gone = it.way()
+        gone.say(GET.replace(b"/", b"/x", 1))
+        gone.socket.shutdown(socket.SHUT_WR)
+        assert asked.acquire(timeout=PATIENCE)
+        wait_until(lambda: any(each._mute for each in it.listener.connections), "it was not heard")
+        (lost,) = [each for each in it.listener.connections if each._mute]
+        look(it, lost, wire.GONE_AFTER + 2)
+        assert gone.ended
+    assert heard[-1] == "http.disconnect"
+
+
+def look(it: Listening, of: wire.Wire, later: int) -> None:
+    """As if so many seconds had passed."""
+    looked = threading.Event()
+
+    def late() -> None:
+        if of in it.listener.connections:
+            of.late(it.listener.now + later)
+        looked.set()
+
+    it.listener.loop.call_soon_threadsafe(late)
+    assert looked.wait(PATIENCE)
+
+
+LARGE = 24 * 1024 * 1024
+
+
+async def large(scope: Scope, receive: Receive, send: Send) -> None:
+    head = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE)]}
+    await send(head)
+    await send({"type": "http.response.body", "body": bytes(LARGE)})
+
+
+def takes_slowly(it: Listening, way: Way) -> None:
+    """Much later it takes some more, again and again; then no more."""
+    way.say(GET)
+    way.socket.recv(1000)
+    (made,) = it.listener.connections
+    for number in range(1, 6):
+        taken = 0
+        while taken < 2_000_000:
+            taken += len(way.socket.recv(65536))
+        look(it, made, number * (taking.WITHIN + 10))
+        assert not made._closing
+        assert not made.lost
+    for number in range(6, 9):
+        look(it, made, number * (taking.WITHIN + 10))
+    assert len(way.rest()) < LARGE - 10_000_000
+
+
+def test_who_takes_slowly_is_left_alone_until_it_takes_nothing() -> None:
+    with listening(large) as it:
+        takes_slowly(it, it.way())
+
+
 def test_who_does_not_read_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = threading.Event()
 
@@ -236,7 +335,7 @@ def test_who_does_not_read_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None
             await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
         gone.set()
 
-    monkeypatch.setattr(wire, "TAKES_WITHIN", 0)
+    monkeypatch.setattr(taking, "WITHIN", 0)
     with listening(large) as it:
         it.way().say(GET)
         assert gone.wait(30)
