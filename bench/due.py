@@ -70,7 +70,9 @@ def _furnished(folder: Path, size: int) -> Service:
     service = build(read({}, data=folder))
     with service.ledger.change() as tx:
         wall = {"id": "bench", "name": "bench", "stores": {}, "allowlist": [], "revision": 1}
-        tx.sql.execute(insert(environments).values(wall | {"created_at": tx.now, "updated_at": tx.now}))
+        tx.sql.execute(
+            insert(environments).values(wall | {"stale_if_error": 0, "created_at": tx.now, "updated_at": tx.now})
+        )
         common = {
             "environment_id": "bench",
             "definition": {"engine": "postgresql", "endpoints": [{"host": "db"}], "database": "shop"},
