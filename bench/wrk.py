@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
@@ -15,7 +16,7 @@ def found() -> bool:
 def command(url: str, connections: int, seconds: float, header: tuple[str, str], folder: Path) -> list[str]:
     """How to call it. `folder` is a private one (0700)."""
     # The header by a file: arguments are seen by everybody.
-    script = folder / "header.lua"
+    script = folder / f"header-{urlsplit(url).port}.lua"  # one that is written must not be another one's that begins
     script.touch(0o600)
     script.write_text(f'wrk.headers["{header[0]}"] = "{header[1]}"\n')
     return ["wrk", "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--latency", "-s", str(script), url]
