@@ -55,7 +55,7 @@ def test_the_header_is_no_argument(tmp_path: Path) -> None:
     command = wrk.command("http://127.0.0.1:1/x", 16, 4.0, ("X-Vault-Token", "s.secret"), tmp_path)
     assert not any("s.secret" in word for word in command)
     assert "s.secret" not in repr(Target((1,), "/x", ("X-Vault-Token", "s.secret")))
-    script = tmp_path / "header.lua"
+    script = tmp_path / "header-1.lua"
     assert script.stat().st_mode & 0o777 == 0o600
     assert script.read_text() == 'wrk.headers["X-Vault-Token"] = "s.secret"\n'
 
