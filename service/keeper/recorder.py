@@ -42,6 +42,8 @@ LONGEST_QUEUE = 20_000
 """Fetches that wait to be recorded, at most; further ones are refused."""
 LOOKS_EVERY = 1.0
 """Seconds between two looks at the epoch while nobody fetches: others may have changed what somebody waits for."""
+BREATH = 0.05
+"""Seconds between two looks because of what was changed: many changes at once are looked at together."""
 SLOW = 0.02
 """Seconds that a disk may take for an event loop to wait for it by itself…"""
 PATIENT_FOR = 2.0
@@ -64,6 +66,7 @@ class Recorder:
         self._waiting: queue.SimpleQueue[tuple[list[Asked], Over] | None] = queue.SimpleQueue()
         self._submitted = self._taken = 0
         self._patient_until = 0.0
+        self._looked = 0.0
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._listeners: list[Callable[[Collection[Key] | None], None]] = []
@@ -238,12 +241,12 @@ class Recorder:
 
     def _run(self) -> None:
         while not self._stopped or not self._waiting.empty():
-            submitted = self._next()
+            submitted = self._next(self._breath() if self._behind else LOOKS_EVERY)
             if submitted:
                 self.write([asked for batch, _ in submitted for asked in batch])
                 for batch, over in submitted:
                     self._guarded("telling that a batch is recorded", partial(over, batch))
-            elif self._behind or not self._ledger.embedded:
+            elif (self._behind and not self._breath()) or not (self._behind or self._ledger.embedded):
                 self._guarded("the ledger was not looked at", self._look_around)
             if not self.records and not submitted:
                 self._guarded("the ledger still cannot record", self._try)
@@ -259,6 +262,10 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - said, and survived
             log.error("a defect", error=type(error).__name__, where=what)
 
+    def _breath(self) -> float:
+        """Seconds until the next look may be taken. Whoever fetches does not wait for it."""
+        return max(0.0, self._looked + BREATH - time.monotonic())
+
     def _try(self) -> None:
         """Can it record again? Seen without anybody's fetch: whoever watches may send none before."""
         with self._ledger.holding():
@@ -267,12 +274,14 @@ class Recorder:
 
     def _look_around(self) -> None:
         if self._behind or self._ledger.epoch() != self.snapshot.epoch:
+            self._looked = time.monotonic() + LOOKS_EVERY  # that is when, if the ledger does not answer
             self.look()
+            self._looked = time.monotonic()
 
-    def _next(self) -> list[tuple[list[Asked], Over]]:
+    def _next(self, seconds: float) -> list[tuple[list[Asked], Over]]:
         """Everything that waits; nothing, if somebody changed something, or nobody came for a while."""
         try:
-            first = self._waiting.get(timeout=LOOKS_EVERY)
+            first = self._waiting.get(timeout=seconds)
         except queue.Empty:
             return []
         submitted = [first] if first is not None else []
