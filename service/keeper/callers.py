@@ -31,11 +31,14 @@ class Presented:
     request_id: str
     shown: Shown | None = None
 
-    def right(self, token: Token, now: datetime) -> bool:
-        """Is that this token, as far as it can be told without saying why not?"""
-        known = hmac.compare_digest(token.hash if token.bearer else _NOTHING, self.secret)
-        usable = not token.certificates or usable_over(token.certificates, self.shown, now)
-        return known and usable and not _expired(token, now)
+    def right(self, token: Token | None, now: datetime) -> bool:
+        """Is that this token's secret, and is it in force? An unknown token takes the same time."""
+        known = hmac.compare_digest(token.hash if token and token.bearer else _NOTHING, self.secret)
+        return token is not None and known and not _expired(token, now)
+
+    def usable(self, token: Token, now: datetime) -> bool:
+        """Did the connection show a certificate that the token is bound to, if it is bound?"""
+        return usable_over(token.certificates, self.shown, now)
 
     def caller(self, token: Token) -> Caller:
         """Whom the token stands for."""
@@ -44,11 +47,11 @@ class Presented:
     def __call__(self, view: View) -> Caller:
         """See `Who`."""
         token = view.snapshot.tokens.get(self.token_id)
-        right = hmac.compare_digest(token.hash if token and token.bearer else _NOTHING, self.secret)
-        if token is None or not right or _expired(token, view.now):
+        right = self.right(token, view.now)
+        if token is None or not right:
             raise Stranger(_UNKNOWN, self.address, self.request_id)
         caller = self.caller(token)
-        if not usable_over(token.certificates, self.shown, view.now):
+        if not self.usable(token, view.now):
             raise Stranger(_UNKNOWN, self.address, self.request_id, caller)
         return _in_place(token, caller)
 

@@ -71,7 +71,7 @@ class Single(Asked):
     def _by(self, decided: Decided, view: View) -> bool:
         """False: not that simple; the rules tell why."""
         token, now = decided.token, view.now
-        if not self.who.right(token, now):
+        if not (self.who.right(token, now) and self.who.usable(token, now)):
             return False
         self.error = self.event = None
         if self.known(decided.tag):

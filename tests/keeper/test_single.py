@@ -1,13 +1,13 @@
 """The fetch of one value: what was decided holds for an epoch, and for nothing but what it was decided for."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from service.core.errors import Absent, Conflict, Forbidden, KeywrightError, Unauthenticated, Unrecorded
 from service.core.secret import Secret
-from service.core.token import hashed
+from service.core.token import Shown, hashed
 from service.core.variable import ValueKind, VersionState
 from service.keeper.asked import Known, Told, nothing
 from service.keeper.callers import Presented
@@ -106,6 +106,24 @@ def test_a_token_ends_when_it_expires(home: Home) -> None:
     now[0] += timedelta(hours=1)
     with pytest.raises(Unauthenticated):
         value(service, shop)
+
+
+def test_a_bound_token_needs_its_certificate_each_time(service: Service) -> None:
+    mine, ends = "a" * 64, datetime(2100, 1, 1, tzinfo=UTC)
+    wanted = (WantedGrant(*SHOP),)
+    text = service.keeper.tokens.add(SYSTEM, "bound", wanted, None, (), certificates=(mine,))[2]
+    assert text is not None
+
+    def ask(shown: Shown | None) -> int:
+        who = Presented(*parts(text), "192.0.2.1", "request", shown)
+        asked = service.keeper.singles.asked(who, "production", "shop/A", nothing)
+        return len(service.keeper.recorder.fetch(asked).news)
+
+    for _ in range(2):
+        assert ask(Shown(mine, ends)) == 1
+        for shown in (None, Shown("b" * 64, ends), Shown(mine, datetime(2020, 1, 1, tzinfo=UTC))):
+            with pytest.raises(Unauthenticated):
+                ask(shown)
 
 
 def test_allowlists_are_for_addresses(service: Service) -> None:
