@@ -116,8 +116,12 @@ def _turned(data: Path, log: Path, owner: Secret, workers: int) -> tuple[float, 
     wire = Wire(process.address, owner)
     try:
         deadline = time.monotonic() + ENDS_WITHIN
+        path = f"/environments/{_ENVIRONMENT}/rotations"
+        # Asked for little and seldom: answering takes of the same processors.
+        while wire.get(path, stage="planned", limit=1)["items"] and time.monotonic() < deadline:
+            time.sleep(0.5)
         while True:
-            listed = wire.get(f"/environments/{_ENVIRONMENT}/rotations", limit=LOGINS)["items"]
+            listed = wire.get(path, limit=LOGINS)["items"]
             open_ones = [it for it in listed if it["ended_at"] is None and it["stage"] != "stuck"]
             if not open_ones or time.monotonic() > deadline:
                 break

@@ -11,7 +11,7 @@ server that hangs takes its own places and delays no others. Whoever has finishe
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -125,7 +125,13 @@ class Clock:
             self._rotations.take_over()
             self._restoration.take_over()
         self._metronome.add_job(
-            self.tick, "interval", seconds=self._interval, id="tick", max_instances=1, coalesce=True
+            self.tick,
+            "interval",
+            seconds=self._interval,
+            next_run_time=datetime.now(UTC),  # what became due while nobody ticked has waited long enough
+            id="tick",
+            max_instances=1,
+            coalesce=True,
         )
         self._metronome.start()
 

@@ -22,7 +22,7 @@ from providers.databases import postgresql_fence as fences
 from providers.databases import postgresql_rehearsal, postgresql_sessions
 from providers.databases import postgresql_roles as roles
 from providers.databases.postgresql_failures import failure, outcome
-from providers.databases.postgresql_login import Bounded, Certificates, LoginFailed, connect, sendable
+from providers.databases.postgresql_login import Bounded, Certificates, LoginFailed, connect, scram_verifier, sendable
 from providers.databases.postgresql_transaction import logged_in, transaction
 from service.core.connection import Accepted, Access, Endpoint, NotPermitted, Probe, Unreachable
 from service.core.database import Fence, Findings, Session, Trial
@@ -262,8 +262,7 @@ def _verifier(connection: Bounded, username: str, password: Secret) -> Literal:
     if not text or not sendable(text):
         raise ChangeRefused("PostgreSQL takes no empty password, and none with a NUL character or half a surrogate")
     # With the algorithm named, libpq computes this without asking the server anything.
-    made = connection.pgconn.encrypt_password(text.encode(), username.encode(), b"scram-sha-256")
-    return Literal(made.decode())
+    return Literal(scram_verifier(connection, username, text))
 
 
 def _permitted(look: roles.Look, username: str) -> None:

@@ -22,7 +22,8 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -135,11 +136,7 @@ class Certificates:
 def conninfo(access: Access, endpoint: Endpoint, certificates: Certificates) -> str:
     """libpq's connection string for one endpoint (manual, 34.1.2), with every keyword written out."""
     target, account = access.target, access.account
-    defaults = pq.Conninfo.get_defaults()
-    known = {option.keyword.decode() for option in defaults}
-    # Empty means unset to libpq, and yet set: the environment is not asked. A service has no such value.
-    words = {option.keyword.decode(): "" for option in defaults if option.envvar and option.keyword != b"service"}
-    words |= {keyword: value for keyword, value in _NEUTRAL.items() if keyword in known}
+    words, known = dict(_nothing_ambient()), _keywords()
     if target.tls.mode not in (TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA):
         words["require_auth"] += ",!password"  # whoever answers must not be able to ask for the clear text
     for name, value in target.options.items():
@@ -157,6 +154,21 @@ def conninfo(access: Access, endpoint: Endpoint, certificates: Certificates) -> 
     return make_conninfo("", **words)
 
 
+@cache
+def _keywords() -> frozenset[str]:
+    """Every keyword that this libpq knows."""
+    return frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
+
+
+@cache
+def _nothing_ambient() -> Mapping[str, str]:
+    """Every keyword that an environment variable could decide, decided."""
+    defaults = pq.Conninfo.get_defaults()
+    # Empty means unset to libpq, and yet set: the environment is not asked. A service has no such value.
+    words = {option.keyword.decode(): "" for option in defaults if option.envvar and option.keyword != b"service"}
+    return words | {keyword: value for keyword, value in _NEUTRAL.items() if keyword in _keywords()}
+
+
 def connect(access: Access, endpoint: Endpoint, certificates: Certificates, *, seconds: float) -> Bounded:
     """Log in within that many seconds, name resolution (which has limits of its own) apart. Raises LoginFailed."""
     account = access.account
@@ -169,7 +181,7 @@ def connect(access: Access, endpoint: Endpoint, certificates: Certificates, *, s
     pgconn = pq.PGconn.connect_start(conninfo(access, endpoint, certificates).encode())
     _set_error_verbosity(pgconn.pgconn_ptr, _SQLSTATE_ONLY)  # type: ignore[attr-defined]
     while pgconn.status != pq.ConnStatus.BAD:
-        match pgconn.connect_poll():
+        match _connect_poll(pgconn.pgconn_ptr):  # type: ignore[attr-defined]
             case pq.PollingStatus.OK:
                 pgconn.nonblocking = 1
                 connection = Bounded(pgconn)
@@ -209,14 +221,38 @@ def _ready(descriptor: int, wanted: Wait, deadline: float) -> Ready | None:
     return Ready((Ready.R if event & select.POLLIN else 0) | (Ready.W if event & select.POLLOUT else 0))
 
 
-def _libpq_function() -> Callable[[int, int], int]:
+def scram_verifier(connection: psycopg.Connection[Any], username: str, password: str) -> str:
+    """What the server keeps of a password (libpq manual, PQencryptPasswordConn). Raises OperationalError."""
+    made = _encrypt_password(
+        connection.pgconn.pgconn_ptr,  # type: ignore[attr-defined]
+        password.encode(),
+        username.encode(),
+        b"scram-sha-256",
+    )
+    if not made:
+        raise psycopg.OperationalError(connection.pgconn.get_error_message())
+    try:
+        return ctypes.string_at(made).decode()
+    finally:
+        _free(made)
+
+
+def _libpq() -> ctypes.CDLL:
     module = sys.modules[pq.PGconn.__module__]
     # A handle of psycopg's extension finds the symbols of the libpq that it is linked with (dlsym(3)).
-    library = module.impl.pq if hasattr(module, "impl") else ctypes.CDLL(str(module.__file__))
-    function = library.PQsetErrorVerbosity
-    function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_int], ctypes.c_int
-    made: Callable[[int, int], int] = function
+    return module.impl.pq if hasattr(module, "impl") else ctypes.CDLL(str(module.__file__))
+
+
+def _function(name: str, answers: Any, *takes: Any) -> Callable[..., Any]:
+    function = getattr(_libpq(), name)
+    function.restype, function.argtypes = answers, list(takes)
+    made: Callable[..., Any] = function
     return made
 
 
-_set_error_verbosity = _libpq_function()
+_set_error_verbosity = _function("PQsetErrorVerbosity", ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+# psycopg holds the interpreter's lock while libpq derives the keys of SCRAM (RFC 5802: 4,096 rounds of
+# HMAC, two milliseconds at every login), so that threads that log in would go one after another. ctypes lets it go.
+_connect_poll = _function("PQconnectPoll", ctypes.c_int, ctypes.c_void_p)
+_encrypt_password = _function("PQencryptPasswordConn", ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_char_p] * 3)
+_free = _function("PQfreemem", None, ctypes.c_void_p)

@@ -92,6 +92,20 @@ def test_whoever_has_finished_looks_for_the_next_one() -> None:
         service.close()
 
 
+def test_what_became_due_while_nobody_ticked_is_begun_at_once() -> None:
+    """A process that starts does not let its first interval pass first."""
+    fake = FakeDatabase()
+    with tempfile.TemporaryDirectory(dir=FAST) as folder:
+        service = build(read({}, data=Path(folder), tick=60), with_databases={fake.engine: fake})
+        service.keeper.environments.add(SYSTEM, "production", {}, ())
+        connect(service, fake, "shop/db", strategy="single")
+        service.keeper.rotations.ask(SYSTEM, "production", "shop/db", "", emergency=True)
+        service.clock.start()
+        wait_until(lambda: all(s.rotation.ended_at for s in listed(service)), "it was not worked on", PATIENCE)
+        service.clock.stop()
+        service.close()
+
+
 def connect(service: Service, fake: FakeDatabase, name: str, **rotation: Any) -> None:
     """A connection on a fake, with its administration connection."""
     username, where = name.replace("/", "_"), fake.endpoints[0]
