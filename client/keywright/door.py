@@ -5,6 +5,7 @@ is used for https only, and never for an address of this machine.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,7 @@ import httpx2
 from keywright.answers import Reply, failures, reply, unexpected
 from keywright.bearer import Bearer
 from keywright.certificate import Certificate
+from keywright.forks import OfProcess
 from keywright.trust import Trust
 
 __all__ = ["CUT", "Door", "Reply"]
@@ -43,6 +45,7 @@ class Door:
         self._token = token
         self._timeout = timeout
         self._trust = Trust(address, ca, certificate)
+        self._opening = OfProcess(threading.Lock)
         self._opened: tuple[int, httpx2.Client] | None = None
         self._former: tuple[int, httpx2.Client] | None = None
 
@@ -95,6 +98,10 @@ class Door:
 
     def _http(self) -> httpx2.Client:
         # After a fork the parent's sockets are still its own: two processes on one TLS stream break it.
+        with self._opening.get():
+            return self._open()
+
+    def _open(self) -> httpx2.Client:
         if self._trust.turned():
             # Other threads may be asking over the former: it is closed when there is another one.
             before, self._former, self._opened = self._former, self._opened, None

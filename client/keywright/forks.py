@@ -8,15 +8,16 @@ T = TypeVar("T")
 
 
 class OfProcess(Generic[T]):
-    """One thing for each process, made when it is first asked for there."""
+    """One thing for each process, made when it is first asked for there. Threads that ask together get the same one."""
 
     def __init__(self, make: Callable[[], T]) -> None:
+        """`make` may be called more often than once; what it makes too much is dropped unused."""
         self._make = make
-        self._made = os.getpid(), make()
+        self._made: dict[int, T] = {}
 
     def get(self) -> T:
         """This process's own."""
-        made = self._made
-        if made[0] != os.getpid():
-            made = self._made = os.getpid(), self._make()
-        return made[1]
+        pid = os.getpid()
+        made = self._made.get(pid)
+        # setdefault() is one step between threads, and needs no lock that a fork could leave locked.
+        return self._made.setdefault(pid, self._make()) if made is None else made

@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 _MARK = "keywright_mark"
 
 
-class Retired(psycopg.OperationalError):
-    """A pooled connection has had its time; the pool opens another one."""
-
-
 def connect(client: Client, connection: str, conninfo: str = "", **arguments: Any) -> psycopg.Connection[Any]:
     """A connection, as psycopg.connect makes it. Raises what that raises, and any of `keywright.errors`."""
     return _connect(TellingConnection.connect, client, connection, conninfo, arguments)
@@ -49,24 +45,22 @@ def pool(
 ) -> "ConnectionPool[psycopg.Connection[Any]]":
     """A psycopg_pool.ConnectionPool; `kwargs` are arguments of connections, `more` of the pool.
 
-    Connections whose login was replaced go when they are next asked for, spread over the promise.
+    Connections whose login was replaced go when they are next given back, spread over the promise.
     """
     from psycopg_pool import ConnectionPool
-
-    check = more.pop("check", None)
 
     class Ordered(TellingConnection):
         @classmethod
         def connect(cls, conninfo: str = "", **arguments: Any) -> Any:
             return _connect(super().connect, client, connection, conninfo, arguments)
 
-    def checked(made: psycopg.Connection[Any]) -> None:
-        if retirement.retired(getattr(made, _MARK, None), lambda: client.credential(connection)):
-            raise Retired(f"{connection} has another login now")
-        if check is not None:
-            check(made)
+    class Pool(ConnectionPool[psycopg.Connection[Any]]):
+        def putconn(self, conn: psycopg.Connection[Any]) -> None:
+            if retirement.retired(getattr(conn, _MARK, None), lambda: client.credential(connection)):
+                conn.close()  # the pool opens another one in its place
+            super().putconn(conn)
 
-    return ConnectionPool(conninfo, connection_class=Ordered, kwargs=kwargs, check=checked, **more)
+    return Pool(conninfo, connection_class=Ordered, kwargs=kwargs, **more)
 
 
 def async_pool(
@@ -75,20 +69,18 @@ def async_pool(
     """As `pool`, a psycopg_pool.AsyncConnectionPool."""
     from psycopg_pool import AsyncConnectionPool
 
-    check: Callable[[Any], Awaitable[None]] | None = more.pop("check", None)
-
     class Ordered(TellingAsyncConnection):
         @classmethod
         async def connect(cls, conninfo: str = "", **arguments: Any) -> Any:
             return await _connect_async(super().connect, client, connection, conninfo, arguments)
 
-    async def checked(made: psycopg.AsyncConnection[Any]) -> None:
-        if await retirement.retired_async(getattr(made, _MARK, None), lambda: client.credential(connection)):
-            raise Retired(f"{connection} has another login now")
-        if check is not None:
-            await check(made)
+    class Pool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
+        async def putconn(self, conn: psycopg.AsyncConnection[Any]) -> None:
+            if await retirement.retired_async(getattr(conn, _MARK, None), lambda: client.credential(connection)):
+                await conn.close()
+            await super().putconn(conn)
 
-    return AsyncConnectionPool(conninfo, connection_class=Ordered, kwargs=kwargs, check=checked, **more)
+    return Pool(conninfo, connection_class=Ordered, kwargs=kwargs, **more)
 
 
 def _connect(

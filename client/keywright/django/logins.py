@@ -1,21 +1,23 @@
 """What Django's backends have in common: the client, and when a persistent connection has had its time."""
 
-from functools import cache
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from keywright import retirement
 from keywright.client import Client
+from keywright.forks import OfProcess
 from keywright.retirement import Mark
 
 OPTION = "keywright"
 
 
-@cache
+_clients = OfProcess(Client)
+
+
 def client() -> Client:
     """This process's client, discovered when the first connection is opened."""
-    return Client()
+    return _clients.get()
 
 
 class Keyed:
