@@ -7,7 +7,7 @@ from types import TracebackType
 
 from keywright import names as naming
 from keywright.async_door import AsyncDoor
-from keywright.budget import Budget
+from keywright.budget import LIMIT, Budget
 from keywright.cache import Answer, AsyncCache
 from keywright.certificate import Certificate
 from keywright.credential import Credential
@@ -34,12 +34,13 @@ class AsyncClient:
         certificate: Certificate | None = None,
         max_age: float = 30.0,
         retries: int = 2,
+        refusals: int = LIMIT,
     ) -> None:
         """As `Client`."""
         found = discover(address, token, environment, ca, certificate=certificate)
         self.environment = found.named_environment()
         self.address = found.address
-        self.budget = Budget()
+        self.budget = Budget(refusals)
         self._retries = retries
         self._door = AsyncDoor(found.address, found.token, timeout=timeout, ca=found.ca, certificate=found.certificate)
         self._cache = AsyncCache(self._ask, max_age)

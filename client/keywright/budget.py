@@ -4,9 +4,10 @@ Servers count refusals for each login, until one works, and lock it after a few 
 FAILED_LOGIN_ATTEMPTS; PostgreSQL by extensions). So a process counts as they do:
 
     a password that was refused              is not tried again for `AGAIN` seconds
-    `limit` refusals of a login in a row     it is tried once in `REST` seconds, until it works
+    `limit` refusals of a login in a row     it is tried once in `REST` seconds, until it works; only a password
+                                             that was never refused has its one turn
     logins under way                         count as refused until it is known, for `UNDECIDED` seconds at most (who
-                                             refuses is quicker): never more than `limit` of both at once
+                                             refuses is quicker): the others wait for a moment
 """
 
 import hashlib
@@ -61,11 +62,11 @@ class Budget:
             tried = login.refused.get(fingerprint(entry))
             if tried is not None and now < tried + AGAIN:
                 return Leave.NO, 0
-            spent = login.refusals >= self._limit
-            if spent and now < login.rest_until:
+            if login.refusals >= self._limit and tried is not None and now < login.rest_until:
                 return Leave.NO, 0
             pending = sum(now < begun + UNDECIDED for begun in login.underway.values())
-            if pending and (spent or login.refusals + pending >= self._limit):
+            # One less than the limit: when all of these are refused, the next entry still has its turn.
+            if pending and login.refusals + pending >= self._limit - 1:
                 return Leave.LATER, 0
             self._number += 1
             login.underway[self._number] = now

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from keywright import names as naming
 from keywright.async_door import AsyncDoor
-from keywright.budget import Budget
+from keywright.budget import LIMIT, Budget
 from keywright.cache import Answer, Cache
 from keywright.certificate import Certificate
 from keywright.credential import Credential
@@ -37,9 +37,11 @@ class Client:
         certificate: Certificate | None = None,
         max_age: float = 30.0,
         retries: int = 2,
+        refusals: int = LIMIT,
     ) -> None:
         """`timeout` and `max_age` in seconds: the wait for an answer, and how long a credential is given again
         without asking. After an outage it is asked up to `retries` times more, unless something promised is at hand.
+        `refusals` is how often in a row a database may refuse one login of this process (`keywright.budget`).
         `ca` is a PEM file, trusted alone; `certificate` is shown to the server. Raises Unauthenticated or Invalid when
         something lacks.
         """
@@ -52,7 +54,7 @@ class Client:
         self._door = Door(found.address, found.token, timeout=timeout, ca=found.ca, certificate=found.certificate)
         # After a fork another thread of the parent may hold their locks for ever.
         self._cache = OfProcess(lambda: Cache(self._ask, max_age))
-        self._budget = OfProcess(Budget)
+        self._budget = OfProcess(lambda: Budget(refusals))
 
     def __repr__(self) -> str:
         return f"Client({self.address!r}, environment={self.environment!r})"

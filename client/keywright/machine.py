@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ class MachineLogin:
         """`timeout` in seconds, `ca` and `certificate` as of a `Door`; `now` in seconds."""
         self._proof = proof
         self._now = now
-        self._door = Door(address, None, timeout=timeout, ca=ca, certificate=certificate)
+        self._door = partial(Door, address, None, timeout=timeout, ca=ca, certificate=certificate)
         self._held = OfProcess(_Held)
 
     def __call__(self) -> str:
@@ -131,7 +132,8 @@ class MachineLogin:
 
     def _signed_in(self) -> Lease:
         asked = self._now()
-        return lease(self._door.post(self._proof.path, self._proof.body()), asked)
+        with self._door() as door:  # a connection of its own: the next login is a long time away
+            return lease(door.post(self._proof.path, self._proof.body()), asked)
 
 
 def lease(reply: Reply, asked: float) -> Lease:
