@@ -70,8 +70,10 @@ class KeywrightSource(PydanticBaseSettingsSource):
                 read[_told_as(field, field_name)] = _credential(client.credential(name), field)
                 continue
             value, key, whole = self.get_field_value(field, field_name)
+            if isinstance(value, str):
+                value = self.prepare_field_value(field_name, field, value, whole)
             if value is not None:
-                read[key] = self.prepare_field_value(field_name, field, value, whole)
+                read[key] = value
         return read
 
 

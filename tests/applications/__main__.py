@@ -15,7 +15,7 @@ from tests.rigs.mariadb import running_mariadb
 from tests.rigs.postgresql import new_binaries, running_postgresql
 
 AT_MOST = 20
-"""Questions within one second of an outage, of four applications: what was cut off is asked once more, then it rests."""
+"""Questions in one second of an outage, of four applications: what was cut off is asked once more, then it rests."""
 
 
 def say(text: str) -> None:
