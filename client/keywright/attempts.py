@@ -62,9 +62,9 @@ def log_in(
                     else:
                         _next(steps, None)
                         return made
-                case Refresh():
+                case Refresh(fresh):
                     with contextlib.suppress(KeywrightError):  # what the database said is the better answer
-                        answer = source.credential(connection, fresh=True)
+                        answer = source.credential(connection, fresh=fresh)
                 case Pause(seconds):
                     time.sleep(seconds)
     raise error or withheld(budget, first)
@@ -94,9 +94,9 @@ async def log_in_async(
                     else:
                         _next(steps, None)
                         return made
-                case Refresh():
+                case Refresh(fresh):
                     with contextlib.suppress(KeywrightError):
-                        answer = await source.credential(connection, fresh=True)
+                        answer = await source.credential(connection, fresh=fresh)
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
     raise error or withheld(budget, first)

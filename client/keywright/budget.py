@@ -8,8 +8,10 @@ FAILED_LOGIN_ATTEMPTS; PostgreSQL by extensions). So a process counts as they do
                                              that was never refused has its one turn
     logins under way                         count as refused until it is known, for `UNDECIDED` seconds at most (who
                                              refuses is quicker): the others wait for a moment
+    asking Keywright for the set anew        once in `ASKS` seconds for each login; else it is what others were answered
 """
 
+import copy
 import hashlib
 import threading
 import time
@@ -23,6 +25,7 @@ LIMIT = 3
 AGAIN = 5.0
 REST = 60.0
 UNDECIDED = 5.0
+ASKS = 1.0
 _LOGINS = 1000
 _PASSWORDS = 8
 
@@ -42,6 +45,7 @@ class _Login:
     refused: dict[bytes, float] = field(default_factory=dict)
     underway: dict[int, float] = field(default_factory=dict)
     error: Exception | None = None
+    asked: float | None = None
 
 
 class Budget:
@@ -84,12 +88,21 @@ class Budget:
                 login.refused.pop(fingerprint(entry), None)
             elif error is not None:
                 login.refusals += 1
-                login.error = error.with_traceback(None)
+                login.error = copy.copy(error)  # without its traceback, which would keep what the frames hold
                 login.rest_until = now + REST
                 login.refused.pop(fingerprint(entry), None)
                 login.refused[fingerprint(entry)] = now
                 while len(login.refused) > _PASSWORDS:
                     del login.refused[next(iter(login.refused))]
+
+    def asks(self, credential: Credential) -> bool:
+        """May the set be asked for anew, rather than be what others were answered a moment ago?"""
+        with self._lock:
+            login, now = self._login(credential, credential.best), self._now()
+            if login.asked is not None and now < login.asked + ASKS:
+                return False
+            login.asked = now
+            return True
 
     def last_error(self, credential: Credential) -> Exception | None:
         """What the database said the last time it refused a login of this set."""

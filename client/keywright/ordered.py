@@ -29,7 +29,9 @@ class Try:
 
 @dataclass(frozen=True)
 class Refresh:
-    """Ask for the set anew; send back the credential, or None if that failed."""
+    """Ask for the set, anew or as others were answered just now; send back the credential, or None if that failed."""
+
+    fresh: bool
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def plan(budget: Budget, credential: Credential) -> Plan:
                 return
         if last:
             return
-        said = yield Refresh()
+        said = yield Refresh(budget.asks(known))
         if not isinstance(said, Credential):
             return
         known = said

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 
 from tests.applications.endurance import outage, patient, quick, rotations, site
 from tests.rigs.keywright import running_keywrightd
-from tests.rigs.mariadb import running_mariadb
-from tests.rigs.postgresql import new_binaries, running_postgresql
+from tests.rigs.mariadb import MariaDBServer, running_mariadb
+from tests.rigs.postgresql import PostgresServer, new_binaries, running_postgresql
 
 AT_MOST = 20
 """Questions in one second of an outage, of four applications: what was cut off is asked once more, then it rests."""
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=8, help="of each application")
     given = parser.parse_args()
     with ExitStack() as stack:
-        servers = {
+        servers: dict[str, PostgresServer | MariaDBServer] = {
             "postgresql": stack.enter_context(running_postgresql(new_binaries(), tls=False)),
             "mariadb": stack.enter_context(running_mariadb()),
         }

@@ -190,8 +190,32 @@ def test_an_async_engine_does_too(server: Server, postgresql: PostgresServer, dr
                 async with engine.connect():
                     pass
             assert by_sqlstate(caught.value)
+            before = refused(postgresql)
+            with pytest.raises(type(caught.value)) as again:
+                async with engine.connect():
+                    pass
+            assert by_sqlstate(again.value)
+            assert refused(postgresql) == before
 
     asyncio.run(ask())
+
+
+def test_a_login_that_rests_is_told_as_the_driver_told_it(
+    server: Server, client: Client, postgresql: PostgresServer, mariadb: MariaDBServer
+) -> None:
+    offer(server, postgresql, "wrong")
+    mariadb.login(USER, RIGHT)
+    before = refused(postgresql)
+    for _ in range(3):
+        with pytest.raises(psycopg.errors.InvalidPassword):
+            connect(client, "shop/db")
+    assert refused(postgresql) == before + 1
+    offer(server, mariadb, "wrong")
+    for _ in range(2):
+        with pytest.raises(pymysql.err.OperationalError) as caught:
+            connect_mysql(client, "shop/db")
+    assert caught.value.args[0] == 1045
+    assert "Not tried now" in caught.value.__notes__[0]
 
 
 def test_what_does_not_belong_together_is_refused(client: Client) -> None:

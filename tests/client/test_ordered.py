@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from keywright import Credential, Unreachable
 from keywright.attempts import log_in, log_in_async
-from keywright.budget import AGAIN, REST, Budget
+from keywright.budget import AGAIN, ASKS, REST, Budget
 from keywright.credential import Entry, from_wire
 
 from tests.client.server import credential, entry
@@ -128,6 +128,16 @@ def test_a_login_is_refused_three_times_in_a_row_and_then_once_a_minute() -> Non
     stage.now += AGAIN
     stage.refused()
     assert len(stage.tried) == 7  # one success, and it is counted from nothing
+
+
+def test_keywright_is_not_asked_in_a_tight_loop() -> None:
+    stage = Stage([offered("a")], set())
+    for _ in range(50):
+        stage.refused()
+    assert stage.asked.count(True) == 1
+    stage.now += ASKS
+    stage.refused()
+    assert stage.asked.count(True) == 2
 
 
 def together(number: int, ask: Callable[[], object]) -> None:
