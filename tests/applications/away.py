@@ -48,7 +48,8 @@ class Line:
         far, onward = await asyncio.open_connection(*self._there)
         self._open |= {writer, onward}
         try:
-            await asyncio.gather(_copy(reader, onward), _copy(far, writer))
+            with suppress(asyncio.CancelledError):  # the line is stopped: a task that ends so would be told of
+                await asyncio.gather(_copy(reader, onward), _copy(far, writer))
         finally:
             self._open -= {writer, onward}
             for end in (writer, onward):

@@ -134,7 +134,8 @@ def outage(it: Site, seconds: float, threads: int) -> Outage:
     loads = [_load(shop, client, threads) for shop, client in zip(it.shops, clients, strict=True)]
     for load in loads:
         load.start()
-    time.sleep(2)
+    while any(client.known(shop.name) is None for shop, client in zip(it.shops, clients, strict=True)):
+        time.sleep(0.1)
     it.line.go()
     before = sum(load.count.served for load in loads)
     time.sleep(seconds)
