@@ -5,9 +5,11 @@
     AppRole      KEYWRIGHT_ROLE_ID, and KEYWRIGHT_SECRET_ID or KEYWRIGHT_SECRET_ID_FILE
                  POST /login/approle {"role_id", "secret_id"}
 
-Either is answered {"token", "token_id", "machine", "expires_at", "renewable_until"}, with moments in RFC 3339.
+Either is answered {"token", "token_id", "machine", "expires_at", "renewable_until"}, with moments in RFC 3339. So is
+POST /me/renewals {}, but for the token.
 
-    two thirds of its life over   signed in anew; while that fails, the former token is used until it expires
+    two thirds of its life over   renewed, which uses up no secret id; where that gives it less than half of its former
+                                  life, signed in anew; while both fail, it is used until it expires
     refused (401)                 signed in anew, once for each request
 """
 
@@ -103,7 +105,7 @@ class MachineLogin:
         """`timeout` in seconds, `ca` and `certificate` as of a `Door`; `now` in seconds."""
         self._proof = proof
         self._now = now
-        self._door = partial(Door, address, None, timeout=timeout, ca=ca, certificate=certificate)
+        self._door = partial(Door, address, timeout=timeout, ca=ca, certificate=certificate)
         self._held = OfProcess(_Held)
 
     def __call__(self) -> str:
@@ -115,7 +117,7 @@ class MachineLogin:
             if lease is not None and (not lease.due(now) or (now < held.not_before and not lease.over(now))):
                 return lease.token
             try:
-                held.lease = lease = self._signed_in()
+                held.lease = lease = (lease and self._renewed(lease)) or self._signed_in()
             except KeywrightError:
                 if lease is None or lease.over(self._now()):
                     raise
@@ -132,15 +134,26 @@ class MachineLogin:
 
     def _signed_in(self) -> Lease:
         asked = self._now()
-        with self._door() as door:  # a connection of its own: the next login is a long time away
-            return lease(door.post(self._proof.path, self._proof.body()), asked)
+        with self._door(None) as door:  # a connection of its own: the next login is a long time away
+            return _lease(door.post(self._proof.path, self._proof.body()), asked)
+
+    def _renewed(self, former: Lease) -> Lease | None:
+        asked = self._now()
+        if former.over(asked):
+            return None
+        try:
+            with self._door(lambda: former.token) as door:
+                renewed = _lease(door.post("/me/renewals", {}), asked, former.token)
+        except KeywrightError:  # whatever it is, a login tells it better
+            return None
+        return renewed if renewed.life >= former.life / 2 else None
 
 
-def lease(reply: Reply, asked: float) -> Lease:
-    """What a login was answered; its life is counted from when it was asked for. Raises Unexpected, quoting nothing."""
+def _lease(reply: Reply, asked: float, token: str = "") -> Lease:
+    """What was answered; a life is counted from when it was asked for. Raises Unexpected, quoting nothing."""
     body: Any = reply.body
     try:
-        token, expires = str(body["token"]), moment(body["expires_at"])
+        token, expires = token or str(body["token"]), moment(body["expires_at"])
         if expires is None or not token:
             raise ValueError("no end")
     except (KeyError, TypeError, ValueError, AttributeError):  # their texts could quote the token

@@ -10,6 +10,7 @@ from typing import Any
 
 from keywright.authorities import context, file
 from keywright.credential import Credential, Entry
+from keywright.revealing import required_by_libpq, required_by_pymysql
 
 Parameters = Callable[[Credential, Entry], dict[str, Any]]
 
@@ -23,8 +24,7 @@ def libpq(credential: Credential, entry: Entry) -> dict[str, Any]:
     """Keywords of libpq (PostgreSQL manual, 34.1.2)."""
     ours = _place(credential) | {"dbname": credential.database, "user": entry.username, "password": entry.password}
     ours |= {"sslmode": credential.tls.mode}
-    if credential.tls.mode in ("verify-full", "verify-ca"):
-        ours["sslrootcert"] = file(credential.tls)
+    ours |= {"sslrootcert": file(credential.tls)} if _verified(credential) else required_by_libpq()
     return _options(credential, _LIBPQ) | ours
 
 
@@ -40,6 +40,7 @@ def pymysql(credential: Credential, entry: Entry) -> dict[str, Any]:
     ours |= {"database": credential.database} if credential.database else {}
     made: ssl.SSLContext | None = context(credential.tls)
     ours |= {"ssl_disabled": True} if made is None else {"ssl": made}
+    ours |= {} if _verified(credential) else required_by_pymysql()
     return {"charset": "utf8mb4"} | _options(credential, _MYSQL) | ours
 
 
@@ -56,6 +57,10 @@ def merged(given: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     login = {key: ours[key] for key in ("user", "password")}
     kept = {key: value for key, value in given.items() if key in named or key not in left}
     return left | {key: value for key, value in kept.items() if key != "passwd"} | login
+
+
+def _verified(credential: Credential) -> bool:
+    return credential.tls.mode in ("verify-full", "verify-ca")
 
 
 def _place(credential: Credential) -> dict[str, Any]:

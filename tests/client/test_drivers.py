@@ -218,6 +218,22 @@ def test_a_login_that_rests_is_told_as_the_driver_told_it(
     assert "Not tried now" in caught.value.__notes__[0]
 
 
+def test_who_was_not_verified_is_not_shown_the_password(
+    server: Server, client: Client, postgresql: PostgresServer
+) -> None:
+    postgresql.host_rule(f"host all {USER} 127.0.0.1/32 password")
+    offer(server, postgresql, RIGHT)
+    connect(client, "shop/db").close()  # its certificate was verified
+    with pytest.raises(psycopg.OperationalError, match="password") as caught:
+        connect(client, "shop/db", sslmode="require", require_auth="!password")
+    offer(server, postgresql, RIGHT)
+    etag, body = server.credentials["shop/db"]
+    server.credentials["shop/db"] = (etag, body | {"tls": {"mode": "require", "ca": None}})
+    with pytest.raises(psycopg.OperationalError, match="authentication method requirement") as caught:
+        connect(client, "shop/db")
+    assert not by_sqlstate(caught.value)
+
+
 def test_what_does_not_belong_together_is_refused(client: Client) -> None:
     with pytest.raises(Invalid, match="sqlite"):
         attach(create_engine("sqlite://"), client, "shop/db")

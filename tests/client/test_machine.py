@@ -136,6 +136,25 @@ def test_it_signs_in_anew_when_two_thirds_are_over_and_not_in_a_tight_loop(serve
         source()
 
 
+def test_a_token_is_renewed_as_long_as_that_gives_it_a_life(server: Server) -> None:
+    logins, now, given = Logins(server, "/login/approle"), [0.0], [LIFE, LIFE / 3]
+
+    def renew(asked: Asked) -> Told:
+        assert asked.headers["authorization"] == f"Bearer {logins.token}"
+        return Told(body={"token_id": "t-1", "machine": "shop", "expires_at": in_seconds(given.pop(0))})
+
+    server.route("POST", "/me/renewals", renew)
+    source = MachineLogin(server.address, Proof("/login/approle", lambda: {"role_id": "r"}), now=lambda: now[0])
+    source()
+    now[0] += LIFE * 0.7
+    assert source() == "kw_machine-1"  # a secret id may be good for one login only
+    now[0] += LIFE * 0.5
+    assert source() == "kw_machine-1"
+    now[0] += LIFE * 0.2
+    assert source() == "kw_machine-2"
+    assert (server.count("POST", "/me/renewals"), given) == (2, [])
+
+
 def test_a_login_that_is_refused_says_so(server: Server) -> None:
     Logins(server, "/login/approle").down = problem("unauthenticated", 401, "no such role")
     with pytest.raises(Unauthenticated, match="no such role"):

@@ -3,6 +3,7 @@
 import ssl
 import stat
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from keywright import Credential, Invalid
@@ -25,10 +26,12 @@ def test_a_driver_is_told_what_the_credential_says() -> None:
         "host": "db1",
         "password": PASSWORD,
         "port": 5432,
+        "require_auth": "!password",
         "sslmode": "require",
         "user": "shop_a",
     }
     assert pymysql(it, it.best) | {"ssl": None} == {
+        "auth_plugin_map": ANY,
         "charset": "utf8mb4",
         "connect_timeout": 5,
         "database": "shop",
