@@ -4,10 +4,12 @@
                        │                            └──grace is over──► SIGKILL
                        ├──change: signal──► the signal
                        ├──ended──► over, with its exit code
-                       ├──ended badly, soon after a restart of ours──► resting ──► running      (RETRIES times at most)
+                       ├──ended badly soon after a restart of ours, or of our signal──► resting ──► running
+                       │                                            └──RETRIES times in a row──► over
                        └──told to end──► the signal is passed on, and its end is ours
 
-A restart that nobody asked the program for must not be the end of it, so what fails right after one is tried again.
+A restart that nobody asked the program for must not be the end of it, so what fails right after one is tried again. So
+is a program that ends of our own signal: it was not ready for it yet, or never is, and a new one has what is known now.
 """
 
 import os
@@ -60,7 +62,7 @@ class Child:
         self.over: int | None = None
         """Its exit code, once it is to be ours."""
         self._began = 0.0
-        self._restarted = self._stopping = False
+        self._restarted = self._stopping = self._signalled = False
         self._told: int | None = None
         """The signal by which somebody wants it to end."""
         self._failures = 0
@@ -93,6 +95,7 @@ class Child:
             self._send(signal.SIGCONT)  # one that is stopped would not hear of it
         elif rules.on_change is OnChange.SIGNAL:
             self._log(f"the program is told of a change by {signal.Signals(rules.signal).name}")
+            self._signalled = True
             self._send(rules.signal)
         else:
             self._log("there is a change that the program does not have")
@@ -112,13 +115,15 @@ class Child:
     def ended(self, code: int, now: float) -> None:
         """The program has ended."""
         self.pid, self._kill_at = None, None
+        if now - self._began >= SOON:
+            self._failures = 0
         if self._told is not None:
             self.over = code
         elif self._stopping:
             self._stopping = False
             self._again(now)
-        elif self._restarted and code and now - self._began < SOON and self._failures < RETRIES:
-            self._fail(f"the program ended with {code}", now)
+        elif self._ours(code, now) and self._failures < RETRIES:
+            self._fail(f"the program ended with {code} after a change", now)
         else:
             self.over = code
 
@@ -140,8 +145,14 @@ class Child:
         if self._start_at is not None and now >= self._start_at:
             self._again(now)
 
+    def _ours(self, code: int, now: float) -> bool:
+        """Is it our doing that it ended?"""
+        if self._signalled and code == 128 + self._rules.signal:
+            return True
+        return self._restarted and code != 0 and now - self._began < SOON
+
     def _again(self, now: float) -> None:
-        self._start_at, self._restarted = None, True
+        self._start_at, self._restarted, self._signalled = None, True, False
         try:
             self.start(now)
         except CannotRun as error:
@@ -155,7 +166,7 @@ class Child:
         self._failures += 1
         seconds = pause(self._failures, self._chance)
         self._start_at = now + seconds
-        self._log(f"{why} after a restart; it is started again in {seconds:.1f} seconds")
+        self._log(f"{why}; it is started again in {seconds:.1f} seconds")
 
     def _send(self, number: int) -> None:
         if self.pid is not None:

@@ -8,6 +8,7 @@ from keywright.agent.journal import note
 from keywright.agent.signals import Signal
 from keywright.agent.subject import Known, Subject, moment
 from keywright.agent.watch import Failed, Heard, News
+from keywright.errors import KeywrightError
 
 SETTLE = 0.2
 """Seconds that a change waits for others that come with it."""
@@ -36,6 +37,7 @@ class Heeded:
         self.known: dict[Subject, Known] = {}
         self.failing: dict[Subject, str] = {}
         """Why nothing new is known of it."""
+        self._kinds: dict[Subject, type[KeywrightError]] = {}
         self._late: set[Subject] = set()
         self._refused: set[Subject] = set()
 
@@ -51,15 +53,15 @@ class Heeded:
         return differs
 
     def failed(self, news: Failed, *, refused: bool = False) -> None:
-        """Say it, once for each reason. `refused`: the server answered, and it was no."""
+        """Say it, once for each kind of failure. `refused`: the server answered, and it was no."""
         if refused:
             self._refused.add(news.subject)
         subject, why = news.subject, news.error.message
         known = self.known.get(subject)
-        if self.failing.get(subject) != why:
+        if subject not in self.failing or self._kinds.get(subject) is not type(news.error):
             kept = "" if known is None else f"; what was known at {moment(known.heard)} stays in use"
             note(f"{subject}: {why}{kept}")
-        self.failing[subject] = why
+        self.failing[subject], self._kinds[subject] = why, type(news.error)
         if known is not None and known.past(self._now()) and subject not in self._late:
             self._late.add(subject)
             until = moment(known.good_until() or 0)
@@ -73,5 +75,6 @@ class Heeded:
         """Nobody wants it any more."""
         self.known.pop(subject, None)
         self.failing.pop(subject, None)
+        self._kinds.pop(subject, None)
         self._late.discard(subject)
         self._refused.discard(subject)

@@ -107,6 +107,11 @@ class Known:
         until = self.credential().best.good_until
         return None if until is None else until.timestamp() - self.skew
 
+    def promised(self) -> float | None:
+        """For how many seconds, when it was told whole."""
+        until = self.good_until()
+        return None if until is None else max(0.0, until - self.told)
+
     def past(self, now: float) -> bool:
         """Is the promise over, as far as we were told?"""
         until = self.good_until()

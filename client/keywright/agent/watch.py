@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from keywright.agent.pausing import Chance, chance, pause
+from keywright.agent.pausing import FIRST, LONGEST, Chance, chance, pause
 from keywright.agent.subject import Known, Subject, known
 from keywright.discovery import Discovered
 from keywright.door import Door, Reply
@@ -162,7 +162,7 @@ class _Watch:
             except KeywrightError as error:
                 failures += 1
                 self._say(Failed(self._subject, error))
-                those.rest(pause(failures, those._chance))
+                those.rest(pause(failures, those._chance, longest=self._patience()))
                 continue
             if failures:
                 those.answered()
@@ -184,6 +184,14 @@ class _Watch:
         if renewal is None:
             return WAIT
         return min(WAIT, max(0, int(renewal - self._those._now())))
+
+    def _patience(self) -> float:
+        """Seconds that a pause may take, so that what was promised is not retired while we rest.
+
+        A server that is back may turn a password at once, and keeps the former for as long as it promised before.
+        """
+        promised = self._known.promised() if self._known else None
+        return LONGEST if promised is None else min(LONGEST, max(FIRST, promised / 4))
 
     def _say(self, news: News) -> None:
         if not self.over.is_set():
