@@ -12,7 +12,6 @@ A restart that nobody asked the program for must not be the end of it, so what f
 is a program that ends of our own signal: it was not ready for it yet, or never is, and a new one has what is known now.
 """
 
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -110,7 +109,7 @@ class Child:
         elif not heard.everybody:
             self._send(heard.number)
         if heard.number == signal.SIGTSTP:  # a shell takes a job for stopped when all of it is
-            self._processes.send(os.getpid(), signal.SIGSTOP)
+            self._processes.stop_us()
 
     def ended(self, code: int, now: float) -> None:
         """The program has ended."""

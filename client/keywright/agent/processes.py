@@ -7,6 +7,7 @@ together with us, and no open file but those that we were given and those that a
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -43,6 +44,10 @@ class Processes(Protocol):
 
     def send(self, pid: int, number: int, *, group: bool = False) -> None:
         """A signal; to its whole process group if it leads one. One that is gone gets none."""
+        ...
+
+    def stop_us(self) -> None:
+        """Stop this process until somebody has it go on, as Ctrl-Z would."""
         ...
 
 
@@ -86,6 +91,12 @@ class System:
                 os.killpg(pid, number)
             else:
                 os.kill(pid, number)
+
+    def stop_us(self) -> None:
+        """See `Processes`. By its own default: in a group that no shell would wake, that is to go on."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
+        signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
 
 
 def gathered() -> list[tuple[int, int]]:

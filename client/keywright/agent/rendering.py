@@ -21,7 +21,7 @@ from keywright.agent import subject
 from keywright.agent.quoting import FILTERS
 from keywright.agent.subject import Known, Subject
 from keywright.credential import Credential, Endpoint, Entry, Tls
-from keywright.errors import KeywrightError
+from keywright.errors import Invalid, KeywrightError
 
 LARGEST = 4 * 1024 * 1024
 """Characters that a template may write, and that one value in it may grow to."""
@@ -90,6 +90,9 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         return super().is_safe_attribute(obj, attr, value) and not (isinstance(obj, str) and attr in _GROWING)
+
+    def wrap_str_format(self, value: Any) -> None:
+        """None: `format`, which makes a gigabyte of ten characters, is an attribute like others."""
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" or not all(isinstance(side, int | float) for side in (left, right)):
@@ -198,7 +201,7 @@ def _quotes_only(told: str, source: str) -> bool:
 
 def _name(given: object) -> str:
     if not isinstance(given, str):
-        raise Broken("value() and credential() take a name, as text")
+        raise Invalid("value() and credential() take a name, as text")
     return given
 
 

@@ -5,7 +5,6 @@ no answer         ─► everything stays; where nothing is known yet, what was 
 """
 
 import json
-import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -149,7 +148,7 @@ class Upkeep:
             for page in self.pages:
                 page.dirty = True
         elif heard.number == signal.SIGTSTP:
-            os.kill(os.getpid(), signal.SIGSTOP)
+            self._processes.stop_us()
 
     def _ended(self, pid: int, code: int, now: float) -> None:
         self._tell_soon(now)
