@@ -112,7 +112,7 @@ class Rendering:
         self._environment.globals.pop("lipsum", None)
         for name in ("center", "format", "indent", "wordwrap", "tojson", "pprint", "xmlattr", "batch", "slice"):
             self._environment.filters.pop(name, None)
-        self._environment.filters.update(FILTERS)
+        self._environment.filters.update({name: _defined(filter_) for name, filter_ in FILTERS.items()})
 
     def template(self, name: str, source: str) -> "Template":
         """Raises Broken when it is none."""
@@ -193,6 +193,13 @@ class Template:
             words = [word for word in (error.message or "").split("'")[1::2] if word in self.source]
             return f"{words[-1]!r} is not defined" if words else "something is not defined"
         return f"it failed ({type(error).__name__}; its text is not told, it may hold a value)"
+
+
+def _defined(filter_: Callable[[Any], str]) -> Callable[[Any], str]:
+    def filtered(value: Any) -> str:
+        return filter_(str(value) if isinstance(value, jinja2.Undefined) else value)  # str() raises what is its due
+
+    return filtered
 
 
 def _quotes_only(told: str, source: str) -> bool:
