@@ -7,6 +7,7 @@ no answer         ─► everything stays; where nothing is known yet, what was 
 import json
 import signal
 import time
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
 from keywright.agent import signals, status
@@ -54,7 +55,7 @@ class Upkeep:
         if wanted.program and not once:
             command = wanted.program.command
             self._child = Child(wanted.program.rules, lambda: self._launch(command), self._processes, note)
-        self._started = False
+        self._started = self._away = False
         self._over: int | None = None
         self._look_at: float | None = time.monotonic()
         self._tell_at = time.monotonic() + SOON
@@ -109,6 +110,7 @@ class Upkeep:
         if subject not in self._watching.subjects:
             return  # it came too late to be told that nobody wants it
         self._tell_soon(now)
+        self._away = False
         if self._heeded.heard(news):
             self._soil(subject, now, SETTLE if not first else 0.0)
 
@@ -120,13 +122,11 @@ class Upkeep:
         refused = isinstance(news.error, _REFUSED)
         if refused:  # an answer, not an outage: what may not be had is not laid by
             self._laid_by.pop(subject, None)
-        laid_by = self._laid_by.pop(subject, None)
-        if laid_by is not None and subject not in self._heeded.known:
-            self._heeded.known[subject] = laid_by
-            note(f"{subject}: taken from the cache, as it was at {moment(laid_by.heard)}")
+        elif self._laid_by and not self._away:  # whoever does not answer for one name need not be waited for again
+            self._away = True
             self._soil(subject, now, 0.0)
         self._heeded.failed(news, refused=refused)
-        if self._once and subject not in self._heeded.known:
+        if self._once and subject not in self._at_hand():
             raise news.error
 
     def _soil(self, subject: Subject, now: float, settle: float) -> None:
@@ -164,8 +164,9 @@ class Upkeep:
         changed = []
         for page in self.pages:
             if page.dirty or (page.render_at is not None and now >= page.render_at):
-                if page.render(self._heeded.known, now):
+                if page.render(self._at_hand(), now):
                     changed.append(page)
+                self._take(page)
                 self._stop_for(page, now)
         self._tell_soon(now)
         self._watch()
@@ -181,6 +182,17 @@ class Upkeep:
         elif all(page.text is not None for page in self.pages):
             self._child.start(now)
             self._started = True
+
+    def _at_hand(self) -> Mapping[Subject, Known]:
+        """What is known; where the server is away, filled up with what was laid by."""
+        return ChainMap(self._heeded.known, self._laid_by) if self._away else self._heeded.known
+
+    def _take(self, page: Page) -> None:
+        """What a page had of what was laid by is known from now on."""
+        for subject in page.needs.subjects & self._laid_by.keys() if self._away else ():
+            known = self._laid_by.pop(subject)
+            if self._heeded.known.setdefault(subject, known) is known:
+                note(f"{subject}: taken from the cache, as it was at {moment(known.heard)}")
 
     def _watch(self) -> None:
         """Exactly what the pages need."""
