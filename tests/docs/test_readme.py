@@ -51,14 +51,17 @@ def test_the_readme_and_the_other_documents_do_what_they_say(new_postgresql: Pos
     readme = to_run(ROOT / "README.md", from_16=True)
     api, operating = (to_run(ROOT / "docs" / name, from_16=True) for name in ("api.md", "operating.md"))
     assert api
+    agent = to_run(ROOT / "docs" / "agent.md", from_16=True)
     assert operating
-    # The API's tour looks at the connection before it is rotated; operating goes on where the README ends.
+    assert agent
+    # The API's tour looks at the connection before it is rotated; the others go on where the README ends.
     registered = next(i for i, block in enumerate(readme) if "shop-token.json" in block.text) + 1
-    held(new_postgresql, tmp_path, [*readme[:registered], *api, *readme[registered:], *operating])
+    held(new_postgresql, tmp_path, [*readme[:registered], *api, *readme[registered:], *agent, *operating])
 
 
 def test_no_other_document_has_blocks_that_nobody_runs() -> None:
-    run_somewhere = {ROOT / "README.md", *(ROOT / "docs" / name for name in ("api.md", "operating.md", "python.md"))}
+    run = ("agent.md", "api.md", "operating.md", "python.md")
+    run_somewhere = {ROOT / "README.md", *(ROOT / "docs" / name for name in run)}
     every = [*ROOT.glob("docs/*.md"), ROOT / "CHANGELOG.md", ROOT / "helm" / "README.md"]
     others = [d for d in every if d not in run_somewhere]
     assert [d.name for d in others if to_run(d, from_16=True)] == []
