@@ -6,7 +6,7 @@
     MySQL and    number
     MariaDB      1045, 1698                access denied
                  1862                      the password expired
-                 3118, 3955, 4151          the account is locked, by hand or for too many refusals
+                 3118, 3955, 4150, 4151    the account is locked, by hand or for too many refusals
 
 An error without a code is none of these: no connection, no TLS, no answer. libpq keeps the code of a failed connection
 to itself; `keywright.psycopg` makes it tell. Where a driver was not loaded that way, the code is nowhere: then it is
@@ -14,7 +14,7 @@ an error like any other.
 """
 
 _SQLSTATES = frozenset({"28P01", "28000"})
-_NUMBERS = frozenset({1045, 1698, 1862, 3118, 3955, 4151})
+_NUMBERS = frozenset({1045, 1698, 1862, 3118, 3955, 4150, 4151})
 
 
 def by_sqlstate(error: BaseException) -> bool:
@@ -24,5 +24,5 @@ def by_sqlstate(error: BaseException) -> bool:
 
 
 def by_number(error: BaseException) -> bool:
-    """For PyMySQL and mysqlclient."""
+    """For PyMySQL."""
     return bool(error.args) and isinstance(error.args[0], int) and error.args[0] in _NUMBERS

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import Engine, event, exc
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import await_, greenlet_spawn
+from sqlalchemy.util import greenlet_spawn
 
 from keywright import parameters, retirement
 from keywright.async_client import AsyncClient
@@ -27,6 +27,11 @@ from keywright.credential import Credential, Entry
 from keywright.errors import Invalid
 from keywright.parameters import Parameters, merged
 from keywright.refusals import by_number, by_sqlstate
+
+try:
+    from sqlalchemy.util import await_
+except ImportError:  # its name in SQLAlchemy 2.0
+    from sqlalchemy.util import await_only as await_
 
 _MARK = "keywright"
 _DRIVERS: dict[str, tuple[Parameters, Callable[[BaseException], bool]]] = {

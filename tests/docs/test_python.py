@@ -1,7 +1,9 @@
 """The commands of docs/python.md, and with them every file of examples/, on real servers."""
 
 import os
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +61,13 @@ def test_the_page_does_what_it_says(shop: Keywright, tmp_path: Path) -> None:
     }
     (tmp_path / "examples").symlink_to(EXAMPLES)
     run(to_run(PAGE, from_16=False), tmp_path, environ, {})
+
+
+def test_every_extra_is_on_the_page() -> None:
+    project = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"^\| `keywright\[(\w+)\]`", PAGE.read_text(encoding="utf-8"), re.M)
+    # What the command `keywright agent` needs has a page of its own.
+    assert sorted([*named, "agent"]) == sorted(project["optional-dependencies"])
 
 
 def test_every_example_is_on_the_page() -> None:
