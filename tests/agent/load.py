@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-PAUSE = 0.05
+PAUSE = 0.2
 PATIENCE = 60.0
 """Seconds that a request may take: an application that is restarted lets its listening socket wait."""
 

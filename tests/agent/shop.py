@@ -98,7 +98,7 @@ class Shop:
             time.sleep(seconds)
         self.came += len(noted.came)
         self.allowed += SUBJECTS * most(seconds, self.drain)
-        self.keywright.start()
+        self.keywright.start(PATIENCE)
 
     def behind(self) -> list[str]:
         """Applications that are not on the newest password."""

@@ -21,6 +21,11 @@ destination = "both"
 template = "{{ value('shop/HOST')|json }}"
 destination = "host"
 """
+ANOTHER = """
+[[template]]
+template = "{{ value('shop/KEY') }}"
+destination = "first"
+"""
 CACHE = """
 [cache]
 file = "cache"
@@ -178,8 +183,10 @@ def test_it_begins_while_the_server_is_away_and_says_how_old_everything_is(site:
     site.until("log", "is of another key, server or place")
     assert it.wait(60) == 5
     environ = {"KEYWRIGHT_ADDR": site.keywright.url}
+    site.write("a.toml", TWO.replace('status = "status"', 'status = "status"' + ANOTHER) + CACHE)
     site.keywright.stop()
     it = site.start(*agent(), **environ)
+    site.until("first", "k1-secret")
     site.until("both", "host=db1 key=k1-secret")
     site.until("host", "db1")
     site.until("status", '"sealed": true')

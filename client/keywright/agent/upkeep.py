@@ -122,9 +122,10 @@ class Upkeep:
         refused = isinstance(news.error, _REFUSED)
         if refused:  # an answer, not an outage: what may not be had is not laid by
             self._laid_by.pop(subject, None)
-        elif self._laid_by and not self._away:  # whoever does not answer for one name need not be waited for again
-            self._away = True
-            self._soil(subject, now, 0.0)
+        elif self._laid_by:  # whoever does not answer for one name need not be waited for again
+            self._away, self._look_at = True, now
+            for page in self.pages:
+                page.dirty |= page.text is None
         self._heeded.failed(news, refused=refused)
         if self._once and subject not in self._at_hand():
             raise news.error
