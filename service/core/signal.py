@@ -82,7 +82,7 @@ class Signal:
 
     def payload(self) -> dict[str, Any]:
         """As it is sent."""
-        fields = {"id": str(self.seq), "at": self.at.isoformat(), "kind": self.kind}
+        fields = {"id": str(self.seq), "at": stamp(self.at), "kind": self.kind}
         return fields | {"environment": self.environment or None, "resource": self.resource or None} | dict(self.told)
 
     def text(self) -> str:
@@ -107,6 +107,11 @@ class Wanted:
             if not whole and not names.within(signal.resource, self.folder):
                 return False
         return not self.kinds or signal.kind in self.kinds or signal.kind.partition(".")[0] in self.kinds
+
+
+def stamp(at: datetime) -> str:
+    """A moment as all answers have it (RFC 3339)."""
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def kinds(words: tuple[str, ...], field_: str) -> tuple[str, ...]:

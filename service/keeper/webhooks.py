@@ -17,7 +17,7 @@ from service.core.event import Detail
 from service.core.keyring import SYSTEM
 from service.core.sealed import webhook_context
 from service.core.secret import Secret
-from service.core.signal import Signal
+from service.core.signal import Signal, stamp
 from service.core.webhook import OVERLAPS, TEST, Delivery, State, Webhook, new_secret, target
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
@@ -206,7 +206,7 @@ class Webhooks:
 
         def act(tx: Transaction) -> Delivery:
             it = self._ready(tx, caller, webhook_id, deed)
-            body = {"id": None, "at": tx.now.isoformat(), "kind": TEST, "webhook": it.id}
+            body = {"id": None, "at": stamp(tx.now), "kind": TEST, "webhook": it.id}
             return deliveries.add(tx, delivery_id, it.id, TEST, json.dumps(body, separators=(",", ":")))
 
         deed = Deed("webhook.test", resource=webhook_id)
