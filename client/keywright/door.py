@@ -8,6 +8,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -126,6 +127,33 @@ class Door:
         """Ask for something to be done; `key` (Idempotency-Key) makes asking twice the same as once."""
         return self._ask("POST", path, body=body, headers={"Idempotency-Key": key} if key else {})
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> Reply:
+        """Change a part of `path`. Raises every error of `errors`."""
+        return self._ask("PATCH", path, body=body)
+
+    def delete(self, path: str) -> Reply:
+        """Remove `path`. Raises every error of `errors`."""
+        return self._ask("DELETE", path)
+
+    def lines(self, path: str, query: Mapping[str, str], last: str | None, silent: float) -> Iterator[str]:
+        """An answer without an end, line by line; at most `silent` seconds without a sign of life.
+
+        Ends where the server ends it. Raises every error of `errors`.
+        """
+        headers = {"Accept": "text/event-stream"} | ({} if last is None else {"Last-Event-ID": last})
+        timeout = httpx2.Timeout(self._timeout, read=silent)
+        with (
+            self._told_apart(silent),
+            self._http().stream(
+                "GET", f"{self.address}/api/v1{path}", params=query, headers=headers, timeout=timeout
+            ) as response,
+        ):
+            if not response.is_success or not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+                response.read()
+                self._reply(response)
+                raise self._unexpected("something that is no stream", response.status_code)
+            yield from response.iter_lines()
+
     def items(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
         """Everything in a list, page by page. Raises every error of `errors`."""
         asked: dict[str, str] = dict(query or {})
@@ -190,16 +218,22 @@ class Door:
         sent: dict[str, Any] = {"params": query, "headers": headers}
         if body is not None:
             sent["json"] = body
-        try:
+        with self._told_apart(self._timeout):
             try:
                 response = self._http().request(method, url, **sent)
             except _CUT:
                 if method != "GET":
                     raise
                 response = self._http().request(method, url, **sent)
+        return self._reply(response)
+
+    @contextmanager
+    def _told_apart(self, seconds: float) -> Iterator[None]:
+        try:
+            yield
         except httpx2.TimeoutException:
             raise errors.Unreachable(
-                f"{self.address} did not answer within {self._timeout:g} seconds: is it running, can it be reached?"
+                f"{self.address} did not answer within {seconds:g} seconds: is it running, can it be reached?"
             ) from None
         except httpx2.ConnectError as error:
             raise errors.Unreachable(
@@ -212,7 +246,6 @@ class Door:
             ) from None
         except (httpx2.DecodingError, httpx2.InvalidURL):
             raise self._unexpected("something unreadable") from None
-        return self._reply(response)
 
     def _reply(self, response: httpx2.Response) -> Reply:
         status = response.status_code

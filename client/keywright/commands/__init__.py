@@ -4,7 +4,19 @@ from collections.abc import Callable
 
 import typer
 
-from keywright.commands import events, health, incident, listing, login, process, restoration, rotation, value
+from keywright.commands import (
+    events,
+    health,
+    incident,
+    listing,
+    login,
+    process,
+    restoration,
+    rotation,
+    stream,
+    value,
+    webhook,
+)
 from keywright.commands.endings import EPILOG
 from keywright.commands.shape import Command, Group
 
@@ -22,6 +34,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "incident-cancel": incident.cancel,
     "incident-resume": incident.resume,
     "restoration": restoration.run,
+    "stream": stream.run,
     "health": health.run,
     "run": process.run,
 }
@@ -42,6 +55,7 @@ def build() -> typer.Typer:
         settings = {"allow_interspersed_args": False} if name == "run" else {}
         app.command(name, cls=Command, epilog=EPILOG, context_settings=settings)(command)
     app.add_typer(_events(), name="events")
+    app.add_typer(_webhooks(), name="webhooks")
     return app
 
 
@@ -51,4 +65,22 @@ def _events() -> typer.Typer:
     group.callback(invoke_without_command=True)(events.listed)
     group.command("verify", cls=Command, epilog=EPILOG)(events.verify)
     group.command("checkpoint", cls=Command, epilog=EPILOG)(events.checkpoint)
+    return group
+
+
+def _webhooks() -> typer.Typer:
+    """As `events`."""
+    group = typer.Typer(cls=Group, rich_markup_mode=None, epilog=EPILOG)
+    group.callback(invoke_without_command=True)(webhook.listed)
+    commands: dict[str, Callable[..., None]] = {
+        "add": webhook.add,
+        "change": webhook.change,
+        "delete": webhook.delete,
+        "secret": webhook.secret,
+        "deliveries": webhook.deliveries,
+        "replay": webhook.replay,
+        "test": webhook.try_,
+    }
+    for name, command in commands.items():
+        group.command(name, cls=Command, epilog=EPILOG)(command)
     return group
