@@ -33,6 +33,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /environments/{environment}/incidents": {"folder": "FOLDER", "reason": "a leak"},
     "POST /tokens": {"name": "another", "grants": [{"level": "use", "kind": "environment", "environment": "ENV"}]},
     "PATCH /tokens/{token_id}": {"certificates": ["ab" * 32]},
+    "POST /webhooks": {"name": "hook", "url": "https://hooks.test/", "environment": "ENV", "folder": "FOLDER"},
+    "POST /webhooks/{webhook_id}/replays": {"since": "2026-11-22T12:00:00Z"},
+    "PATCH /webhooks/{webhook_id}": {"enabled": False},
     "POST /grants": {"token": "owner", "level": "use", "kind": "environment", "environment": "ENV"},
 }
 
@@ -44,7 +47,7 @@ def operations(it: Keywright) -> list[tuple[str, str]]:
 
 Ids = Mapping[str, str]
 """By the name of the parameter."""
-NO_IDS = dict.fromkeys(("rotation_id", "incident_id", "restoration_id", "token_id", "grant_id"), "0" * 32)
+NO_IDS = dict.fromkeys(("rotation_id", "incident_id", "restoration_id", "token_id", "grant_id", "webhook_id"), "0" * 32)
 
 
 def filled(path: str, environment: str, name: str, ids: Ids) -> str:
@@ -76,6 +79,7 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """Status and problem, without what belongs to the one request and the names that were asked for."""
     query = {"names": name} if path.endswith("/values") else {}
+    query |= {"environment": environment} if path.endswith("/stream") else {}
     answer = client.request(
         method,
         filled(path, environment, name, ids),
@@ -93,7 +97,11 @@ def ask(
 
 
 def name_in(path: str) -> str:
-    return "shop/db" if re.search("connections|credentials|rotations|rehearsals|incidents", path) else "shop/PASSWORD"
+    return (
+        "shop/db"
+        if re.search("connections|credentials|rotations|rehearsals|incidents|webhooks", path)
+        else "shop/PASSWORD"
+    )
 
 
 def test_without_a_token_nothing_answers(it: Keywright) -> None:
@@ -126,11 +134,18 @@ def ids(owner: httpx2.Client) -> Ids:
 
 
 def ids_in(owner: httpx2.Client, environment: str) -> Ids:
-    """Of a rotation and an incident that are there."""
-    return NO_IDS | {
-        f"{noun}_id": owner.get(f"/environments/{environment}/{noun}s").json()["items"][0]["id"]
-        for noun in ("rotation", "incident")
-    }
+    """Of a rotation, an incident and a webhook that are there."""
+    hooks = [each["id"] for each in owner.get("/webhooks").json()["items"] if each["environment"] == environment]
+    return (
+        NO_IDS
+        | {
+            "webhook_id": hooks[0],
+        }
+        | {
+            f"{noun}_id": owner.get(f"/environments/{environment}/{noun}s").json()["items"][0]["id"]
+            for noun in ("rotation", "incident")
+        }
+    )
 
 
 STRANGERS: dict[str, list[dict[str, str]]] = {
@@ -140,7 +155,7 @@ STRANGERS: dict[str, list[dict[str, str]]] = {
     "another connection": [{"level": "own", "kind": "connection", "environment": "production", "path": "bank/db"}],
 }
 INSIDE = ("/variables", "/connections", "/rotations", "/incidents")
-LISTS = {"GET /environments", "GET /me", "GET /grants", "GET /restorations"}
+LISTS = {"GET /environments", "GET /me", "GET /grants", "GET /restorations", "GET /webhooks"}
 """What answers everybody, with what is theirs."""
 
 
@@ -154,7 +169,7 @@ def test_what_a_stranger_asks_for_is_as_if_it_were_not_there(it: Keywright, ids:
         if (
             inside
             and method == "GET"
-            and path.endswith(("{environment}", "/variables", "/connections", "/rotations", "/incidents"))
+            and path.endswith(("{environment}", "/variables", "/connections", "/rotations", "/incidents", "/stream"))
         ):
             continue  # it has business there; what it sees is the next test's matter
         there = ask(client, method, path, "production", name_in(path), ids)
@@ -191,7 +206,7 @@ def test_who_may_only_use_cannot_change(it: Keywright, ids: Ids) -> None:
     client = it.client(it.token("user", {"level": "use", "kind": "everything"}))
     changes = 0
     for method, path in operations(it):
-        if method == "GET" or path.endswith(("{token_id}", "{grant_id}")):
+        if method == "GET" or path.endswith(("{token_id}", "{grant_id}")) or "{webhook_id}" in path:
             continue
         changes += 1
         answer = ask(client, method, path, "production", name_in(path), ids)
@@ -279,12 +294,15 @@ def test_a_pinned_instance_reaches_nothing_else(it: Keywright, pinned: Keywright
     for method, path in operations(it):
         if path in OPEN:
             continue
-        if any(parameter in path for parameter in ("{environment}", "{rotation_id}", "{incident_id}")):
+        if any(parameter in path for parameter in ("{environment}", "{rotation_id}", "{incident_id}", "{webhook_id}")):
             there = ask(client, method, path, "staging", name_in(path), elsewhere)
             absent = ask(client, method, path, ABSENT, name_in(path), NO_IDS)
             assert there[0] == 404, (method, path, there)
             assert there == absent
     assert client.post("/environments", json={"name": "development"}).status_code == 404
+    for environment in ("staging", None):
+        hook = {"name": "over", "url": "https://hooks.test/", "environment": environment}
+        assert client.post("/webhooks", json=hook).status_code == (404 if environment else 403)
     body = {"name": "over", "grants": [{"level": "use", "kind": "environment", "environment": "staging"}]}
     assert client.post("/tokens", json=body).status_code == 404
     assert client.get("/environments/production/values/shop/PASSWORD").json()["value"] == "hush-production"
@@ -294,7 +312,7 @@ def test_a_pinned_instance_tells_of_nothing_else(it: Keywright, pinned: Keywrigh
     text = it.token("stager", {"level": "own", "kind": "environment", "environment": "staging"})
     there = [g["id"] for g in owner.get("/grants").json()["items"] if g["environment"] == "staging"]
     client = pinned.client()
-    for path in ("/environments", "/grants", "/tokens"):
+    for path in ("/environments", "/grants", "/tokens", "/webhooks"):
         assert "staging" not in client.get(path, params={"limit": 500}).text, path
     assert {e["environment"] for e in client.get("/events", params={"limit": 500}).json()["items"]} <= {
         "production",
