@@ -85,7 +85,7 @@ class Feed:
         self._loop = asyncio.get_running_loop()
         if self._reading is None:
             self._news = asyncio.Event()
-            self._kept, self._from, self.reached = [], stream.place, stream.place
+            self._kept, self._from, self.reached = [], stream.begins, stream.begins
             self._reading = self._loop.create_task(self._read_on())
 
     def end(self, stream: "Stream", caller_id: str) -> None:
@@ -135,6 +135,10 @@ class Feed:
                 await asyncio.wait_for(news.wait(), LOOKS_EVERY)
 
     def _take(self, reading: Reading) -> None:
+        if reading.last < self.reached:  # a ledger that failed over may have lost its end
+            self._kept, self._from = [], reading.last
+            for stream in self._streams:
+                stream.lost = stream.lost or stream.place > reading.last
         self._kept += reading.signals
         self.reached = reading.reached
         if len(self._kept) > KEPT:
@@ -155,16 +159,17 @@ class Stream(Response):
         """`first` is a reading behind `behind`, the id that the client has; None: it has none, and begins now."""
         super().__init__()
         del self.headers["content-length"]
+        self.begins = first.last
+        """The end of the log before it began."""
         self.place = first.last if behind is None else behind
         self._feed = feed
         self._who = who
         self._caller_id = caller_id
         self._wanted = wanted
-        self._lost = behind is not None and not first.dropped <= behind <= first.last
+        self.lost = behind is not None and not first.dropped <= behind <= first.last
+        """What lies behind its place is not known any more."""
         self._bare = False
         self._waiter: asyncio.Future[None] | None = None
-        if self._lost:
-            self.place = first.last
 
     def wake(self) -> None:
         """There may be something to tell."""
@@ -184,7 +189,7 @@ class Stream(Response):
 
     async def _tell(self, scope: Scope, send: Send) -> None:
         peer = peer_of(scope)
-        begun = _RETRY + (_reset(self.place) if self._lost else _here(self.place))
+        begun = _RETRY if self.lost else _RETRY + _here(self.place)
         await send({"type": "http.response.body", "body": begun, "more_body": True})
         loop = asyncio.get_running_loop()
         beat = loop.time() + BEATS_EVERY
@@ -208,6 +213,9 @@ class Stream(Response):
 
     async def _next(self) -> bytes | None:
         """What is to be sent now, perhaps nothing; None: there is no more before something changes."""
+        if self.lost:
+            self.lost, self.place = False, self._feed.reached
+            return _reset(self.place)
         found, reached, whole = self._feed.kept(self.place), self._feed.reached, True
         if found is None:
             try:

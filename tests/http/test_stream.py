@@ -20,7 +20,7 @@ from service.core.signal import KINDS, TOLD
 from service.http import streams, taking, wire
 from service.keeper import signals
 from service.keeper.tokens import SYSTEM
-from service.ledger import environments
+from service.ledger import environments, outgoing, tables
 from service.ledger import signals as stored
 from tests.rigs.keywright import Keywright, Keywrightd, running_keywright, wait_until
 from tests.rigs.listens import Listens, listens
@@ -247,6 +247,25 @@ def test_what_is_not_known_any_more_is_said(it: Keywright) -> None:
         behind.wait(lambda: behind.kinds == ["reset"])
         put(owner, "shop/C")
         current.wait(lambda: current.kinds == ["variable.put"])
+
+
+def test_a_ledger_that_lost_its_end_is_noticed(it: Keywright) -> None:
+    """After a fail-over numbers may be given out anew: whoever heard of the former ones must look at everything."""
+    owner = it.client()
+    put(owner, "shop/A")
+    with it.service.ledger.read() as tx:
+        head = tx.sql.execute(tables.head.select()).one()
+    with listens(it.client()) as heard:
+        put(owner, "shop/LOST")
+        heard.wait(lambda: names(heard) == ["shop/LOST"])
+        with it.service.ledger.work() as tx:
+            tx.sql.execute(tables.batches.delete().where(tables.batches.c.first > head.seq))
+            tx.sql.execute(outgoing.signals.delete().where(outgoing.signals.c.seq > head.seq))
+            tx.sql.execute(tables.head.update().values(seq=head.seq, hash=head.hash))
+        it.service.ledger._appender.close()
+        heard.wait(lambda: heard.kinds[1:] == ["reset"])
+        put(owner, "shop/B")
+        heard.wait(lambda: heard.kinds[2:] == ["variable.put"])
 
 
 def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,8 @@ class Listens:
         name, _, value = line.partition(":")
         if not line:
             self.last = event.get("id", self.last)
-            self.begun.set()
+            if self.last:
+                self.begun.set()
             if "data" in event:
                 self.heard.append(json.loads(event["data"]))
                 self.kinds.append(event["event"])
