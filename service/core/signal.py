@@ -100,6 +100,8 @@ class Wanted:
 
     def fits(self, signal: Signal) -> bool:
         """Is it one of those? What is in no environment concerns every one."""
+        if signal.kind not in KINDS:
+            return False  # of a newer program beside this one
         if self.environment_id and signal.environment_id and signal.environment_id != self.environment_id:
             return False
         if self.folder and signal.environment_id:

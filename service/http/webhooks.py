@@ -53,7 +53,7 @@ def _made(it: Webhook, secret: Secret) -> dict[str, Any]:
 def listed(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", limit: Limit = 100) -> Any:
     """Those on what the caller owns."""
     found = keeper.webhooks.listed(caller, position(cursor), limit)
-    return page(found, limit, lambda it: it.name, shown)
+    return page(found, limit, lambda it: it.id, shown)
 
 
 @router.post("/webhooks", status_code=201, response_model=shapes.MadeWebhook)

@@ -82,8 +82,8 @@ class Webhooks:
                     "a webhook for everything is not made through an instance that serves some environments"
                 )
             require(caller, Level.OWN, _thing(environment_id, wanted.folder), "what this webhook would listen to")
-            if webhooks.named(tx, wanted.name):
-                raise Conflict("a webhook of this name exists already")
+            if webhooks.named(tx, environment_id, wanted.name):
+                raise Conflict(f"a webhook named {wanted.name} exists already")
             if webhooks.count(tx, environment_id) >= MOST:
                 raise Conflict(f"{MOST} webhooks of one environment are the most")
             new = Webhook(
@@ -120,7 +120,7 @@ class Webhooks:
                 seen += [it for it in page if self._owns(tx, caller, it)]
                 if len(page) < limit:
                     break
-                position = page[-1].name
+                position = page[-1].id
             return seen[:limit]
 
         return self._door.fetch(caller, Deed("webhook.list"), evaluate)

@@ -53,7 +53,7 @@ webhooks = Table(
     "webhooks",
     metadata,
     id_column(),
-    Column("name", NAME, nullable=False, unique=True),
+    Column("name", NAME, nullable=False),
     Column("url", Text, nullable=False),
     Column("environment_id", String(64), ForeignKey("environments.id", ondelete="CASCADE")),
     Column("folder", NAME, nullable=False),
@@ -69,7 +69,8 @@ webhooks = Table(
     Column("created_at", Moment, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("updated_at", Moment, nullable=False),
-    Index(None, "environment_id"),
+    # Of its environment alone: nobody learns by a conflict what another one's owners have.
+    UniqueConstraint("environment_id", "name"),
 )
 
 deliveries = Table(

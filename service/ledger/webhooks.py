@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, or_, select, update
 
 from service.core.webhook import Webhook
 from service.ledger.ledger import Transaction
@@ -52,15 +52,20 @@ def find(tx: Transaction, webhook_id: str) -> Webhook | None:
     return _webhook(row) if row else None
 
 
-def named(tx: Transaction, name: str) -> bool:
-    """Is there one of that name?"""
-    return tx.sql.execute(select(webhooks.c.id).where(webhooks.c.name == name)).first() is not None
+def named(tx: Transaction, environment_id: str, name: str) -> bool:
+    """Is there one of that name in an environment, or in none?"""
+    where = (func.coalesce(webhooks.c.environment_id, "") == environment_id, webhooks.c.name == name)
+    return tx.sql.execute(select(webhooks.c.id).where(*where)).first() is not None
 
 
 def listed(tx: Transaction, after: str, limit: int) -> list[Webhook]:
-    """By name, behind `after`."""
-    query = _QUERY.where(webhooks.c.name > after).order_by(webhooks.c.name).limit(limit)
-    return [_webhook(row) for row in tx.sql.execute(query)]
+    """By name, behind the one with the id `after`."""
+    query = _QUERY
+    marker = tx.sql.execute(select(webhooks.c.name).where(webhooks.c.id == after)).scalar_one_or_none()
+    if marker is not None:
+        same = (webhooks.c.name == marker) & (webhooks.c.id > after)
+        query = query.where(or_(webhooks.c.name > marker, same))
+    return [_webhook(row) for row in tx.sql.execute(query.order_by(webhooks.c.name, webhooks.c.id).limit(limit))]
 
 
 def enabled(tx: Transaction) -> list[Webhook]:

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,9 +18,11 @@ from service.core.errors import Unrecorded
 from service.core.event import Event, Outcome
 from service.core.rotation import Stage
 from service.core.signal import KINDS, TOLD
+from service.core.variable import ValueKind
 from service.http import streams, taking, wire
 from service.keeper import signals
 from service.keeper.tokens import SYSTEM
+from service.keeper.variables import NewValue
 from service.ledger import environments, outgoing, tables
 from service.ledger import signals as stored
 from tests.rigs.keywright import Keywright, Keywrightd, running_keywright, wait_until
@@ -161,6 +164,21 @@ def test_grants_are_applied_to_each_signal(it: Keywright) -> None:
     with listens(stranger, "0") as nothing:
         put(owner, "shop/E")
         assert nothing.heard == []
+
+
+def test_grants_are_those_of_the_ledger_at_that_moment(it: Keywright, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else brings what is in memory up to date here: neither a fetch, nor a look by the recorder's thread."""
+    monkeypatch.setattr(streams, "BEATS_EVERY", 0.2)
+    keeper, narrow = it.service.keeper, it.client(it.token("narrow", USE))
+    grant = next(g for g in it.client().get("/grants").json()["items"] if g["path"] == "shop")
+    with listens(narrow) as heard, listens(it.client()) as all_:
+        monkeypatch.setattr(keeper.recorder, "_look_around", lambda: time.sleep(0.05))
+        keeper.tokens.ungrant(SYSTEM, grant["id"])
+        value = NewValue(ValueKind.LITERAL, "hush")
+        keeper.variables.put(SYSTEM, "production", "shop/A", value, secret=None, activate=True, if_match=None)
+        all_.wait(lambda: names(all_) == ["shop/A"])
+        heard.wait(lambda: int(heard.last) >= int(all_.heard[0]["id"]))
+        assert heard.heard == []
 
 
 def test_a_revoked_token_ends_its_stream_and_no_other(it: Keywright) -> None:

@@ -301,6 +301,12 @@ def test_who_does_not_own_what_it_listens_to_sees_nothing_of_it(stand: Stand, ta
     listed = {name: [each["name"] for each in client.get("/webhooks").json()["items"]]
               for name, client in (("owner", owner), ("own", own), ("edit", edit), ("other", other))}  # fmt: skip
     assert listed == {"owner": ["all", "mine", "whole"], "own": ["mine"], "edit": [], "other": []}
+    again = other.post("/webhooks", json={"name": "mine", "url": target.url, "environment": "staging"})
+    assert again.status_code == 201  # a name is of its environment: a conflict would tell of another one's
+    pages = [owner.get("/webhooks", params={"limit": 1}).json()]
+    while pages[-1]["next"]:
+        pages.append(owner.get("/webhooks", params={"limit": 1, "cursor": pages[-1]["next"]}).json())
+    assert [it["name"] for page in pages for it in page["items"]] == ["all", "mine", "mine", "whole"]
     path = f"/webhooks/{mine.json()['id']}"
     for client in (edit, other):
         answers = [
@@ -315,7 +321,7 @@ def test_who_does_not_own_what_it_listens_to_sees_nothing_of_it(stand: Stand, ta
         assert [answer.status_code for answer in answers] == [404] * 7
     assert owner.post("/webhooks", json=body).status_code == 409
     owner.delete(PLACE).raise_for_status()
-    assert [each["name"] for each in owner.get("/webhooks").json()["items"]] == ["all"]
+    assert [each["name"] for each in owner.get("/webhooks").json()["items"]] == ["all", "mine"]
 
 
 def test_bad_webhooks_change_nothing(stand: Stand) -> None:

@@ -9,7 +9,7 @@ import typer
 from keywright import names
 from keywright.client import folder_query
 from keywright.commands import options, screen
-from keywright.errors import Absent, Unexpected
+from keywright.errors import Absent, Conflict, Unexpected
 
 Name = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Its name or id.")]
 Kinds = Annotated[
@@ -161,10 +161,13 @@ def try_(name: Name, address: options.Address = None, as_json: options.Json = Fa
 def _path(place: options.Place, name: str) -> str:
     """Of a webhook by its name, which is looked up, or its id."""
     names.segment(name, "webhook")
-    for it in place.door.items("/webhooks"):
-        if name in (it.get("name"), it.get("id")):
-            return f"/webhooks/{names.identifier(str(it.get('id')))}"
-    raise Absent(f"webhook {name} does not exist", status=404)
+    every = list(place.door.items("/webhooks"))
+    found = [it for it in every if it.get("id") == name] or [it for it in every if it.get("name") == name]
+    if not found:
+        raise Absent(f"webhook {name} does not exist", status=404)
+    if len(found) > 1:
+        raise Conflict(f"{len(found)} webhooks are named {name}, in different environments: name one by its id")
+    return f"/webhooks/{names.identifier(str(found[0].get('id')))}"
 
 
 def _show_secret(made: dict[str, Any], as_json: bool) -> None:

@@ -435,9 +435,8 @@ def upgrade() -> None:
             ["environment_id"], ["environments.id"], name="fk_webhooks_environment_id", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name="pk_webhooks"),
-        sa.UniqueConstraint("name", name="uq_webhooks_name"),
+        sa.UniqueConstraint("environment_id", "name", name="uq_webhooks_environment_id_name"),
     )
-    op.create_index("ix_webhooks_environment_id", "webhooks", ["environment_id"])
     op.create_table(
         "deliveries",
         sa.Column("id", sa.String(length=64), nullable=False),
