@@ -432,6 +432,31 @@ def test_what_was_under_way_when_it_was_killed_is_sent_again() -> None:
         assert len({came.id for came in target.came}) == 6
 
 
+def test_a_pinned_instance_sends_what_is_of_its_environments(target: Receiver) -> None:
+    with standing() as stand:
+        it, owner = stand.it, stand.owner
+        it.service.courier.stop()
+        owner.post("/environments", json={"name": "staging"}).raise_for_status()
+        hook = stand.webhook(target.url)
+        for name, environment in (("other", "staging"), ("all", None)):
+            body = {"name": name, "url": target.url, "environment": environment}
+            owner.post("/webhooks", json=body).raise_for_status()
+        put(owner, "shop/S", "/environments/staging")
+        stand.put("shop/A")
+        settings = SETTINGS | {"environments": ("production",), "data": it.data, "owner": it.owner}
+        with running_keywright(**settings) as pinned:
+            keeper = pinned.service.keeper.deliveries
+            keeper.make()
+            assert keeper.due() == [hook["id"]]
+            pinned.service.courier.look()
+            target.wait(1)
+        stand.pass_(hours=1)  # the other one's clock was not ours
+        it.service.courier.start()
+        target.wait(4)
+        assert b"shop/A" in target.came[0].body
+        assert len({came.id for came in target.came}) == 4
+
+
 def test_of_several_replicas_one_sends(new_postgresql: PostgresServer, tmp_path: Path) -> None:
     new_postgresql.execute("CREATE DATABASE webhooks_ledger")
     server = new_postgresql
