@@ -26,7 +26,7 @@ from service.core.signal import Signal, Wanted
 from service.http.limits import Limits
 from service.http.peer import let_go, peer_of
 from service.keeper.asked import Who
-from service.keeper.signals import Reading, Signals
+from service.keeper.signals import PAGE, Reading, Signals
 
 log = structlog.get_logger("streams")
 
@@ -103,11 +103,16 @@ class Feed:
         """From the ledger. Raises Unavailable."""
         return await to_thread.run_sync(self.signals.read, behind, limiter=self._readers)
 
-    def kept(self, behind: int) -> list[Signal] | None:
-        """All there is behind an event, from memory; None where that does not reach back so far."""
+    def kept(self, behind: int) -> tuple[list[Signal], int] | None:
+        """What is behind an event, from memory, a page of it, and how far that reaches.
+
+        None where memory does not reach back so far.
+        """
         if behind < self._from:
             return None
-        return self._kept[bisect_right(self._kept, behind, key=lambda it: it.seq) :]
+        begin = bisect_right(self._kept, behind, key=lambda it: it.seq)
+        page = self._kept[begin : begin + PAGE]
+        return page, self.reached if begin + PAGE >= len(self._kept) else page[-1].seq
 
     def _changed(self) -> None:
         """In any thread."""
@@ -216,8 +221,11 @@ class Stream(Response):
         if self.lost:
             self.lost, self.place = False, self._feed.reached
             return _reset(self.place)
-        found, reached, whole = self._feed.kept(self.place), self._feed.reached, True
-        if found is None:
+        kept = self._feed.kept(self.place)
+        if kept is not None:
+            found, reached = kept
+            whole = reached == self._feed.reached
+        else:
             try:
                 reading = await self._feed.read(self.place)
             except Unavailable:
