@@ -55,6 +55,11 @@ def reply_context(environment_id: str, token_id: str, key: str) -> Context:
     return _context("reply", environment_id, token_id, key)
 
 
+def webhook_context(environment_id: str, webhook_id: str, number: int) -> Context:
+    """For a signing secret of a webhook."""
+    return _context("webhook", environment_id, webhook_id, str(number))
+
+
 def copy_context(environment_id: str, store: str, location: str, credential_id: str) -> Context:
     """For what was read of a store, while it is kept in memory to be answered again."""
     return _context("copy", environment_id, store, location, credential_id)

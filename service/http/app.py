@@ -18,15 +18,18 @@ from service.http import (
     restorations,
     rotations,
     shapes,
+    stream,
     tokens,
     values,
     variables,
+    webhooks,
 )
 from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
 from service.http.reception import Reception
+from service.http.streams import Feed
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
 
@@ -49,10 +52,12 @@ def application(
     overdue: Callable[[], int] = lambda: 0,
     limits: Limits | None = None,
     warnings: Callable[[], list[str]] = list,
+    streams: int = 1000,
 ) -> FastAPI:
     """The native door. `poke` makes the clock look now; `clock_ticks` tells whether it does.
 
-    `overdue` tells how many connections have something overdue, `warnings` what else `/readyz` has to say.
+    `overdue` tells how many connections have something overdue, `warnings` what else `/readyz` has to say. `streams` is
+    how many may be open at once.
     """
     app = FastAPI(
         title="Keywright",
@@ -68,6 +73,7 @@ def application(
     limits = limits or Limits()
     app.state.changes = changes = Changes(keeper.recorder, keeper.references, limits)
     app.state.fetching = Fetching(keeper, changes)
+    app.state.feed = feed = Feed(keeper.signals, limits, streams)
     app.state.poke = poke
     app.state.looks = CapacityLimiter(LOOKS)
     app.state.probes = CapacityLimiter(2)
@@ -75,12 +81,12 @@ def application(
     app.state.clock_ticks = clock_ticks
     app.state.overdue = overdue
     app.state.warnings = warnings
-    app.state.metrics = metrics = Metrics(keeper.figures)
+    app.state.metrics = metrics = Metrics(keeper.figures, lambda: feed.open, keeper.deliveries.counted)
     problems.install(app)
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, credentials, rotations)
-    for part in (*nouns, incidents, restorations, tokens, machines, logins, events):
+    for part in (*nouns, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)
     app.include_router(native)
@@ -90,6 +96,7 @@ def application(
         if app.openapi_schema is None:
             schema = document()
             schema["components"]["schemas"]["Problem"] = shapes.Problem.model_json_schema()
+            schema["components"]["schemas"]["Signal"] = shapes.Signal.model_json_schema()
             schema["components"]["schemas"].pop("HTTPValidationError", None)
             schema["components"]["schemas"].pop("ValidationError", None)
             app.openapi_schema = schema

@@ -6,6 +6,7 @@ from service.keeper.briefs import Briefs
 from service.keeper.checks import Checks
 from service.keeper.connections import Connections
 from service.keeper.credentials import Credentials
+from service.keeper.deliveries import Deliveries
 from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
@@ -28,11 +29,13 @@ from service.keeper.restorations import Restorations
 from service.keeper.retention import Retention
 from service.keeper.rotations import Rotations
 from service.keeper.secrets import Secrets
+from service.keeper.signals import Signals
 from service.keeper.single import Singles
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
 from service.keeper.values import Values
 from service.keeper.variables import Variables
+from service.keeper.webhooks import Webhooks
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,6 @@ class Keeper:
     past: Past
     checks: Checks
     overdue: Overdue
+    signals: Signals
+    webhooks: Webhooks
+    deliveries: Deliveries

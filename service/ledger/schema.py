@@ -7,8 +7,10 @@ from sqlalchemy import inspect, text
 import service.ledger.identities  # noqa: F401 - its tables are tables, too
 from service.core.errors import Unavailable
 from service.ledger.ledger import Ledger
-from service.ledger.tables import metadata
+from service.ledger.outgoing import signals
 
+metadata = signals.metadata
+"""Of every table: `outgoing` builds on `tables`."""
 REVISION = "0001"
 """The newest migration; a test holds it against the files."""
 
