@@ -1,11 +1,15 @@
 """Django's MySQL backend, for MySQL and MariaDB, over PyMySQL: it takes mysqlclient's place in this process."""
 
+import sys
 from typing import Any
 
 import pymysql
 from django.core.exceptions import ImproperlyConfigured
 
 pymysql.install_as_MySQLdb()  # before Django's backend looks for it
+# Its parts too: imported once more under the other name, they would take the place of `pymysql.err` with copies.
+for _name in [name for name in sys.modules if name.startswith("pymysql.")]:
+    sys.modules["MySQLdb" + _name.removeprefix("pymysql")] = sys.modules[_name]
 
 from django.db.backends.mysql import base  # noqa: E402
 
