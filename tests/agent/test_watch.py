@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from keywright import Absent, Unreachable
 from keywright.agent import subject
 from keywright.agent.subject import Known, Subject, known
-from keywright.agent.watch import WAIT, Failed, Heard, News, Watching
+from keywright.agent.watch import WAIT, Failed, Heard, News, Watching, _Watch
 from keywright.door import Reply
 
 from tests.client.server import credential, entry
@@ -126,6 +126,14 @@ def test_a_promise_is_renewed_in_time_and_not_too_often() -> None:
     short = known(wanted, Reply(200, credential(entry(good_for=4)), '"7"', time.time()), None, time.time())
     assert 29 < (short.renewal() or 0) - time.time() < 31
     assert (short.past(time.time()), short.past(time.time() + 5)) == (False, True)
+
+
+def test_no_pause_is_longer_than_a_quarter_of_the_promise() -> None:
+    for promise, longest in ((4, 1), (40, 10), (3600, 30)):
+        wanted = subject.credential("shop/db")
+        told = Reply(200, credential(entry(good_for=promise)), '"7"', time.time())
+        watch = _Watch(Watching(Script([]), lambda _: None), wanted, known(wanted, told, None, time.time()))
+        assert longest - 0.5 < watch._patience() <= longest
 
 
 def test_the_servers_clock_counts() -> None:
