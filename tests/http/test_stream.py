@@ -173,7 +173,7 @@ def test_grants_are_those_of_the_ledger_at_that_moment(it: Keywright, monkeypatc
     grant = next(g for g in it.client().get("/grants").json()["items"] if g["path"] == "shop")
     with listens(narrow) as heard, listens(it.client()) as all_:
         monkeypatch.setattr(keeper.recorder, "_look_around", lambda: time.sleep(0.05))
-        keeper.tokens.ungrant(SYSTEM, grant["id"])
+        keeper.granting.remove(SYSTEM, grant["id"])
         value = NewValue(ValueKind.LITERAL, "hush")
         keeper.variables.put(SYSTEM, "production", "shop/A", value, secret=None, activate=True, if_match=None)
         all_.wait(lambda: names(all_) == ["shop/A"])
