@@ -57,7 +57,9 @@ from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
 from service.keeper.values import Values
 from service.keeper.variables import Variables
+from service.keeper.versions import Versions
 from service.keeper.walls import Walls
+from service.keeper.wrappings import Wrappings
 from service.ledger import schema
 from service.ledger.ledger import Ledger
 from service.settings import Settings, process_environment
@@ -163,6 +165,7 @@ def build(
         keyrings,
         Environments(door, walls, keyrings),
         definitions,
+        Versions(door, walls, definitions),
         values,
         Singles(values, keyrings),
         Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key),
@@ -183,6 +186,7 @@ def build(
         past,
         Checks(door, walls, briefs, references, budget, tag_key),
         overdue,
+        Wrappings(door, keyrings, recorder),
     )
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)

@@ -55,6 +55,11 @@ def reply_context(environment_id: str, token_id: str, key: str) -> Context:
     return _context("reply", environment_id, token_id, key)
 
 
+def wrapping_context(environment_id: str, wrapping_id: str) -> Context:
+    """For an answer that is kept to be opened once, by whoever has its token."""
+    return _context("wrapping", environment_id, wrapping_id)
+
+
 def copy_context(environment_id: str, store: str, location: str, credential_id: str) -> Context:
     """For what was read of a store, while it is kept in memory to be answered again."""
     return _context("copy", environment_id, store, location, credential_id)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI
+from starlette.routing import Mount
 
 from service.http import (
     connections,
@@ -24,7 +25,12 @@ from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
+from service.http.plain import Reader
 from service.http.reception import Reception
+from service.http.vault import errors as vault_errors
+from service.http.vault.dialect import reader
+from service.http.vault.door import door
+from service.http.vault.mounts import Mounts
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
 
@@ -47,10 +53,13 @@ def application(
     overdue: Callable[[], int] = lambda: 0,
     limits: Limits | None = None,
     warnings: Callable[[], list[str]] = list,
+    mounts: Mounts | None = None,
+    leases: bool = False,
 ) -> FastAPI:
-    """The native door. `poke` makes the clock look now; `clock_ticks` tells whether it does.
+    """The native door, and the Vault door where it has `mounts`; for `leases` see `service.http.vault.static`.
 
-    `overdue` tells how many connections have something overdue, `warnings` what else `/readyz` has to say.
+    `poke` makes the clock look now; `clock_ticks` tells whether it does. `overdue` tells how many connections have
+    something overdue, `warnings` what else `/readyz` has to say.
     """
     app = FastAPI(
         title="Keywright",
@@ -80,6 +89,11 @@ def application(
     for part in (*nouns, incidents, restorations, tokens, events):
         native.include_router(part.router)
     app.include_router(native)
+    app.state.readers = readers = dict[bytes, Reader]()
+    if mounts is not None:
+        app.state.mounts, app.state.leases = mounts, leases
+        app.router.routes.append(Mount("/v1", door))
+        readers[b"/v1/"] = reader(mounts, leases=leases)
     document = app.openapi
 
     def openapi() -> dict[str, object]:
@@ -93,5 +107,6 @@ def application(
 
     app.openapi = openapi  # type: ignore[method-assign]
     app.state.reception = reception = Reception(metrics.answered, limits)
-    app.add_middleware(Envelope, reception=reception)
+    bares = {"/v1/": vault_errors.bare} if mounts is not None else {}
+    app.add_middleware(Envelope, reception=reception, bares=bares)
     return app

@@ -28,6 +28,8 @@ from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
 from service.keeper.values import Values
 from service.keeper.variables import Variables
+from service.keeper.versions import Versions
+from service.keeper.wrappings import Wrappings
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Keeper:
     keyrings: Keyrings
     environments: Environments
     variables: Variables
+    versions: Versions
     values: Values
     singles: Singles
     connections: Connections
@@ -60,3 +63,4 @@ class Keeper:
     past: Past
     checks: Checks
     overdue: Overdue
+    wrappings: Wrappings

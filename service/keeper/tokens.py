@@ -238,6 +238,17 @@ class Tokens:
         deed = Deed("grant.remove", resource=grant_id)
         self._door.change(caller, deed, act)
 
+    def own(self, caller: Caller) -> tuple[Token, list[ShownGrant]]:
+        """The caller's own token and its grants. Raises Absent, if it was revoked just now."""
+
+        def evaluate(tx: Transaction) -> tuple[Token, list[ShownGrant]]:
+            token = tokens.find(tx, caller.id)
+            if token is None:
+                raise Absent(f"token {caller.id[:64]} does not exist")
+            return token, self._shown(tx, token)
+
+        return self._door.fetch(caller, Deed("caller.get"), evaluate)
+
     def me(self, caller: Caller) -> list[ShownGrant]:
         """The caller's own grants, environments by name."""
 

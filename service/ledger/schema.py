@@ -6,7 +6,7 @@ from sqlalchemy import inspect, text
 
 from service.core.errors import Unavailable
 from service.ledger.ledger import Ledger
-from service.ledger.tables import metadata
+from service.ledger.wrappings import wrappings
 
 REVISION = "0001"
 """The newest migration; a test holds it against the files."""
@@ -63,4 +63,4 @@ def differences(ledger: Ledger) -> list[object]:
     from alembic.migration import MigrationContext
 
     with ledger.connected() as sql:
-        return list(compare_metadata(MigrationContext.configure(sql), metadata))
+        return list(compare_metadata(MigrationContext.configure(sql), wrappings.metadata))
