@@ -12,6 +12,8 @@ from service.http import (
     events,
     health,
     incidents,
+    logins,
+    machines,
     problems,
     restorations,
     rotations,
@@ -69,6 +71,7 @@ def application(
     app.state.poke = poke
     app.state.looks = CapacityLimiter(LOOKS)
     app.state.probes = CapacityLimiter(2)
+    app.state.proofs = CapacityLimiter(logins.ASKING)
     app.state.clock_ticks = clock_ticks
     app.state.overdue = overdue
     app.state.warnings = warnings
@@ -77,8 +80,9 @@ def application(
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, credentials, rotations)
-    for part in (*nouns, incidents, restorations, tokens, events):
+    for part in (*nouns, incidents, restorations, tokens, machines, logins, events):
         native.include_router(part.router)
+    native.include_router(logins.entrance)
     app.include_router(native)
     document = app.openapi
 

@@ -33,6 +33,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /environments/{environment}/incidents": {"folder": "FOLDER", "reason": "a leak"},
     "POST /tokens": {"name": "another", "grants": [{"level": "use", "kind": "environment", "environment": "ENV"}]},
     "PATCH /tokens/{token_id}": {"certificates": ["ab" * 32]},
+    "POST /machines": {"name": "another"},
+    "PATCH /machines/{name}": {"enabled": False},
+    "POST /machine-proofs": {"machine": "NAME", "proof": {"kind": "approle"}},
+    "POST /machine-secrets": {"machine": "NAME"},
+    "POST /me/renewals": {},
     "POST /grants": {"token": "owner", "level": "use", "kind": "environment", "environment": "ENV"},
 }
 
