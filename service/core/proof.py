@@ -126,21 +126,22 @@ class Kubernetes:
 
     kind: ClassVar[str] = "kubernetes"
     namespaces: tuple[str, ...]
-    names: tuple[str, ...]
+    service_accounts: tuple[str, ...]
     audiences: tuple[str, ...]
     signer: Signer | None = None
 
     def __post_init__(self) -> None:
-        for name in ("namespaces", "names", "audiences"):
+        for name in ("namespaces", "service_accounts", "audiences"):
             _some(getattr(self, name), name)
-        if all(not each.strip("*") for each in (*self.namespaces, *self.names)):
-            raise Invalid("every account of every namespace is too many: bind namespaces, or names", field="names")
+        if all(any(not each.strip("*") for each in several) for several in (self.namespaces, self.service_accounts)):
+            where = "service_accounts"
+            raise Invalid(f"every account of every namespace is too many: bind namespaces, or {where}", field=where)
 
     def check(self, account: ServiceAccount) -> None:
         """Raises Unproven for any other account."""
         if not fits(account.namespace, self.namespaces):
             raise Unproven("namespace")
-        if not fits(account.name, self.names):
+        if not fits(account.name, self.service_accounts):
             raise Unproven("service account")
 
 

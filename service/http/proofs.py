@@ -45,7 +45,8 @@ def shown(held: HeldProof) -> dict[str, Any]:
             fields |= {"signer": _shown(its.signer), "audiences": its.audiences, "subject": its.subject or None}
             fields["claims"] = its.claims
         case Kubernetes():
-            fields |= {"namespaces": its.namespaces, "service_accounts": its.names, "audiences": its.audiences}
+            fields |= {"namespaces": its.namespaces, "service_accounts": its.service_accounts}
+            fields["audiences"] = its.audiences
             fields["signer"] = _shown(its.signer) if its.signer else None
         case Certificate():
             fields["certificates"] = its.certificates

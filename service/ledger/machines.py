@@ -100,7 +100,8 @@ def _proof(kind: str, kept: dict[str, Any]) -> Proof:
             return Jwt(_signer(kept["signer"]), tuple(kept["audiences"]), kept["subject"], claims)
         case _:
             signer = _signer(kept["signer"]) if kept["signer"] else None
-            return Kubernetes(tuple(kept["namespaces"]), tuple(kept["names"]), tuple(kept["audiences"]), signer)
+            lists = {name: tuple(kept[name]) for name in ("namespaces", "service_accounts", "audiences")}
+            return Kubernetes(**lists, signer=signer)
 
 
 def _signer(kept: dict[str, Any]) -> Signer:
