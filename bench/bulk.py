@@ -7,7 +7,8 @@ from bench.fields import FIELDS
 from service.core.sealed import version_context
 from service.core.variable import ValueKind, Variable, Version, VersionState
 from service.keeper.door import Deed
-from service.keeper.tokens import SYSTEM, WantedGrant
+from service.keeper.granting import WantedGrant
+from service.keeper.tokens import SYSTEM
 from service.keeper.variables import NewValue
 from service.ledger import environments, variables
 from service.ledger.ledger import Transaction

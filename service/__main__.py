@@ -142,7 +142,8 @@ def owner(
     """Make another owner's token: the way back in for whoever holds the ledger and the master key."""
 
     def act(service: Any) -> None:
-        from service.keeper.tokens import OPERATOR, WantedGrant
+        from service.keeper.granting import WantedGrant
+        from service.keeper.tokens import OPERATOR
 
         wanted = (WantedGrant("own", "everything", None, ""),)
         _, _, text = service.keeper.tokens.add(OPERATOR, name, wanted, None, ())

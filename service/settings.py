@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     refused_rate: float = Field(
         10, ge=0, description="The same for requests from one address whose token is not known. Known tokens pass."
     )
+    trusted_proxies: Words = Field(
+        (),
+        description="Comma-separated CIDR blocks of the proxies in front: only they are believed `X-Forwarded-For`.",
+    )
     environments: Words = Field(
         (), description="Comma-separated: the only environments that this instance serves. Empty: all."
     )
@@ -110,6 +114,14 @@ class Settings(BaseSettings):
     vault_kubernetes_role: str = Field("", description="…or as this Kubernetes role.")
     vault_namespace: str = Field("", description="Namespace there.")
     vault_ca: Path | None = Field(None, description="CA file to verify it with.")
+    kubernetes_api: str = Field(
+        "", description="Address of the API server that looks at service accounts' tokens, for machines that show them."
+    )
+    kubernetes_ca: Path | None = Field(None, description="CA file to verify it with.")
+    kubernetes_reviewer: Path = Field(
+        Path("/var/run/secrets/kubernetes.io/serviceaccount/token"),
+        description="File with the token that Keywright shows it, read each time.",
+    )
     aws_region: str = Field("", description="Region for `aws-sm:` references and `aws-kms:` keys.")
     aws_endpoint: str = Field("", description="Endpoint URL instead of the public one.")
 
@@ -125,7 +137,7 @@ class Settings(BaseSettings):
         """Only what `read` passes in: otherwise validating would read the process's environment once more."""
         return (init_settings,)
 
-    @field_validator("environments", "env_allow", "file_roots", mode="before")
+    @field_validator("environments", "env_allow", "file_roots", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value

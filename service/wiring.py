@@ -20,6 +20,7 @@ from service.core.connection import Engine
 from service.core.database import Database
 from service.core.errors import Invalid, KeyMissing, Unavailable
 from service.core.keyring import KeyWrapper
+from service.core.proof import Reviewer, secure
 from service.core.reference import Store
 from service.core.rotation import Limits
 from service.core.secret import Secret
@@ -35,11 +36,14 @@ from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.figures import Figures
+from service.keeper.granting import Granting
 from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.indexer import Indexer
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
+from service.keeper.logins import Logins
+from service.keeper.machines import Machines
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.planning import Planning
@@ -52,7 +56,9 @@ from service.keeper.restorations import Restorations
 from service.keeper.retention import Retention
 from service.keeper.reversal import Reversal
 from service.keeper.rotations import Rotations
+from service.keeper.secrets import Secrets
 from service.keeper.single import Singles
+from service.keeper.statements import Statements
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
 from service.keeper.values import Values
@@ -157,6 +163,8 @@ def build(
     briefs, steps = Briefs(door, keyrings), Steps(door, keyrings)
     rotations = Rotations(door, walls, planning, limits, holders, Reversal(door, briefs, budget))
     overdue, tag_key = Overdue(door, walls), keyrings.tag_key()
+    granting = Granting(door, walls)
+    tokens, machines = Tokens(door, granting, recorder), Machines(door, granting)
     escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
     keeper = Keeper(
         door,
@@ -174,7 +182,11 @@ def build(
         holders,
         briefs,
         steps,
-        Tokens(door, walls, recorder),
+        tokens,
+        granting,
+        machines,
+        Secrets(door, machines),
+        Logins(door, recorder, granting, tokens, statements(settings)),
         Events(door, walls, keyrings, indexer),
         Retention(door, walls, keyrings, indexer, past),
         Replies(door, keyrings),
@@ -300,6 +312,19 @@ def _without_key(settings: Settings, environment: Mapping[str, str]) -> Mapping[
     """The environment for references: the master key is not in it, whatever the settings allow."""
     kind, _, name = settings.key_home.partition(":")
     return {k: v for k, v in environment.items() if kind != "env" or k != name}
+
+
+def statements(settings: Settings) -> Statements:
+    """Who looks at what machines show of issuers and clusters."""
+    from providers.proofs.jwks import IssuerKeys
+    from providers.proofs.kubernetes import Cluster, NoCluster
+    from providers.proofs.statement import SignedStatements
+
+    reviewer: Reviewer = NoCluster()
+    if settings.kubernetes_api:
+        secure(settings.kubernetes_api, "KEYWRIGHT_KUBERNETES_API")
+        reviewer = Cluster(settings.kubernetes_api, settings.kubernetes_ca, settings.kubernetes_reviewer)
+    return Statements(SignedStatements(IssuerKeys()), reviewer)
 
 
 def databases() -> dict[Engine, Database]:

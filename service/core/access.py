@@ -107,12 +107,21 @@ class Caller:
 class Stranger(Unauthenticated):
     """Nobody could be made out. `caller` tells where the request came from, and no more.
 
-    Unless it is known whose token was presented without its certificate: that is for the log, not for the answer.
+    Unless it is known whose token was presented without its certificate: that is for the log, not for the answer. So
+    is `deed`, what was tried, with what is to be told of it.
     """
 
-    def __init__(self, message: str, address: str, request_id: str, whose: Caller | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        address: str,
+        request_id: str,
+        whose: Caller | None = None,
+        deed: tuple[str, str, dict[str, str]] = ("token.use", "", {}),
+    ) -> None:
         super().__init__(message)
         self.caller = whose or Caller("stranger", "", "stranger", (), address, request_id)
+        self.action, self.resource, self.detail = deed
 
 
 class OutOfPlace(Forbidden):

@@ -7,6 +7,8 @@ people choose; 256 random bits cannot be guessed.)
 
 A token may be bound to client certificates (RFC 8705, section 3), and is then of use over a connection that showed one
 of them only. Where it has no secret, the certificate alone stands for its caller (RFC 8705, section 2).
+
+A token may be a machine's (`machine.py`): its name, grants and allowlist are the machine's, as they stand now.
 """
 
 import base64
@@ -44,6 +46,10 @@ class Token:
     expires_at: datetime | None
     certificates: tuple[str, ...] = ()
     """SHA-256 of those that it is bound to, one of which must be shown; none: it is not bound."""
+    machine_id: str = ""
+    """Whose it is; empty for one that stands for itself."""
+    renewable_until: datetime | None = None
+    """It can be made to last until then, if a login gave it out."""
 
     @property
     def bearer(self) -> bool:

@@ -13,6 +13,8 @@ from service.http import (
     events,
     health,
     incidents,
+    logins,
+    machines,
     problems,
     restorations,
     rotations,
@@ -78,6 +80,7 @@ def application(
     app.state.poke = poke
     app.state.looks = CapacityLimiter(LOOKS)
     app.state.probes = CapacityLimiter(2)
+    app.state.proofs = CapacityLimiter(logins.ASKING)
     app.state.clock_ticks = clock_ticks
     app.state.overdue = overdue
     app.state.warnings = warnings
@@ -86,8 +89,9 @@ def application(
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, credentials, rotations)
-    for part in (*nouns, incidents, restorations, tokens, events):
+    for part in (*nouns, incidents, restorations, tokens, machines, logins, events):
         native.include_router(part.router)
+    native.include_router(logins.entrance)
     app.include_router(native)
     app.state.readers = readers = dict[bytes, Reader]()
     if mounts is not None:

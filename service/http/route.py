@@ -22,8 +22,11 @@ from service.keeper.asked import Who
 from service.keeper.callers import machine, nobody, who
 
 
-class Route(APIRoute):
-    """A route of the native door. The caller is left in `request.state.caller`; `who` makes it out on a view."""
+class Open(APIRoute):
+    """A route of the native door that needs no caller: it is how one becomes one."""
+
+    async def meet(self, request: Request) -> None:
+        """Make out who asks, where that matters."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's, behind the steps above."""
@@ -32,9 +35,7 @@ class Route(APIRoute):
         takes_body = self.body_field is not None
 
         async def entered(request: Request) -> Response:
-            request.state.who = _who(request)
-            fetching: Fetching = request.app.state.fetching
-            request.state.caller = await fetching.caller(request.state.who)
+            await self.meet(request)
             _check_query(request, known)
             if takes_body and (body := await request.body()):
                 if not _is_json(request):
@@ -43,6 +44,16 @@ class Route(APIRoute):
             return await handle(request)
 
         return entered
+
+
+class Route(Open):
+    """A route of the native door. The caller is left in `request.state.caller`; `who` makes it out on a view."""
+
+    async def meet(self, request: Request) -> None:
+        """See above. Raises Unauthenticated, Forbidden."""
+        request.state.who = _who(request)
+        fetching: Fetching = request.app.state.fetching
+        request.state.caller = await fetching.caller(request.state.who)
 
 
 def _query(dependant: Dependant) -> set[str]:
@@ -59,11 +70,16 @@ class _Read(Request):
         self._json = document(body)
 
 
+def address_of(request: Request) -> str:
+    """Where it comes from."""
+    return request.client.host if request.client else ""
+
+
 def _who(request: Request) -> Who:
     presented = request.headers.getlist("authorization")
     scheme, _, token = presented[0].partition(" ") if presented else ("", "", "")
     # Two of them, and whoever stands in front of us may have judged the other one (RFC 9110, 11.6.2: one).
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     shown = proven_to(request.scope)
     if len(presented) == 1 and scheme.lower() == "bearer":
         return who(token.strip(" "), address, request.state.request_id, shown)

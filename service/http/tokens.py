@@ -9,7 +9,7 @@ from service.core.token import Token
 from service.http import shapes
 from service.http.request import Asking, Cursor, IdempotencyKey, Limit, TheKeeper, once, page, position
 from service.http.route import Route
-from service.keeper.tokens import ShownGrant, WantedGrant
+from service.keeper.granting import ShownGrant, WantedGrant
 
 router = APIRouter(tags=["tokens"], route_class=Route)
 
@@ -20,7 +20,8 @@ def shown_grant(it: ShownGrant) -> dict[str, Any]:
     """As it is answered."""
     return {
         "id": it.id or None,
-        "token": it.token,
+        "token": None if it.holder.is_machine else it.holder.name,
+        "machine": it.holder.name if it.holder.is_machine else None,
         "level": it.grant.level.word,
         "kind": it.grant.kind.value,
         "environment": it.environment,
@@ -44,7 +45,7 @@ def shown(token: Token, grants: list[ShownGrant]) -> dict[str, Any]:
     return shapes.Token.model_validate(fields).model_dump(mode="json")
 
 
-def _wanted(body: shapes.PutGrant) -> WantedGrant:
+def wanted(body: shapes.PutGrant) -> WantedGrant:
     return WantedGrant(body.level, body.kind, body.environment, body.path or "")
 
 
@@ -75,11 +76,11 @@ def add(request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewTok
 
     def act() -> tuple[int, dict[str, Any]]:
         expires_in = duration(body.expires_in, "expires_in") if body.expires_in else None
-        wanted = tuple(map(_wanted, body.grants))
-        token, grants, text = keeper.tokens.add(
-            caller, body.name, wanted, expires_in, tuple(body.allowlist), body.certificates, bearer=body.bearer
+        grants = tuple(map(wanted, body.grants))
+        token, held, text = keeper.tokens.add(
+            caller, body.name, grants, expires_in, tuple(body.allowlist), body.certificates, bearer=body.bearer
         )
-        return 201, shown(token, grants) | {"token": text.reveal() if token.bearer else None}
+        return 201, shown(token, held) | {"token": text.reveal() if token.bearer else None}
 
     return once(request, keeper, caller, key, body, act)
 
@@ -99,7 +100,7 @@ def revoke(caller: Asking, keeper: TheKeeper, token_id: Id) -> None:
 @router.get("/grants", response_model=shapes.page_of(shapes.Grant))
 def grants(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", limit: Limit = 100) -> Any:
     """The grants on what the caller owns."""
-    found = keeper.tokens.grants(caller, position(cursor), limit)
+    found = keeper.granting.listed(caller, position(cursor), limit)
     return page(found, limit, lambda it: it.id, shown_grant)
 
 
@@ -107,10 +108,12 @@ def grants(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", limit: Limit 
 def grant(
     request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewGrant, key: IdempotencyKey = None
 ) -> Any:
-    """One more grant for a token."""
+    """One more grant for a token, or for a machine."""
 
     def act() -> tuple[int, dict[str, Any]]:
-        return 201, shown_grant(keeper.tokens.grant(caller, body.token, _wanted(body)))
+        if body.machine is not None:
+            return 201, shown_grant(keeper.granting.to_machine(caller, body.machine, wanted(body)))
+        return 201, shown_grant(keeper.granting.to_token(caller, body.token or "", wanted(body)))
 
     return once(request, keeper, caller, key, body, act)
 
@@ -118,4 +121,4 @@ def grant(
 @router.delete("/grants/{grant_id}", status_code=204)
 def ungrant(caller: Asking, keeper: TheKeeper, grant_id: Id) -> None:
     """Take a grant away."""
-    keeper.tokens.ungrant(caller, grant_id)
+    keeper.granting.remove(caller, grant_id)

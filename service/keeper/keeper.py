@@ -11,9 +11,12 @@ from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.figures import Figures
+from service.keeper.granting import Granting
 from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.keys import Keyrings
+from service.keeper.logins import Logins
+from service.keeper.machines import Machines
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.recorder import Recorder
@@ -23,6 +26,7 @@ from service.keeper.replies import Replies
 from service.keeper.restorations import Restorations
 from service.keeper.retention import Retention
 from service.keeper.rotations import Rotations
+from service.keeper.secrets import Secrets
 from service.keeper.single import Singles
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
@@ -52,6 +56,10 @@ class Keeper:
     briefs: Briefs
     steps: Steps
     tokens: Tokens
+    granting: Granting
+    machines: Machines
+    secrets: Secrets
+    logins: Logins
     events: Events
     retention: Retention
     replies: Replies

@@ -193,7 +193,7 @@ class Recorder:
                 if asked.admitted is None:
                     asked.admitted = self.strangers.admits(asked.error.caller.address)
                 if asked.admitted:
-                    events.append(refused(self._ledger.now(), asked.error.caller))
+                    events.append(refused(self._ledger.now(), asked.error))
         return events
 
     def tell_strangers(self) -> None:

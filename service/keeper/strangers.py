@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from service.core.access import Caller
+from service.core.access import Caller, Stranger
 from service.core.event import Detail, Event, Outcome
 
 ACTION = "token.use"
@@ -73,9 +73,10 @@ class Strangers:
             raise
 
 
-def refused(at: datetime, caller: Caller) -> Event:
+def refused(at: datetime, it: Stranger) -> Event:
     """The event of one refusal."""
-    return Event(at, caller, ACTION, Outcome.REFUSED, detail={"error": "Unauthenticated"})
+    detail: dict[str, Detail] = {"error": "Unauthenticated", **it.detail}
+    return Event(at, it.caller, it.action, Outcome.REFUSED, resource=it.resource, detail=detail)
 
 
 def left_out(at: datetime, count: int, addresses: int) -> Event:

@@ -98,10 +98,10 @@ class Wrappings:
         """Recorded like every token that nobody knows: so many a second, and the rest is counted."""
 
         def refused(_view: View, _asked: Asked) -> None:
-            raise Stranger(_UNKNOWN, address, request_id)
+            raise Stranger(_UNKNOWN, address, request_id, deed=("wrapping.open", "", {}))
 
         try:
-            self._recorder.fetch(Asked(refused, "token.use", "", ""))
+            self._recorder.fetch(Asked(refused, "wrapping.open", "", ""))
         except Stranger as stranger:
             return stranger
         raise AssertionError("it is refused always")

@@ -19,9 +19,13 @@ _DROPS = 500
 
 
 class Kind(StrEnum):
-    """What can be changed. A credential and a rotation stand for the connection that they belong to."""
+    """What can be changed.
+
+    A credential and a rotation stand for the connection that they belong to, a machine for its tokens.
+    """
 
     TOKEN = "token"  # noqa: S105 - no password
+    MACHINE = "machine"
     ENVIRONMENT = "environment"
     KEYS = "keys"  # the data keys of an environment, by its id
     VARIABLE = "variable"

@@ -9,8 +9,9 @@ from sqlalchemy import Row, delete, func, insert, select, update
 
 from service.core.environment import Environment
 from service.ledger.changes import Kind as Changed
+from service.ledger.identities import grants
 from service.ledger.ledger import Transaction
-from service.ledger.tables import connections, data_keys, environments, grants
+from service.ledger.tables import connections, data_keys, environments
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,9 @@ def shred(tx: Transaction, environment_id: str) -> None:
     """The environment with everything in it, its data keys first."""
     tx.touch(Changed.ENVIRONMENT, environment_id)
     tx.touch(Changed.KEYS, environment_id)
-    holders = select(grants.c.token_id).where(grants.c.environment_id == environment_id)
-    tx.touch(Changed.TOKEN, *tx.sql.execute(holders).scalars())
+    holders = select(grants.c.token_id, grants.c.machine_id).where(grants.c.environment_id == environment_id)
+    for token_id, machine_id in tx.sql.execute(holders):
+        tx.touch(Changed.TOKEN if token_id else Changed.MACHINE, token_id or machine_id)
     tx.sql.execute(delete(data_keys).where(data_keys.c.environment_id == environment_id))
     # Connections may name one another as `administered_by`: loosened first, so that the cascade can run.
     within = connections.c.environment_id == environment_id

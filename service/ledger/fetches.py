@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.core.event import Detail, Opened, Outcome, moment
+from service.ledger.identities import machines, tokens
 from service.ledger.ledger import Transaction
-from service.ledger.tables import fetches, tokens
+from service.ledger.tables import fetches
 
 _CREDENTIAL, _VALUE = "credential.fetch", "value.fetch"
 _ALLOWED = Outcome.ALLOWED.value
@@ -85,8 +86,9 @@ def behind(
 ) -> list[LastFetch]:
     """Tokens that may still fetch, and did so since then, but not this generation or a later one; youngest first."""
     query = (
-        select(fetches, tokens.c.name.label("token"))
+        select(fetches, func.coalesce(tokens.c.name, machines.c.name).label("token"))
         .join(tokens, tokens.c.id == fetches.c.actor)  # what was revoked is gone from there
+        .outerjoin(machines, machines.c.id == tokens.c.machine_id)
         .where(
             fetches.c.environment == environment,
             fetches.c.connection == connection,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import inspect, text
 
+import service.ledger.identities  # noqa: F401 - its tables are tables, too
 from service.core.errors import Unavailable
 from service.ledger.ledger import Ledger
 from service.ledger.wrappings import wrappings

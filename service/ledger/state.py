@@ -11,7 +11,7 @@ from service.core.environment import Environment
 from service.core.rotation import Credential, Rotation
 from service.core.token import Token
 from service.core.variable import ValueKind
-from service.ledger import changes, connections, environments, rotations, tokens
+from service.ledger import changes, connections, environments, identities, rotations, tokens
 from service.ledger.changes import Kind, Touched
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
@@ -71,7 +71,7 @@ def read(tx: Transaction, known: int | None) -> News:
         found.offerings = _offerings(tx, None)
         found.tokens = tokens.read(tx)
         return found
-    touched = _with_connections(tx, touched)
+    touched = _with_wholes(tx, touched)
     found = News(tx.epoch, touched=touched)
     ids = {kind: sorted(each for its, each in touched if its is kind) for kind in Kind}
     for page in _pages(ids[Kind.ENVIRONMENT]):
@@ -127,16 +127,22 @@ _PARTS = {
     Kind.CREDENTIAL: select(credentials.c.connection_id).where(credentials.c.id == bindparam("wanted")),
     Kind.ROTATION: select(turning.c.connection_id).where(turning.c.id == bindparam("wanted")),
 }
+_TOKENS = select(identities.tokens.c.id).where(identities.tokens.c.machine_id == bindparam("wanted"))
 
 
-def _with_connections(tx: Transaction, touched: Iterable[Touched]) -> set[Touched]:
-    """And the connections of credentials and rotations among them; of those that are gone, it was touched as well."""
+def _with_wholes(tx: Transaction, touched: Iterable[Touched]) -> set[Touched]:
+    """And the connections of credentials and rotations among them, and the tokens of machines.
+
+    Of those that are gone, it was touched as well.
+    """
     found: set[Touched] = set()
     for kind, each in touched:
         found.add((kind, each))
         if kind in _PARTS:
             of = tx.sql.execute(_PARTS[kind], {"wanted": each}).scalar_one_or_none()
             found |= {(Kind.CONNECTION, of)} if of else set()
+        elif kind is Kind.MACHINE:
+            found |= {(Kind.TOKEN, token_id) for token_id in tx.sql.execute(_TOKENS, {"wanted": each}).scalars()}
     return found
 
 

@@ -15,9 +15,10 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, exists, literal, select, text, tuple_
 
 from service.ledger import postings, pruned
+from service.ledger.identities import tokens
 from service.ledger.ledger import Transaction
 from service.ledger.postings import STRETCH
-from service.ledger.tables import callings, fetches, tokens
+from service.ledger.tables import callings, fetches
 from service.ledger.tables import postings as table
 
 ROWS = 500

@@ -9,7 +9,7 @@
                   │               └─ rotations ── rotation_steps
                   └─ incidents ── incident_items
     home ─ one row: where the ledger lives     restorations ── findings (of connections)
-    tokens ── grants                   replies ─ answers kept for repeated Idempotency-Keys
+    tokens, machines, and what they may do: see `identities.py`
 
 Ids are random and immutable: sealed values are bound to them. Times are microseconds since 1970 in UTC,
 the same on both engines. Sealed columns end in `sealed`; nothing else holds what somebody wanted secret.
@@ -360,41 +360,4 @@ findings = Table(
     Column("updated_at", Moment, nullable=False),
     Index(None, "finding"),
     Index(None, "connection_id"),
-)
-
-tokens = Table(
-    "tokens",
-    metadata,
-    id_column(),
-    Column("name", NAME, nullable=False, unique=True),
-    Column("hash", LargeBinary, nullable=False),  # empty: a certificate alone stands for its caller
-    Column("allowlist", JSON, nullable=False),
-    Column("certificates", JSON, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("created_by", Text, nullable=False),
-    Column("expires_at", Moment),
-)
-
-grants = Table(
-    "grants",
-    metadata,
-    id_column(),
-    belongs("token_id", "tokens.id"),
-    Column("level", String(8), nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("environment_id", String(64), ForeignKey("environments.id", ondelete="CASCADE")),
-    Column("path", String(200), nullable=False),
-    Index(None, "token_id"),
-)
-
-replies = Table(
-    "replies",
-    metadata,
-    Column("token_id", String(64), ForeignKey("tokens.id", ondelete="CASCADE"), primary_key=True),
-    Column("key", String(200), primary_key=True),
-    Column("request", LargeBinary, nullable=False),  # digest of method, path and body
-    Column("status", Integer, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),
-    Column("expires_at", Moment, nullable=False),
-    Index(None, "expires_at"),
 )

@@ -1,75 +1,125 @@
-"""Tokens, their grants, and answers kept for repeated Idempotency-Keys."""
+"""Tokens, and answers kept for repeated Idempotency-Keys."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, or_, select, update
 
 from service.core.access import Grant, Kind, Level
+from service.core.machine import Metadata
 from service.core.token import NO_SECRET, Token
 from service.ledger.changes import Kind as Changed
+from service.ledger.identities import grants, machines, replies, tokens
 from service.ledger.ledger import Transaction
-from service.ledger.tables import grants, replies, tokens
 
 
-def _grant(row: Row[Any]) -> Grant:
+def grant_of(row: Row[Any]) -> Grant:
+    """As a row has it."""
     return Grant(Level.of(row.level), Kind(row.kind), row.environment_id or "", row.path)
-
-
-def _token(tx: Transaction, row: Row[Any]) -> Token:
-    return _made(row, tx.sql.execute(select(grants).where(grants.c.token_id == row.id).order_by(grants.c.id)))
 
 
 def _made(row: Row[Any], held: Iterable[Row[Any]]) -> Token:
     return Token(
         row.id,
-        row.name,
+        row.name or row.machine,
         row.hash,
-        tuple(map(_grant, held)),
-        tuple(row.allowlist),
+        tuple(map(grant_of, held)),
+        tuple(row.allowlist if row.machine_id is None else row.machine_allowlist),
         row.created_at,
         row.created_by,
         row.expires_at,
         tuple(row.certificates),
+        row.machine_id or "",
+        row.renewable_until,
     )
 
 
+_KNOWN = select(tokens, machines.c.name.label("machine"), machines.c.allowlist.label("machine_allowlist")).select_from(
+    tokens.outerjoin(machines, machines.c.id == tokens.c.machine_id)
+)
+_IN_FORCE = _KNOWN.where(or_(tokens.c.machine_id.is_(None), machines.c.enabled))
+_GRANTS = select(grants).order_by(grants.c.id)
+
+
+def _token(tx: Transaction, row: Row[Any]) -> Token:
+    own = grants.c.machine_id == row.machine_id if row.machine_id else grants.c.token_id == row.id
+    return _made(row, tx.sql.execute(_GRANTS.where(own)))
+
+
 def read(tx: Transaction, ids: Collection[str] | None = None) -> list[Token]:
-    """All of them, or those that are still there, with their grants."""
+    """Those that are of use, all of them or among these, with their grants. A disabled machine's are not."""
+    found = tx.sql.execute(_IN_FORCE if ids is None else _IN_FORCE.where(tokens.c.id.in_(ids))).all()
+    query = _GRANTS
+    if ids is not None:
+        owners = {row.machine_id for row in found if row.machine_id}
+        query = query.where(or_(grants.c.token_id.in_(ids), grants.c.machine_id.in_(owners)))
     held: dict[str, list[Row[Any]]] = {}
-    query = select(grants).order_by(grants.c.id)
-    for row in tx.sql.execute(query if ids is None else query.where(grants.c.token_id.in_(ids))):
-        held.setdefault(row.token_id, []).append(row)
-    found = tx.sql.execute(select(tokens) if ids is None else select(tokens).where(tokens.c.id.in_(ids)))
-    return [_made(row, held.get(row.id, ())) for row in found]
+    for row in tx.sql.execute(query):
+        held.setdefault(row.token_id or row.machine_id, []).append(row)
+    return [_made(row, held.get(row.machine_id or row.id, ())) for row in found]
+
+
+def anybody(tx: Transaction) -> bool:
+    """Is there any token, or any machine?"""
+    return any(tx.sql.execute(select(each.c.id).limit(1)).first() for each in (tokens, machines))
 
 
 def find(tx: Transaction, token_id: str) -> Token | None:
     """By id."""
-    row = tx.sql.execute(select(tokens).where(tokens.c.id == token_id)).one_or_none()
+    row = tx.sql.execute(_KNOWN.where(tokens.c.id == token_id)).one_or_none()
     return _token(tx, row) if row else None
 
 
 def named(tx: Transaction, name: str) -> Token | None:
-    """By name."""
-    row = tx.sql.execute(select(tokens).where(tokens.c.name == name)).one_or_none()
+    """By name; machines' tokens have none of their own."""
+    row = tx.sql.execute(_KNOWN.where(tokens.c.name == name)).one_or_none()
     return _token(tx, row) if row else None
 
 
 def every(tx: Transaction, after: str, limit: int) -> list[Token]:
-    """By name, behind `after`."""
-    query = select(tokens).where(tokens.c.name > after).order_by(tokens.c.name).limit(limit)
+    """Those that have a name, by name, behind `after`."""
+    query = _KNOWN.where(tokens.c.name > after).order_by(tokens.c.name).limit(limit)
     return [_token(tx, row) for row in tx.sql.execute(query).all()]
 
 
-def add(tx: Transaction, token: Token) -> None:
-    """A new one, without its grants."""
+def add(tx: Transaction, token: Token, metadata: Metadata | None = None) -> None:
+    """A new one, without its grants. A machine's has neither a name, nor grants, nor an allowlist of its own."""
     row = {name: value for name, value in vars(token).items() if name != "grants"}
-    lists = {"allowlist": list(token.allowlist), "certificates": list(token.certificates)}
-    tx.sql.execute(insert(tokens).values(row | lists))
+    own: dict[str, Any] = {"allowlist": list(token.allowlist), "certificates": list(token.certificates)}
+    if token.machine_id:
+        own |= {"name": None, "allowlist": []}
+    else:
+        own["machine_id"] = None
+    tx.sql.execute(insert(tokens).values(row | own | {"metadata": dict(metadata or {})}))
     tx.touch(Changed.TOKEN, token.id)
+
+
+def metadata(tx: Transaction, token_id: str) -> Metadata:
+    """What its login proved."""
+    return dict(tx.sql.execute(select(tokens.c.metadata).where(tokens.c.id == token_id)).scalar_one_or_none() or {})
+
+
+def prolong(tx: Transaction, token: Token) -> None:
+    """It lasts until its new `expires_at`."""
+    tx.sql.execute(update(tokens).where(tokens.c.id == token.id).values(expires_at=token.expires_at))
+    tx.touch(Changed.TOKEN, token.id)
+
+
+def of_machine(tx: Transaction, machine_id: str) -> int:
+    """How many a machine has that are in force."""
+    query = select(func.count()).where(tokens.c.machine_id == machine_id, tokens.c.expires_at > tx.now)
+    return int(tx.sql.execute(query).scalar_one())
+
+
+def sweep(tx: Transaction, limit: int) -> None:
+    """Machines' tokens that have expired go, so many of them."""
+    over = select(tokens.c.id).where(tokens.c.machine_id.is_not(None), tokens.c.expires_at <= tx.now).limit(limit)
+    ids = list(tx.sql.execute(over).scalars())
+    if ids:
+        tx.sql.execute(delete(tokens).where(tokens.c.id.in_(ids)))
+        tx.touch(Changed.TOKEN, *ids)
 
 
 def bind(tx: Transaction, token_id: str, certificates: Collection[str]) -> None:
@@ -80,7 +130,7 @@ def bind(tx: Transaction, token_id: str, certificates: Collection[str]) -> None:
 
 def alone(tx: Transaction, certificates: Collection[str]) -> list[Token]:
     """Those without a secret that one of these certificates stands for."""
-    rows = tx.sql.execute(select(tokens).where(tokens.c.hash == NO_SECRET)).all()
+    rows = tx.sql.execute(_KNOWN.where(tokens.c.hash == NO_SECRET)).all()
     return [_token(tx, row) for row in rows if not set(certificates).isdisjoint(row.certificates)]
 
 
@@ -88,56 +138,6 @@ def remove(tx: Transaction, token_id: str) -> None:
     """With its grants."""
     tx.sql.execute(delete(tokens).where(tokens.c.id == token_id))
     tx.touch(Changed.TOKEN, token_id)
-
-
-@dataclass(frozen=True)
-class HeldGrant:
-    """A grant, and who holds it."""
-
-    id: str
-    token_id: str
-    token: str
-    grant: Grant
-
-
-def add_grant(tx: Transaction, grant_id: str, token_id: str, grant: Grant) -> None:
-    """One more grant for a token."""
-    tx.sql.execute(
-        insert(grants).values(
-            id=grant_id,
-            token_id=token_id,
-            level=grant.level.word,
-            kind=grant.kind.value,
-            environment_id=grant.environment_id or None,
-            path=grant.path,
-        )
-    )
-    tx.touch(Changed.TOKEN, token_id)
-
-
-def every_grant(tx: Transaction, after: str, limit: int) -> list[HeldGrant]:
-    """By id, behind `after`."""
-    query = (
-        select(grants, tokens.c.name.label("token"))
-        .join(tokens, tokens.c.id == grants.c.token_id)
-        .where(grants.c.id > after)
-        .order_by(grants.c.id)
-        .limit(limit)
-    )
-    return [HeldGrant(row.id, row.token_id, row.token, _grant(row)) for row in tx.sql.execute(query)]
-
-
-def find_grant(tx: Transaction, grant_id: str) -> HeldGrant | None:
-    """By id."""
-    query = select(grants, tokens.c.name.label("token")).join(tokens, tokens.c.id == grants.c.token_id)
-    row = tx.sql.execute(query.where(grants.c.id == grant_id)).one_or_none()
-    return HeldGrant(row.id, row.token_id, row.token, _grant(row)) if row else None
-
-
-def remove_grant(tx: Transaction, grant_id: str) -> None:
-    """One grant."""
-    gone = tx.sql.execute(delete(grants).where(grants.c.id == grant_id).returning(grants.c.token_id))
-    tx.touch(Changed.TOKEN, *gone.scalars())
 
 
 @dataclass(frozen=True)

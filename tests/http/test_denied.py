@@ -15,6 +15,9 @@ from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.keywright import Keywright, running_keywright
 
 OPEN = {"/healthz", "/readyz", "/metrics"}
+ENTRANCES = {f"/api/v1/login/{kind}" for kind in ("approle", "jwt", "kubernetes")}
+OWN = {"/api/v1/me/token", "/api/v1/me/renewals"}
+"""Anybody's own token is their own matter."""
 ABSENT = "absent-one"
 BODIES: dict[str, dict[str, Any]] = {
     "POST /environments": {"name": "ENV"},
@@ -33,6 +36,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /environments/{environment}/incidents": {"folder": "FOLDER", "reason": "a leak"},
     "POST /tokens": {"name": "another", "grants": [{"level": "use", "kind": "environment", "environment": "ENV"}]},
     "PATCH /tokens/{token_id}": {"certificates": ["ab" * 32]},
+    "POST /machines": {"name": "another"},
+    "PATCH /machines/{name}": {"enabled": False},
+    "POST /machine-proofs": {"machine": "NAME", "proof": {"kind": "approle"}},
+    "POST /machine-secrets": {"machine": "NAME"},
+    "POST /login/approle": {"role_id": "nobody", "secret_id": "nothing"},
+    "POST /login/jwt": {"machine": "nobody", "jwt": "nothing"},
+    "POST /login/kubernetes": {"machine": "nobody", "jwt": "nothing"},
     "POST /grants": {"token": "owner", "level": "use", "kind": "environment", "environment": "ENV"},
 }
 
@@ -44,7 +54,8 @@ def operations(it: Keywright) -> list[tuple[str, str]]:
 
 Ids = Mapping[str, str]
 """By the name of the parameter."""
-NO_IDS = dict.fromkeys(("rotation_id", "incident_id", "restoration_id", "token_id", "grant_id"), "0" * 32)
+_NOUNS = ("rotation", "incident", "restoration", "token", "grant", "proof", "secret")
+NO_IDS = {f"{noun}_id": "0" * 32 for noun in _NOUNS}
 
 
 def filled(path: str, environment: str, name: str, ids: Ids) -> str:
@@ -76,6 +87,7 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """Status and problem, without what belongs to the one request and the names that were asked for."""
     query = {"names": name} if path.endswith("/values") else {}
+    query |= {"machine": name} if (method, path) == ("GET", "/api/v1/machine-secrets") else {}
     answer = client.request(
         method,
         filled(path, environment, name, ids),
@@ -99,7 +111,8 @@ def name_in(path: str) -> str:
 def test_without_a_token_nothing_answers(it: Keywright) -> None:
     tried = 0
     for method, path in operations(it):
-        answer = it.nobody().request(method, filled(path, "production", "shop/db", NO_IDS), json={"any": "thing"})
+        body = body_of(method, path, "", "") if path in ENTRANCES else {"any": "thing"}
+        answer = it.nobody().request(method, filled(path, "production", "shop/db", NO_IDS), json=body)
         if path in OPEN:
             continue
         tried += 1
@@ -149,7 +162,7 @@ def test_what_a_stranger_asks_for_is_as_if_it_were_not_there(it: Keywright, ids:
     client = it.client(it.token(stranger.replace(" ", "-"), *STRANGERS[stranger]))
     inside = "environment" not in stranger and stranger != "nothing at all"
     for method, path in operations(it):
-        if path in OPEN or f"{method} {path.removeprefix('/api/v1')}" in LISTS:
+        if path in OPEN | ENTRANCES | OWN or f"{method} {path.removeprefix('/api/v1')}" in LISTS:
             continue
         if (
             inside
@@ -191,7 +204,7 @@ def test_who_may_only_use_cannot_change(it: Keywright, ids: Ids) -> None:
     client = it.client(it.token("user", {"level": "use", "kind": "everything"}))
     changes = 0
     for method, path in operations(it):
-        if method == "GET" or path.endswith(("{token_id}", "{grant_id}")):
+        if method == "GET" or path in ENTRANCES | OWN or path.endswith(("{token_id}", "{grant_id}")):
             continue
         changes += 1
         answer = ask(client, method, path, "production", name_in(path), ids)
@@ -291,10 +304,12 @@ def test_a_pinned_instance_reaches_nothing_else(it: Keywright, pinned: Keywright
 
 
 def test_a_pinned_instance_tells_of_nothing_else(it: Keywright, pinned: Keywright, owner: httpx2.Client) -> None:
-    text = it.token("stager", {"level": "own", "kind": "environment", "environment": "staging"})
+    grant = {"level": "own", "kind": "environment", "environment": "staging"}
+    text = it.token("stager", grant)
+    assert owner.post("/machines", json={"name": "stager", "grants": [grant]}).status_code == 201
     there = [g["id"] for g in owner.get("/grants").json()["items"] if g["environment"] == "staging"]
     client = pinned.client()
-    for path in ("/environments", "/grants", "/tokens"):
+    for path in ("/environments", "/grants", "/tokens", "/machines"):
         assert "staging" not in client.get(path, params={"limit": 500}).text, path
     assert {e["environment"] for e in client.get("/events", params={"limit": 500}).json()["items"]} <= {
         "production",
@@ -303,6 +318,8 @@ def test_a_pinned_instance_tells_of_nothing_else(it: Keywright, pinned: Keywrigh
     assert client.get("/events", params={"environment": "staging"}).json()["items"] == []
     for grant_id in there:
         assert client.delete(f"/grants/{grant_id}").status_code == 404
+    proof = {"machine": "stager", "proof": {"kind": "approle"}}
+    assert client.post("/machine-proofs", json=proof).status_code == 403  # it would let others in there
     assert pinned.client(text).get("/me").json()["grants"] == []
 
 

@@ -9,7 +9,8 @@ from service.core.errors import Absent, Conflict, Forbidden, Invalid, Unauthenti
 from service.core.secret import Secret
 from service.core.token import Shown
 from service.keeper.callers import machine
-from service.keeper.tokens import SYSTEM, WantedGrant
+from service.keeper.granting import WantedGrant
+from service.keeper.tokens import SYSTEM
 from service.keeper.values import Wanted
 from service.ledger.questions import Question
 from service.wiring import Service

@@ -11,7 +11,8 @@ import pytest
 from service.core.errors import Absent, Forbidden, KeywrightError, StoreAbsent, Unauthenticated, Unrecorded
 from service.core.secret import Secret
 from service.core.variable import ValueKind, VersionState
-from service.keeper.tokens import SYSTEM, WantedGrant
+from service.keeper.granting import WantedGrant
+from service.keeper.tokens import SYSTEM
 from service.keeper.values import Wanted
 from service.ledger.questions import Question
 from service.wiring import Service
@@ -215,7 +216,9 @@ def test_no_stale_answer_on_any_replica(pg_home: Home, seed: int) -> None:
     with ThreadPoolExecutor(4) as pool:
         fetching = [pool.submit(fetch, number) for number in range(4)]
         try:
-            grant_id = next(g.id for g in services[0].keeper.tokens.grants(SYSTEM, "", 100) if g.token == "reader")
+            grant_id = next(
+                g.id for g in services[0].keeper.granting.listed(SYSTEM, "", 100) if g.holder.name == "reader"
+            )
             for _ in range(60):
                 service = services[draw.randrange(2)]
                 with changing:
@@ -223,12 +226,12 @@ def test_no_stale_answer_on_any_replica(pg_home: Home, seed: int) -> None:
                         put(service, "shop/A", str(state["version"] + 1))
                         state["version"] += 1
                     elif state["granted"]:
-                        service.keeper.tokens.ungrant(SYSTEM, grant_id)
+                        service.keeper.granting.remove(SYSTEM, grant_id)
                         state["granted"] = False
                     else:
                         regranted[0] += 1  # from here on it may be seen
                         wanted = WantedGrant("use", "environment", "production", "")
-                        grant_id = service.keeper.tokens.grant(SYSTEM, "reader", wanted).id
+                        grant_id = service.keeper.granting.to_token(SYSTEM, "reader", wanted).id
                         state.update(granted=True, regrants=regranted[0])
             services[1].keeper.tokens.revoke(SYSTEM, reader.id)
             state["revoked"] = True

@@ -9,8 +9,9 @@ from service.core.access import Caller
 from service.core.rotation import Strategy
 from service.core.variable import ValueKind
 from service.keeper import holders
+from service.keeper.granting import WantedGrant
 from service.keeper.holders import Held
-from service.keeper.tokens import SYSTEM, WantedGrant
+from service.keeper.tokens import SYSTEM
 from service.keeper.values import Wanted
 from service.ledger import postings
 from tests.ledger.homes import put
@@ -58,7 +59,7 @@ def test_a_value_made_of_the_credential_counts(here: Stand) -> None:
     """A template hands out the password as well, and the event says of which generation."""
     put(here.service, "shop/URL", "${connection:shop/db#url}", kind=ValueKind.TEMPLATE)
     here.machine("templated")
-    here.service.keeper.tokens.grant(SYSTEM, "templated", WantedGrant("use", "folder", "production", "shop"))
+    here.service.keeper.granting.to_token(SYSTEM, "templated", WantedGrant("use", "folder", "production", "shop"))
     token = next(t for t, _ in here.service.keeper.tokens.listed(SYSTEM, "", 10) if t.name == "templated")
     caller = Caller(token.id, token.name, "machine", token.grants)
     fetch_value(here, caller)
@@ -81,8 +82,8 @@ def test_who_cannot_come_again_is_not_waited_for(here: Stand) -> None:
     assert names(here) == ["bare", "revoked"]
     here.service.keeper.tokens.revoke(SYSTEM, revoked.id)
     assert names(here) == ["bare"]
-    (grant,) = [g for g in here.service.keeper.tokens.grants(SYSTEM, "", 100) if g.token == "bare"]
-    here.service.keeper.tokens.ungrant(SYSTEM, grant.id)
+    (grant,) = [g for g in here.service.keeper.granting.listed(SYSTEM, "", 100) if g.holder.name == "bare"]
+    here.service.keeper.granting.remove(SYSTEM, grant.id)
     assert bare.grants
     assert names(here) == []
 

@@ -11,7 +11,8 @@ from service.core.token import Shown, hashed
 from service.core.variable import ValueKind, VersionState
 from service.keeper.asked import Known, Told, nothing
 from service.keeper.callers import Presented
-from service.keeper.tokens import SYSTEM, WantedGrant
+from service.keeper.granting import WantedGrant
+from service.keeper.tokens import SYSTEM
 from service.keeper.values import Wanted
 from service.ledger.questions import Question
 from service.wiring import Service
@@ -153,11 +154,11 @@ def test_every_change_is_seen(service: Service) -> None:
         value(service, shop)
     keeper.variables.activate(SYSTEM, "production", "shop/A", 2)
     assert value(service, shop) == "two"
-    grant = next(g for g in keeper.tokens.grants(SYSTEM, "", 100) if g.token == "shop")
-    keeper.tokens.ungrant(SYSTEM, grant.id)
+    grant = next(g for g in keeper.granting.listed(SYSTEM, "", 100) if g.holder.name == "shop")
+    keeper.granting.remove(SYSTEM, grant.id)
     with pytest.raises(Absent):
         value(service, shop)
-    keeper.tokens.grant(SYSTEM, "shop", WantedGrant(*SHOP))
+    keeper.granting.to_token(SYSTEM, "shop", WantedGrant(*SHOP))
     assert value(service, shop) == "two"
     keeper.variables.delete(SYSTEM, "production", "shop/A", if_match=None)
     with pytest.raises(Absent):

@@ -7,8 +7,9 @@ import pytest
 
 from service.core.access import Grant, Kind, Level
 from service.core.errors import Absent, Conflict, Forbidden, Invalid, Unauthenticated
+from service.keeper.granting import WantedGrant
 from service.keeper.replies import KEPT
-from service.keeper.tokens import LONGEST_LIFE, SYSTEM, WantedGrant
+from service.keeper.tokens import LONGEST_LIFE, SYSTEM
 from service.keeper.values import Wanted
 from service.ledger.questions import Question
 from service.wiring import Service
@@ -147,12 +148,12 @@ def test_nobody_grants_more_than_they_own(service: Service) -> None:
         token(service, f"taker-{number}")
         if possible:
             service.keeper.tokens.add(granter, f"new-{number}", (wanted(*given),), None, ())
-            service.keeper.tokens.grant(granter, f"taker-{number}", wanted(*given))
+            service.keeper.granting.to_token(granter, f"taker-{number}", wanted(*given))
             continue
         with pytest.raises((Absent, Forbidden)):
             service.keeper.tokens.add(granter, f"new-{number}", (wanted(*given),), None, ())
         with pytest.raises((Absent, Forbidden)):
-            service.keeper.tokens.grant(granter, f"taker-{number}", wanted(*given))
+            service.keeper.granting.to_token(granter, f"taker-{number}", wanted(*given))
     names = {shown.name for shown, _ in service.keeper.tokens.listed(SYSTEM, "", 1000)}
     assert {f"new-{n}" for n, (_, _, possible) in enumerate(HANDED_OUT) if possible} == {
         name for name in names if name.startswith("new-")
@@ -167,7 +168,7 @@ def test_a_token_with_one_grant_too_many_is_not_made_at_all(service: Service) ->
     with pytest.raises(Absent):  # without any grant it is the owners' affair
         service.keeper.tokens.add(granter, "new", (), None, ())
     assert "new" not in {shown.name for shown, _ in service.keeper.tokens.listed(SYSTEM, "", 1000)}
-    assert len(service.keeper.tokens.grants(SYSTEM, "", 1000)) == 1
+    assert len(service.keeper.granting.listed(SYSTEM, "", 1000)) == 1
 
 
 @pytest.mark.parametrize(
@@ -194,14 +195,14 @@ def test_revoking_and_taking_away(service: Service) -> None:
     text = token(service, "shop", ("use", "folder", "production", "shop"), ("use", "environment", "staging", ""))
     reader = service.keeper.tokens.authenticate(text.reveal(), "", "")
     folder_owner = machine(service, "folder-owner", ("own", "folder", "production", "shop"))
-    theirs = [g for g in service.keeper.tokens.grants(folder_owner, "", 100) if g.token == "shop"]
+    theirs = [g for g in service.keeper.granting.listed(folder_owner, "", 100) if g.holder.name == "shop"]
     assert [(g.environment, g.grant.path) for g in theirs] == [("production", "shop")]
-    other = next(g for g in service.keeper.tokens.grants(SYSTEM, "", 100) if g.environment == "staging")
+    other = next(g for g in service.keeper.granting.listed(SYSTEM, "", 100) if g.environment == "staging")
     with pytest.raises(Absent):
-        service.keeper.tokens.ungrant(folder_owner, other.id)
-    service.keeper.tokens.ungrant(folder_owner, theirs[0].id)
+        service.keeper.granting.remove(folder_owner, other.id)
+    service.keeper.granting.remove(folder_owner, theirs[0].id)
     with pytest.raises(Absent):
-        service.keeper.tokens.ungrant(folder_owner, theirs[0].id)
+        service.keeper.granting.remove(folder_owner, theirs[0].id)
     again = service.keeper.tokens.authenticate(text.reveal(), "", "")
     with pytest.raises(Absent):
         service.keeper.values.fetch(again, "production", Wanted(("shop/A",)))

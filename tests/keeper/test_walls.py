@@ -9,8 +9,9 @@ from service.core.access import Caller
 from service.core.errors import Absent, Conflict, Forbidden, Invalid, KeywrightError
 from service.core.secret import Secret
 from service.core.variable import ValueKind
+from service.keeper.granting import WantedGrant
 from service.keeper.registration import registration
-from service.keeper.tokens import SYSTEM, WantedGrant
+from service.keeper.tokens import SYSTEM
 from service.keeper.values import Wanted
 from service.ledger import environments
 from service.ledger.questions import Question
@@ -71,7 +72,7 @@ def attempts(service: Service, home: Home, caller: Caller, where: str) -> dict[s
         "rotate": lambda: keeper.rotations.ask(caller, where, "shop/db", ""),
         "rotations": lambda: keeper.rotations.listed(caller, where, None, None, "", 10),
         "rehearse": lambda: keeper.rehearsals.rehearse(caller, where, "shop/db"),
-        "grant": lambda: keeper.tokens.grant(caller, "taker", grant),
+        "grant": lambda: keeper.granting.to_token(caller, "taker", grant),
         "token": lambda: keeper.tokens.add(caller, "new", (grant,), None, ()),
     }
 
@@ -239,15 +240,15 @@ def test_a_pinned_instance_tells_nothing_of_the_others(service: Service, home: H
     assert keeper.events.ask(boss, Question(environment="production")) == []
     far = [shown for held, shown in keeper.tokens.listed(boss, "", 10) if held.name == "far"]
     assert far == [[]]
-    assert [g for g in keeper.tokens.grants(boss, "", 100) if g.token == "far"] == []
+    assert [g for g in keeper.granting.listed(boss, "", 100) if g.holder.name == "far"] == []
     with pinned.ledger.read() as tx:
         grant_id = tx.sql.exec_driver_sql("SELECT id FROM grants WHERE path = 'payroll'").scalar_one()
         production = environments.find(tx, "production")
     assert production is not None
     with pytest.raises(Absent):
-        keeper.tokens.ungrant(boss, grant_id)
+        keeper.granting.remove(boss, grant_id)
     with pytest.raises((Absent, Forbidden)):
-        keeper.tokens.grant(boss, "far", WantedGrant("use", "everything", None, ""))
+        keeper.granting.to_token(boss, "far", WantedGrant("use", "everything", None, ""))
     with pytest.raises((Absent, Forbidden)):
         keeper.tokens.add(boss, "wide", (WantedGrant("use", "everything", None, ""),), None, ())
 

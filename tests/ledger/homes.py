@@ -23,7 +23,8 @@ from service.core.connection import Engine
 from service.core.database import Database
 from service.core.reference import Store
 from service.core.secret import Secret
-from service.keeper.tokens import SYSTEM, WantedGrant
+from service.keeper.granting import WantedGrant
+from service.keeper.tokens import SYSTEM
 from service.keeper.values import Wanted
 from service.keeper.variables import Definition, NewValue, ValueKind
 from service.ledger import schema

@@ -20,9 +20,10 @@ from service.core.reference import Store
 from service.core.rotation import Stage, Strategy
 from service.core.secret import Secret
 from service.keeper.credentials import Credential, Entry
+from service.keeper.granting import WantedGrant
 from service.keeper.registration import registration
 from service.keeper.rotations import Story
-from service.keeper.tokens import SYSTEM, WantedGrant
+from service.keeper.tokens import SYSTEM
 from service.settings import read
 from service.wiring import Service, build
 from tests.rigs.fake_database import FakeDatabase

@@ -1,9 +1,9 @@
 """Tokens, grants and the caller on the wire."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from service.http.shapes.words import Answer, Cidr, Duration, NamePath, Request, Word
@@ -66,17 +66,35 @@ class BoundToken(Request):
     certificates: Certificates
 
 
-class NewGrant(PutGrant):
-    """One more grant for a token."""
+_WHOSE: JsonDict = {
+    "oneOf": [
+        {"properties": {"token": _STRING, "machine": _NULL}, "required": ["token"]},
+        {"properties": {"machine": _STRING, "token": _NULL}, "required": ["machine"]},
+    ]
+}
 
-    token: Word
+
+class NewGrant(PutGrant):
+    """One more grant for a token, or for a machine."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [_ON, _WHOSE]})
+
+    token: Word | None = None
+    machine: NamePath | None = None
+
+    @model_validator(mode="after")
+    def _one_holder(self) -> Self:
+        if (self.token is None) == (self.machine is None):
+            raise ValueError("exactly one of token and machine is needed")
+        return self
 
 
 class Grant(Answer):
     """One permission, and who holds it."""
 
     id: str | None
-    token: str
+    token: str | None = Field(description="null where a machine holds it.")
+    machine: str | None
     level: str
     kind: str
     environment: str | None

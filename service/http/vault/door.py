@@ -12,10 +12,10 @@ from starlette.types import Receive, Scope, Send
 from service.core.errors import Forbidden, KeywrightError, Unauthenticated
 from service.http.envelope import STRANGE
 from service.http.vault import ask as asking
-from service.http.vault import database, kv1, kv2, system, tokens, wrapping
+from service.http.vault import database, kv1, kv2, logins, system, tokens, wrapping
 from service.http.vault.answer import Answer
 from service.http.vault.ask import Ask
-from service.http.vault.errors import NoRoute, refusal
+from service.http.vault.errors import NoRoute, Refused, refusal
 from service.http.vault.mounts import Engine
 
 _ENGINES = {Engine.KV1: kv1.answer, Engine.KV2: kv2.answer, Engine.DATABASE: database.answer}
@@ -27,7 +27,7 @@ async def door(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         response = await _answered(request)
     except KeywrightError as error:
-        if isinstance(error, Unauthenticated | wrapping.Unwrappable):
+        if isinstance(error, Unauthenticated) or (isinstance(error, Refused) and error.strange):
             scope["state"][STRANGE] = True
         status, body, headers = refusal(error, scope["path"], request.state.request_id)
         named = {name.decode(): value.decode() for name, value in headers}
@@ -51,6 +51,8 @@ async def _routed(ask: Ask) -> Answer:
     first, _, rest = ask.path.partition("/")
     if first == "sys" and rest in system.PUBLIC:
         return await system.answer(ask, rest)
+    if first == "auth" and logins.is_login(rest):
+        return await logins.answer(ask, rest)
     await ask.caller()  # no caller, no further word: who is not known learns of no path whether it is there
     match first:
         case "sys":

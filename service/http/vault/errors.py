@@ -20,11 +20,15 @@ from service.http.problems import Rendered, WrongType
 
 
 class Refused(KeywrightError):
-    """Refused in words that Vault has for it, which its clients may look for."""
+    """Refused in words that Vault has for it, which its clients may look for.
 
-    def __init__(self, status: int, message: str) -> None:
+    What is `strange` counts as a request by somebody who is not known.
+    """
+
+    def __init__(self, status: int, message: str, *, strange: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.strange = strange
 
 
 class NoRoute(KeywrightError):

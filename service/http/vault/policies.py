@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from service.core.access import Caller, Kind, Level, Thing
 from service.http.vault.errors import Refused
 from service.http.vault.mounts import Engine, Mounts, Place
-from service.keeper.tokens import ShownGrant
+from service.keeper.granting import ShownGrant
 
 _DEFAULT = {
     "auth/token/lookup-self": ["read"],

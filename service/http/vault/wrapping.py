@@ -17,13 +17,6 @@ UNKNOWN = "wrapping token is not valid or does not exist"
 _SECOND = timedelta(seconds=1)
 
 
-class Unwrappable(Refused):
-    """The token opens nothing. It is counted like every token that nobody knows."""
-
-    def __init__(self) -> None:
-        super().__init__(400, UNKNOWN)
-
-
 async def answer(ask: Ask, rest: str) -> Answer:
     """What is asked behind `sys/wrapping/`. Raises KeywrightError."""
     if rest not in ("wrap", "unwrap", "lookup"):
@@ -46,7 +39,7 @@ async def answer(ask: Ask, rest: str) -> Answer:
     except Stranger as stranger:
         if token != ask.token and stranger.message != UNKNOWN:
             raise
-        raise Unwrappable from None
+        raise Refused(400, UNKNOWN, strange=True) from None
 
 
 async def _looked_up(ask: Ask, token: str) -> Answer:

@@ -112,18 +112,73 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_head"),
     )
     op.create_table(
-        "tokens",
+        "machines",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", NAME, nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("allowlist", sa.JSON(), nullable=False),
+        sa.Column("token_ttl", sa.Integer(), nullable=False),
+        sa.Column("token_max_life", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_machines"),
+        sa.UniqueConstraint("name", name="uq_machines_name"),
+    )
+    op.create_table(
+        "proofs",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("machine_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("role_id", sa.String(length=64), nullable=True),
+        sa.Column("definition", sa.JSON(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["machine_id"], ["machines.id"], name="fk_proofs_machine_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_proofs"),
+        sa.UniqueConstraint("role_id", name="uq_proofs_role_id"),
+    )
+    with op.batch_alter_table("proofs", schema=None) as batch_op:
+        batch_op.create_index("ix_proofs_machine_id", ["machine_id"], unique=False)
+
+    op.create_table(
+        "secret_ids",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("proof_id", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("uses_left", sa.Integer(), nullable=True),
+        sa.Column("allowlist", sa.JSON(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("expires_at", Moment(), nullable=True),
+        sa.ForeignKeyConstraint(["proof_id"], ["proofs.id"], name="fk_secret_ids_proof_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_secret_ids"),
+    )
+    with op.batch_alter_table("secret_ids", schema=None) as batch_op:
+        batch_op.create_index("ix_secret_ids_expires_at", ["expires_at"], unique=False)
+        batch_op.create_index("ix_secret_ids_proof_id", ["proof_id"], unique=False)
+
+    op.create_table(
+        "tokens",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", NAME, nullable=True),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("allowlist", sa.JSON(), nullable=False),
         sa.Column("certificates", sa.JSON(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.Column("expires_at", Moment(), nullable=True),
+        sa.Column("machine_id", sa.String(length=64), nullable=True),
+        sa.Column("renewable_until", Moment(), nullable=True),
+        sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.CheckConstraint("(name IS NULL) = (machine_id IS NOT NULL)", name=op.f("ck_tokens_named_or_a_machines")),
+        sa.ForeignKeyConstraint(["machine_id"], ["machines.id"], name="fk_tokens_machine_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_tokens"),
         sa.UniqueConstraint("name", name="uq_tokens_name"),
     )
+    with op.batch_alter_table("tokens", schema=None) as batch_op:
+        batch_op.create_index("ix_tokens_machine_id_expires_at", ["machine_id", "expires_at"], unique=False)
+
     op.create_table(
         "connections",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -165,7 +220,8 @@ def upgrade() -> None:
     op.create_table(
         "grants",
         sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("token_id", sa.String(length=64), nullable=False),
+        sa.Column("token_id", sa.String(length=64), nullable=True),
+        sa.Column("machine_id", sa.String(length=64), nullable=True),
         sa.Column("level", sa.String(length=8), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("environment_id", sa.String(length=64), nullable=True),
@@ -173,10 +229,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["environment_id"], ["environments.id"], name="fk_grants_environment_id", ondelete="CASCADE"
         ),
+        sa.CheckConstraint("(token_id IS NULL) <> (machine_id IS NULL)", name=op.f("ck_grants_one_holder")),
+        sa.ForeignKeyConstraint(["machine_id"], ["machines.id"], name="fk_grants_machine_id", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["token_id"], ["tokens.id"], name="fk_grants_token_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_grants"),
     )
     with op.batch_alter_table("grants", schema=None) as batch_op:
+        batch_op.create_index("ix_grants_machine_id", ["machine_id"], unique=False)
         batch_op.create_index("ix_grants_token_id", ["token_id"], unique=False)
 
     op.create_table(
@@ -453,13 +512,27 @@ def downgrade() -> None:
     op.drop_table("replies")
     with op.batch_alter_table("grants", schema=None) as batch_op:
         batch_op.drop_index("ix_grants_token_id")
+        batch_op.drop_index("ix_grants_machine_id")
 
     op.drop_table("grants")
     with op.batch_alter_table("connections", schema=None) as batch_op:
         batch_op.drop_index("ix_connections_next_due_at")
 
     op.drop_table("connections")
+    with op.batch_alter_table("tokens", schema=None) as batch_op:
+        batch_op.drop_index("ix_tokens_machine_id_expires_at")
+
     op.drop_table("tokens")
+    with op.batch_alter_table("secret_ids", schema=None) as batch_op:
+        batch_op.drop_index("ix_secret_ids_proof_id")
+        batch_op.drop_index("ix_secret_ids_expires_at")
+
+    op.drop_table("secret_ids")
+    with op.batch_alter_table("proofs", schema=None) as batch_op:
+        batch_op.drop_index("ix_proofs_machine_id")
+
+    op.drop_table("proofs")
+    op.drop_table("machines")
     op.drop_table("head")
     op.drop_table("environments")
     op.drop_table("callings")

@@ -1,0 +1,1 @@
+"""Proofs of machines: who is asked whether they are right."""

@@ -1,0 +1,163 @@
+"""Granting: what somebody may give to others, and how grants are shown.
+
+Nobody gives more than they own; and through a pinned instance nobody is let in where it does not reach itself.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from service.core import names
+from service.core.access import EVERYTHING, Caller, Grant, Kind, Level, Thing, require
+from service.core.errors import Absent, Forbidden, Invalid
+from service.keeper.door import Deed, Door
+from service.keeper.walls import Walls
+from service.ledger import environments, grants, machines, tokens
+from service.ledger.grants import HeldGrant, Holder
+from service.ledger.ledger import Transaction
+
+
+@dataclass(frozen=True)
+class WantedGrant:
+    """A grant as it is asked for: environments by name."""
+
+    level: str
+    kind: str
+    environment: str | None
+    path: str
+
+
+@dataclass(frozen=True)
+class ShownGrant:
+    """A grant as it is shown."""
+
+    id: str
+    holder: Holder
+    grant: Grant
+    environment: str | None
+
+
+class Granting:
+    """Operations on grants, whoever holds them."""
+
+    def __init__(self, door: Door, walls: Walls) -> None:
+        self._door = door
+        self._walls = walls
+
+    def listed(self, caller: Caller, after: str, limit: int) -> list[ShownGrant]:
+        """All grants that the caller could take away, by id."""
+
+        def evaluate(tx: Transaction) -> list[ShownGrant]:
+            held = grants.every(tx, after, 100_000)
+            mine = [h for h in held if caller.level(_thing(h.grant)) == Level.OWN]
+            return [shown for h in mine if self._served(shown := self._named(tx, h))][:limit]
+
+        return self._door.fetch(caller, Deed("grant.list"), evaluate)
+
+    def to_token(self, caller: Caller, token: str, wanted: WantedGrant) -> ShownGrant:
+        """One more grant for a token, by its name. Raises Invalid, Absent, Forbidden."""
+        names.segment(token, "token")
+
+        def find(tx: Transaction) -> Holder | None:
+            found = tokens.named(tx, token)
+            return Holder(found.id, found.name) if found else None
+
+        return self._give(caller, f"token {token}", token, find, wanted)
+
+    def to_machine(self, caller: Caller, machine: str, wanted: WantedGrant) -> ShownGrant:
+        """One more grant for a machine, by its name. Raises Invalid, Absent, Forbidden."""
+        names.path(machine, "machine")
+
+        def find(tx: Transaction) -> Holder | None:
+            found = machines.find(tx, machine)
+            return Holder(found.id, found.name, True) if found else None
+
+        return self._give(caller, f"machine {machine}", machine, find, wanted)
+
+    def _give(
+        self, caller: Caller, whom: str, name: str, find: Callable[[Transaction], Holder | None], wanted: WantedGrant
+    ) -> ShownGrant:
+        grant_id = self._door.new_id()
+
+        def act(tx: Transaction) -> ShownGrant:
+            granted = self.granted(tx, caller, wanted)
+            holder = find(tx)
+            if holder is None:
+                raise Absent(f"{whom} does not exist")
+            grants.add(tx, grant_id, holder, granted)
+            return self._named(tx, HeldGrant(grant_id, holder, granted))
+
+        deed = Deed("grant.add", wanted.environment or "", name, {"level": wanted.level, "path": wanted.path})
+        return self._door.change(caller, deed, act)
+
+    def remove(self, caller: Caller, grant_id: str) -> None:
+        """Take a grant away. Raises Absent, also where the caller does not own what it is on."""
+
+        def act(tx: Transaction) -> None:
+            held = grants.find(tx, grant_id)
+            if held is not None and not self._served(self._named(tx, held)):
+                held = None
+            if held is None or caller.level(_thing(held.grant)) != Level.OWN:
+                raise Absent(f"grant {grant_id[:64]} does not exist")
+            deed.detail["machine" if held.holder.is_machine else "token"] = held.holder.name
+            grants.remove(tx, held)
+
+        deed = Deed("grant.remove", resource=grant_id)
+        self._door.change(caller, deed, act)
+
+    # -- for who hands out identities
+
+    def granted(self, tx: Transaction, caller: Caller, wanted: WantedGrant) -> Grant:
+        """What is asked for, if the caller may give it. Raises Invalid, Absent, Forbidden."""
+        level = Level.of(wanted.level)
+        try:
+            kind = Kind(wanted.kind)
+        except ValueError:
+            raise Invalid(f"kind must be {' or '.join(Kind)}", field="kind") from None
+        if kind is Kind.EVERYTHING:
+            if wanted.environment or wanted.path:
+                raise Invalid("a grant on everything names no environment and no path", field="kind")
+            require(caller, Level.OWN, EVERYTHING, "the installation")
+            if self._walls.pinned is not None and caller.kind != "system":
+                raise Forbidden("a grant on everything is not given through an instance that serves some environments")
+            return Grant(level, kind)
+        if not wanted.environment:
+            raise Invalid("environment is needed", field="environment")
+        wall = self._walls.enter(tx, caller, wanted.environment)
+        path = names.path(wanted.path, "path") if kind is not Kind.ENVIRONMENT else ""
+        if kind is Kind.ENVIRONMENT and wanted.path:
+            raise Invalid("a grant on an environment has no path", field="path")
+        grant = Grant(level, kind, wall.id, path)
+        require(caller, Level.OWN, _thing(grant), f"environment {wanted.environment}")
+        return grant
+
+    def require_within(self, tx: Transaction, caller: Caller, what: str, held: Iterable[Grant]) -> None:
+        """Through a pinned instance nobody lets others in where it does not reach itself. Raises Forbidden."""
+        if self._walls.pinned is None or caller.kind == "system":
+            return
+        for grant in held:
+            found = environments.get(tx, grant.environment_id) if grant.environment_id else None
+            if found is None or not self._walls.serves(found.name):
+                raise Forbidden(f"{what} reaches further than this instance, which serves some environments")
+
+    def shown(self, tx: Transaction, holder: Holder) -> list[ShownGrant]:
+        """What somebody holds."""
+        return list(filter(self._served, (self._named(tx, held) for held in grants.of(tx, holder))))
+
+    def own(self, tx: Transaction, caller: Caller) -> list[ShownGrant]:
+        """What the caller holds, as it was made out."""
+        found = tokens.find(tx, caller.id)
+        holder = Holder(caller.id, caller.name, bool(found and found.machine_id))
+        return list(filter(self._served, (self._named(tx, HeldGrant("", holder, each)) for each in caller.grants)))
+
+    def _served(self, shown: ShownGrant) -> bool:
+        """A pinned instance tells nothing of grants in the environments that it does not serve."""
+        return shown.environment is None or self._walls.serves(shown.environment)
+
+    @staticmethod
+    def _named(tx: Transaction, held: HeldGrant) -> ShownGrant:
+        environment = environments.get(tx, held.grant.environment_id) if held.grant.environment_id else None
+        return ShownGrant(held.id, held.holder, held.grant, environment.name if environment else None)
+
+
+def _thing(grant: Grant) -> Thing:
+    return Thing(grant.kind, grant.environment_id, grant.path)
