@@ -139,7 +139,7 @@ class Lane:
         fetch = Fetch(wire, plain.target, plain.headers, keep)
         reception = self._reception
         fetch.request_id = reception.new_id()
-        fetch.address = address = wire.address
+        fetch.address = address = wire.address_of(plain.headers)
         if plain.wait:
             fetch.until = asyncio.get_running_loop().time() + plain.wait
         reception.limits.working += 1
