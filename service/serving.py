@@ -16,6 +16,7 @@ from service.http.certificates import Certificates
 from service.http.lane import Lane
 from service.http.limits import Limits
 from service.http.listener import Listener
+from service.http.proxies import Proxies
 from service.http.vault import mounts
 from service.settings import Settings
 from service.wiring import Service, build
@@ -99,6 +100,7 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         port,
         lane=Lane(app),
         certificates=certificates,
+        proxies=Proxies(settings.trusted_proxies),
         most=settings.connections,
         drains_within=DRAINS_WITHIN,
     )

@@ -85,16 +85,6 @@ class SignedStatements:
             yield key
 
 
-def readable(pem: str) -> bool:
-    """Is this a public key that a signer may have?"""
-    for kind in _KINDS.values():
-        try:
-            return not kind.import_key(pem).is_private
-        except (JoseError, ValueError, TypeError, KeyError):
-            continue
-    return False
-
-
 def _stated(payload: bytes, signer: Signer, audiences: Sequence[str], now: datetime) -> Mapping[str, Any]:
     try:
         claims = json.loads(payload)

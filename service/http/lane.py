@@ -126,7 +126,7 @@ class Lane:
         fetch = Fetch(wire, plain, keep)
         reception = self._reception
         fetch.request_id = reception.new_id()
-        fetch.address = address = wire.address
+        fetch.address = address = wire.address_of(plain.headers)
         if plain.wait:
             fetch.until = asyncio.get_running_loop().time() + plain.wait
         reception.limits.working += 1

@@ -22,6 +22,7 @@ from service.core.errors import Unavailable
 from service.http.certificates import Certificates
 from service.http.exchange import Exchange
 from service.http.lane import Fetch, Lane
+from service.http.proxies import Proxies
 from service.http.refusals import FULL, said
 from service.http.wire import Wire
 
@@ -49,6 +50,7 @@ class Listener:
         *,
         lane: Lane | None = None,
         certificates: Certificates | None = None,
+        proxies: Proxies | None = None,
         most: int = 10_000,
         drains_within: float = 20,
     ) -> None:
@@ -56,6 +58,7 @@ class Listener:
         self.lane = lane
         """Is offered every request first."""
         self.certificates = certificates
+        self.proxies = proxies or Proxies()
         self.started = threading.Event()
         """Set while connections are accepted."""
         self.loop: asyncio.AbstractEventLoop

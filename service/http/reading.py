@@ -75,6 +75,10 @@ class Reading(asyncio.Protocol):
         """The head of a request is there: its exchange."""
 
     @abstractmethod
+    def _client_of(self, headers: Headers) -> tuple[str, int] | None:
+        """Where a request with this head comes from."""
+
+    @abstractmethod
     def _refuse(self, refusal: Refusal) -> None:
         """What comes cannot be read any more: say so, after the answers to what could be."""
 
@@ -211,7 +215,7 @@ class Reading(asyncio.Protocol):
             "query_string": query,
             "root_path": "",
             "headers": headers,
-            "client": self._client,
+            "client": self._client_of(headers),
             "server": self._server,
             "state": {},
             "extensions": self._extensions,

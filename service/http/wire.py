@@ -19,7 +19,7 @@ from service.http import certificates
 from service.http.exchange import Exchange
 from service.http.lane import Fetch, Lane
 from service.http.peer import EXTENSION, let_go
-from service.http.plain import Plain
+from service.http.plain import Headers, Plain
 from service.http.reading import Reading
 from service.http.refusals import DEFECT, SLOW, Refusal, said
 from service.http.taking import Taking
@@ -55,7 +55,7 @@ class Wire(Reading):
         self.full = False
         """The client does not take what is written."""
         self.address = ""
-        """The client's."""
+        """The client's, or a proxy's."""
         self.certificate: Shown | None = None
         """What the client has shown of itself."""
         self.waiter: asyncio.Future[None] | None = None
@@ -64,7 +64,7 @@ class Wire(Reading):
         self._taking: Taking
         self._behind: deque[Exchange] = deque()
         self._room: asyncio.Future[None] | None = None
-        self._closing = self._paused = False
+        self._closing = self._paused = self._proxied = False
         self._plain: Plain | None = None
         self._same = b""
         """The bytes of the plain request that was read last. Whoever polls sends the same again and again."""
@@ -78,6 +78,7 @@ class Wire(Reading):
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._client = (str(peer[0]), int(peer[1])) if peer else None
         self.address = self._client[0] if self._client else ""
+        self._proxied = self._listener.proxies.trusts(self.address)
         self._server = (str(own[0]), int(own[1])) if own else None
         encrypted = transport.get_extra_info("ssl_object")
         self._scheme = "https" if encrypted else "http"
@@ -137,6 +138,10 @@ class Wire(Reading):
         """To the client, if it is still there."""
         if not self.lost:
             self._transport.write(data)
+
+    def address_of(self, headers: Headers) -> str:
+        """Where a request comes from: the client, unless that is a proxy that is trusted to say it."""
+        return self._listener.proxies.client(self.address, headers) if self._proxied else self.address
 
     async def room(self) -> None:
         """Wait until the client took enough of what was written, or went away."""
@@ -212,6 +217,9 @@ class Wire(Reading):
         self.current = exchange
         self._listener.working.add(exchange)
         exchange.task = self._listener.loop.create_task(exchange.run())
+
+    def _client_of(self, headers: Headers) -> tuple[str, int] | None:
+        return (self.address_of(headers), 0) if self._proxied else self._client
 
     def _pause(self) -> None:
         if not self._paused:

@@ -12,7 +12,7 @@ from service.core.access import EVERYTHING, Caller, Level, networks, require
 from service.core.errors import Absent, Conflict
 from service.core.event import Detail
 from service.core.machine import MOST_PROOFS, HeldProof, Lives, Machine
-from service.core.proof import AppRole, Certificate, Proof
+from service.core.proof import AppRole, Certificate, Jwt, Kubernetes, Proof
 from service.core.token import NO_SECRET, Token, fingerprints
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
@@ -166,6 +166,10 @@ class Machines:
         return machine
 
     def _prove(self, tx: Transaction, caller: Caller, machine: Machine, proof: Proof) -> HeldProof:
+        if isinstance(proof, (Jwt, Kubernetes)) and proof.signer:
+            proof.signer.check()
+        if isinstance(proof, AppRole) and machines.role(tx, proof.role_id):
+            raise Conflict("another machine has this role id")
         if isinstance(proof, AppRole) and not proof.role_id:
             proof = AppRole(self._door.new_id())
         if isinstance(proof, Certificate):

@@ -131,6 +131,11 @@ def owner(tx: Transaction, proof_id: str) -> Machine | None:
     return get(tx, machine_id) if machine_id else None
 
 
+def role(tx: Transaction, role_id: str) -> bool:
+    """Has somebody this role id?"""
+    return tx.sql.execute(select(proofs.c.id).where(proofs.c.role_id == role_id)).first() is not None
+
+
 def remove_proof(tx: Transaction, proof_id: str) -> None:
     """With its secret ids."""
     tx.sql.execute(delete(proofs).where(proofs.c.id == proof_id))

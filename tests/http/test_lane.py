@@ -50,6 +50,39 @@ def plain(answer: Answer) -> Any:
     return answer.status, {k: v for k, v in answer.headers.items() if k in (*COMMON, "etag")}, answer.body
 
 
+def hosted(it: Keywright) -> None:
+    owner = it.client()
+    assert owner.post("/environments", json={"name": "production"}).status_code == 201
+    assert owner.put("/environments/production/variables/shop/HOST", json={"value": "db"}).status_code == 201
+
+
+@pytest.mark.parametrize("target", [VALUE, f"{VALUE}?wait=0", "/api/v1/me"])
+def test_a_proxy_that_is_trusted_tells_where_a_request_comes_from(target: str) -> None:
+    """Whichever way it takes, and each request of a connection by itself."""
+    with running_keywright(trusted_proxies="127.0.0.0/8") as it:
+        hosted(it)
+        grant = {"level": "use", "kind": "everything"}
+        token = it.token("inside", grant, allowlist=["192.0.2.0/24"])
+        for _ in range(2):
+            with way(it) as made:
+                for said, status in (
+                    ("192.0.2.7", 200),
+                    ("198.51.100.1", 403),
+                    ("192.0.2.7, 198.51.100.1", 403),
+                    ("198.51.100.1, 192.0.2.7", 200),
+                    ("192.0.2.7, nonsense", 403),
+                    ("192.0.2.7, 127.0.0.9", 200),
+                    ("192.0.2.7", 200),
+                ):
+                    made.say(get(target, token, f"X-Forwarded-For: {said}"))
+                    assert made.answer().status == status, said
+        assert once(it, get(target, token)).status == 403  # the proxy itself is not on the allowlist
+    with running_keywright(trusted_proxies="10.0.0.0/8") as it:
+        hosted(it)
+        token = it.token("inside", grant, allowlist=["192.0.2.0/24"])
+        assert once(it, get(target, token, "X-Forwarded-For: 192.0.2.7")).status == 403
+
+
 @pytest.mark.parametrize("target", [VALUE, CREDENTIAL])
 def test_it_answers_as_the_routes_do(it: Keywright, target: str) -> None:
     lane, route = once(it, get(target, it.owner)), once(it, get(f"{target}?wait=0", it.owner))

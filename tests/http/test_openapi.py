@@ -41,7 +41,8 @@ MEANT = {
     "cursor", "names", "template", "reference", "secret", "body", "value",
     "expires_in", "allowlist", "stores", "endpoints", "options", "login", "kept_in", "administered_by", "tls",
     "rotation", "engine", "database", "If-Match",
-    "skew", "subject", "claims", "service_accounts", "issuer", "jwks_url", "token_ttl", "token_max_life", "increment",
+    "skew", "keys", "ca", "subject", "claims", "service_accounts", "issuer", "jwks_url", "token_ttl", "token_max_life",
+    "increment",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """An HTTP server of a few lines, for answers that a real server cannot be made to give."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ class Answer:
 
 
 @contextmanager
-def stub(answer: Callable[[Request], Answer]) -> Iterator[tuple[str, list[Request]]]:
+def stub(answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[Request]]]:
     """Serve `answer` on a free port. Yields the address and the list of what was asked."""
     asked: list[Request] = []
 
@@ -53,10 +54,12 @@ def stub(answer: Callable[[Request], Answer]) -> Iterator[tuple[str, list[Reques
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}", asked
     finally:
         server.shutdown()
         server.server_close()
