@@ -51,6 +51,8 @@ async def _credential(ask: Ask, place: Place, name: str) -> Answer:
 
 
 async def _role(ask: Ask, place: Place) -> Answer:
+    if not place.name:
+        raise Absent("a role is a connection in an environment")
     found = await aside(ask.keeper.connections.get, await ask.caller(), place.environment, place.name)
     login = found.logins[0] if found.logins else ""
     return told(

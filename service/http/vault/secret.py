@@ -89,7 +89,7 @@ def history(it: Definition) -> dict[str, Any]:
         "custom_metadata": json.loads(variable.notes) if variable.notes else None,
         "delete_version_after": "0s",
         "max_versions": 0,
-        "oldest_version": it.versions[-1].number if it.versions else 0,
+        "oldest_version": 0,  # until the oldest are dropped, and none ever is
         "updated_time": moment(variable.updated_at),
         "versions": {str(version.number): _in_history(version) for version in reversed(it.versions)},
     }

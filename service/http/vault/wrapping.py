@@ -87,4 +87,6 @@ async def wrapped(ask: Ask, given: Answer, caller: Caller, lasts_: timedelta) ->
         "creation_time": moment(made.created_at),
         "creation_path": made.path,
     }
-    return enveloped(ask.request_id, "null", wrap_info=text_of(info))
+    if given.caller:
+        info["wrapped_accessor"] = given.caller.id
+    return enveloped("", "null", wrap_info=text_of(info))
