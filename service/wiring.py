@@ -198,7 +198,7 @@ def build(
         past,
         Checks(door, walls, briefs, references, budget, tag_key),
         overdue,
-        Wrappings(door, keyrings, recorder),
+        Wrappings(door, keyrings, recorder, walls),
     )
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)

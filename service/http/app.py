@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI
-from starlette.routing import Mount
 
 from service.http import (
     connections,
@@ -31,7 +30,7 @@ from service.http.plain import Reader
 from service.http.reception import Reception
 from service.http.vault import errors as vault_errors
 from service.http.vault.dialect import reader
-from service.http.vault.door import door
+from service.http.vault.door import Beside
 from service.http.vault.mounts import Mounts
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
@@ -96,7 +95,7 @@ def application(
     app.state.readers = readers = dict[bytes, Reader]()
     if mounts is not None:
         app.state.mounts, app.state.leases = mounts, leases
-        app.router.routes.append(Mount("/v1", door))
+        app.add_middleware(Beside)
         readers[b"/v1/"] = reader(mounts, leases=leases)
     document = app.openapi
 

@@ -3,7 +3,7 @@
 What is live is fetched as everything is (`values.py`). This is for the others, and rare: it asks the ledger.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.core import names
 from service.core.access import Caller, Level
@@ -22,7 +22,7 @@ class Read:
 
     variable: Variable
     version: Version
-    value: Value | None
+    value: Value | None = field(repr=False)
 
 
 class Versions:

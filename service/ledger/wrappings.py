@@ -15,6 +15,7 @@ wrappings = Table(
     id_column(),
     Column("hash", LargeBinary, nullable=False),
     Column("made_by", String(64), nullable=False),  # id of a caller, who may be gone
+    Column("served", Text, nullable=False),  # environments of the instance that made it; empty: all
     Column("path", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", Moment, nullable=False),
@@ -31,6 +32,7 @@ class Wrapping:
     id: str
     hash: bytes
     made_by: str
+    served: str
     path: str
     sealed: bytes
     created_at: datetime

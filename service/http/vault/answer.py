@@ -7,7 +7,7 @@ Documented at developer.hashicorp.com/vault/api-docs; the order of the fields is
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,8 +18,8 @@ from service.core.access import Caller
 class Answer:
     """One answer. `data` and `auth` are JSON; an answer without either, and without warnings, is 204."""
 
-    data: str | None = None
-    auth: str | None = None
+    data: str | None = field(default=None, repr=False)
+    auth: str | None = field(default=None, repr=False)
     status: int = 200
     lease_duration: int = 0
     """Seconds."""

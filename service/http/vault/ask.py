@@ -8,7 +8,7 @@ The token comes in `X-Vault-Token`, or as every other does: `Authorization: Bear
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ParamSpec, TypeVar
 
@@ -60,7 +60,7 @@ class Ask:
     operation: Operation
     path: str
     """Behind `/v1/`."""
-    token: str
+    token: str = field(repr=False)
     """What was presented; empty for none."""
     who: Who
     namespace: str

@@ -7,7 +7,7 @@ knows.
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.core.errors import Forbidden, KeywrightError, Unauthenticated
 from service.http.envelope import STRANGE
@@ -19,6 +19,18 @@ from service.http.vault.errors import NoRoute, Refused, refusal
 from service.http.vault.mounts import Engine
 
 _ENGINES = {Engine.KV1: kv1.answer, Engine.KV2: kv2.answer, Engine.DATABASE: database.answer}
+
+
+class Beside:
+    """Around the native door: what is behind `/v1/`, whatever it is, is for this one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request (ASGI 3)."""
+        here = scope["type"] == "http" and scope["path"].startswith("/v1/")
+        await (door if here else self._app)(scope, receive, send)
 
 
 async def door(scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,7 +21,7 @@ async def answer(ask: Ask, mount: Mount, rest: str) -> Answer:
         return await listed(ask, place)
     if ask.operation is not Operation.READ:
         raise Unsupported
-    found = await live_or_gone(ask, place)
+    found = await live_or_gone(ask, place) if place.name else None
     if not isinstance(found, Fetched):
         raise Absent("no version of it is live")
     return Answer(secret.shown(found), lease_duration=LASTS)

@@ -1,5 +1,6 @@
 """A mount of KV version 2: which operation on which path is answered by what."""
 
+from service.core.errors import Absent
 from service.http.vault import kv2_metadata, kv2_read, kv2_versions, kv2_write
 from service.http.vault.answer import NOTHING, Answer, told
 from service.http.vault.ask import Ask, Operation
@@ -26,6 +27,8 @@ async def answer(ask: Ask, mount: Mount, rest: str) -> Answer:
         await ask.caller()
         return told(_DEFAULTS)
     place = mount.place(behind, ask.namespace)
+    if not place.name and ask.operation is not Operation.LIST:
+        raise Absent("a secret has a name")
     match kind, ask.operation:
         case "data", Operation.READ:
             return await kv2_read.read(ask, place)

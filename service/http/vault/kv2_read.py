@@ -1,6 +1,6 @@
 """KV version 2: reading the current version, or any by its number, and the keys of one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.core.errors import Absent, Conflict
@@ -17,7 +17,7 @@ from service.keeper.values import Fetched, Wanted
 class Found:
     """A version; its value is None if it was deleted or destroyed."""
 
-    value: dict[str, Any] | None
+    value: dict[str, Any] | None = field(repr=False)
     metadata: dict[str, Any]
 
     @property

@@ -267,3 +267,10 @@ def test_a_body_that_can_be_read_in_two_ways_is_refused(it: Keywright, vault: Va
     assert answer.status_code == 400
     assert "hidden" not in answer.text
     assert vault("GET", "secret/metadata/production/twice").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "production", "production/", "%00/x", "a%0ab/x", "x" * 300 + "/y"])
+def test_what_cannot_be_a_secret_is_absent(vault: Vault, path: str) -> None:
+    for kind in ("data", "metadata", "subkeys"):
+        answer = vault("GET", f"secret/{kind}/{path}")
+        assert (answer.status_code, answer.json()) == (404, NOBODY)

@@ -3,6 +3,7 @@
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -129,3 +130,24 @@ def test_nobody_makes_them_without_bound(it: Keywright, monkeypatch: pytest.Monk
         keeper.wrappings.wrap(caller, Secret("x"), "a/b", timedelta(minutes=1))
     with pytest.raises(Conflict):
         keeper.wrappings.wrap(caller, Secret("x"), "a/b", timedelta(minutes=1))
+
+
+def test_an_instance_opens_nothing_of_environments_that_it_does_not_serve(tmp_path: Path) -> None:
+    with running_keywright(data=tmp_path) as it, Vault(it.url, it.owner) as vault:
+        it.client().post("/environments", json={"name": "production"})
+        vault.ok("POST", "secret/data/production/db", {"data": {"a": "b"}})
+        owner, token = it.owner, wrapped(vault, "secret/data/production/db", "1h")["token"]
+    with running_keywright(data=tmp_path, owner=owner, environments="staging") as it, Vault(it.url, owner) as vault:
+        assert vault("POST", "sys/wrapping/unwrap", {"token": token}).json() == UNKNOWN
+        assert vault("POST", "sys/wrapping/lookup", {"token": token}).json() == UNKNOWN
+        assert vault("GET", "secret/data/production/db").status_code == 404
+    with running_keywright(data=tmp_path, owner=owner) as it, using(it, token) as holder:
+        assert holder.ok("POST", "sys/wrapping/unwrap")["data"]["data"] == {"a": "b"}
+
+
+def test_what_it_is_called_in_the_log_is_text(it: Keywright, vault: Vault, owner: httpx2.Client) -> None:
+    info = wrapped(vault, "sys/internal/ui/mounts/secret/%00%0a%ff" + "x" * 1000)
+    events = owner.get("/events", params={"resource": info["accessor"]}).json()["items"]
+    path = events[0]["detail"]["path"]
+    assert path.isprintable()
+    assert len(path) == wrappings.LONGEST_PATH

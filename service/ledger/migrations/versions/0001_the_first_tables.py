@@ -257,6 +257,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("made_by", sa.String(length=64), nullable=False),
+        sa.Column("served", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
