@@ -43,6 +43,7 @@ from service.keeper.indexer import Indexer
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
 from service.keeper.logins import Logins
+from service.keeper.machine_tokens import MachineTokens
 from service.keeper.machines import Machines
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
@@ -186,6 +187,7 @@ def build(
         granting,
         machines,
         Secrets(door, machines),
+        MachineTokens(door, machines),
         Logins(door, recorder, granting, tokens, statements(settings)),
         Events(door, walls, keyrings, indexer),
         Retention(door, walls, keyrings, indexer, past),

@@ -31,6 +31,8 @@ MOST_PROOFS = 20
 MOST_SECRET_IDS = 1000
 """Of one approle."""
 MOST_USES = 1_000_000
+MOST_TOKENS = 10_000
+"""Of one machine, in force at once."""
 _SHAPE = re.compile(r"ks_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
 

@@ -1,11 +1,13 @@
-"""`/machines`, `/machine-proofs`, `/machine-secrets`: identities that prove themselves, and how."""
+"""`/machines`, `/machine-proofs`, `/machine-secrets`, `/machine-tokens`: identities that prove themselves, and how."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service.core.machine import Lives, SecretId
+from service.core.machine import Lives, Metadata, SecretId
 from service.core.schedule import duration, duration_text
+from service.core.token import Token
 from service.http import proofs, shapes
 from service.http.request import (
     Asking,
@@ -21,6 +23,7 @@ from service.http.request import (
 )
 from service.http.route import Route
 from service.http.tokens import shown_grant, wanted
+from service.keeper.machine_tokens import KIND, WantedToken
 from service.keeper.machines import ShownMachine
 from service.keeper.secrets import WantedSecret
 
@@ -178,3 +181,39 @@ def add_secret(
 def revoke_secret(caller: Asking, keeper: TheKeeper, secret_id: Id) -> None:
     """It is of no use from now on."""
     keeper.secrets.revoke(caller, secret_id)
+
+
+def _shown_token(it: tuple[Token, Metadata]) -> dict[str, Any]:
+    token, metadata = it
+    fields = {
+        name: getattr(token, name) for name in ("id", "created_at", "created_by", "expires_at", "renewable_until")
+    }
+    return shapes.MachineToken.model_validate(fields | {"metadata": metadata}).model_dump(mode="json")
+
+
+@router.get("/machine-tokens", response_model=shapes.page_of(shapes.MachineToken))
+def tokens(
+    caller: Asking,
+    keeper: TheKeeper,
+    machine: Annotated[shapes.NamePath, Query(description="Whose.")],
+    cursor: Cursor = "",
+    limit: Limit = 100,
+) -> Any:
+    """A machine's tokens that are in force, of logins and others; never their texts. `DELETE /tokens/{id}` ends one."""
+    found = keeper.machine_tokens.listed(caller, machine, position(cursor), limit)
+    return page(found, limit, lambda it: it[0].id, _shown_token)
+
+
+@router.post("/machine-tokens", status_code=201, response_model=shapes.MadeMachineToken)
+def add_token(
+    request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewMachineToken, key: IdempotencyKey = None
+) -> Any:
+    """Make a token that no login gives out. Its text is shown only now."""
+
+    def act() -> tuple[int, dict[str, Any]]:
+        overlap = duration(body.overlap, "overlap") if body.overlap else timedelta()
+        wanted_token = WantedToken(duration(body.expires_in, "expires_in"), body.replaces or "", overlap)
+        token, text = keeper.machine_tokens.add(caller, body.machine, wanted_token)
+        return 201, _shown_token((token, {"proof": KIND})) | {"token": text.reveal()}
+
+    return once(request, keeper, caller, key, body, act)

@@ -21,11 +21,11 @@ def shown_grant(it: ShownGrant) -> dict[str, Any]:
     return {
         "id": it.id or None,
         "token": None if it.holder.is_machine else it.holder.name,
-        "machine": it.holder.name if it.holder.is_machine else None,
         "level": it.grant.level.word,
         "kind": it.grant.kind.value,
         "environment": it.environment,
         "path": it.grant.path,
+        "machine": it.holder.name if it.holder.is_machine else None,
     }
 
 

@@ -16,6 +16,7 @@ from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.keys import Keyrings
 from service.keeper.logins import Logins
+from service.keeper.machine_tokens import MachineTokens
 from service.keeper.machines import Machines
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
@@ -59,6 +60,7 @@ class Keeper:
     granting: Granting
     machines: Machines
     secrets: Secrets
+    machine_tokens: MachineTokens
     logins: Logins
     events: Events
     retention: Retention

@@ -17,7 +17,7 @@ from hmac import compare_digest
 from service.core.access import Caller, Stranger, admitted
 from service.core.errors import Absent, Conflict, Invalid, Unauthenticated
 from service.core.event import Event, Outcome
-from service.core.machine import Machine, Metadata, split_secret_id
+from service.core.machine import MOST_TOKENS, Machine, Metadata, split_secret_id
 from service.core.proof import AppRole, Jwt, Kubernetes, Unproven
 from service.core.secret import Secret
 from service.core.token import Token, make
@@ -31,8 +31,6 @@ from service.keeper.tokens import Tokens, holder_of
 from service.ledger import machines, tokens
 from service.ledger.ledger import Transaction
 
-MOST_TOKENS = 10_000
-"""Of one machine, in force at once."""
 SWEPT = 100
 """Tokens that have expired and go with each login, at most."""
 LOGIN = "machine.login"

@@ -113,6 +113,13 @@ def of_machine(tx: Transaction, machine_id: str) -> int:
     return int(tx.sql.execute(query).scalar_one())
 
 
+def of(tx: Transaction, machine_id: str, after: str, limit: int) -> list[tuple[Token, Metadata]]:
+    """A machine's that have not expired, by id, each with what its login proved."""
+    lasts = or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > tx.now)
+    query = _KNOWN.where(tokens.c.machine_id == machine_id, tokens.c.id > after, lasts).order_by(tokens.c.id)
+    return [(_made(row, ()), dict(row.metadata)) for row in tx.sql.execute(query.limit(limit))]
+
+
 def sweep(tx: Transaction, limit: int) -> None:
     """Machines' tokens that have expired go, so many of them."""
     over = select(tokens.c.id).where(tokens.c.machine_id.is_not(None), tokens.c.expires_at <= tx.now).limit(limit)

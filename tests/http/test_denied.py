@@ -40,6 +40,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /machines/{name}": {"enabled": False},
     "POST /machine-proofs": {"machine": "NAME", "proof": {"kind": "approle"}},
     "POST /machine-secrets": {"machine": "NAME"},
+    "POST /machine-tokens": {"machine": "NAME"},
     "POST /login/approle": {"role_id": "nobody", "secret_id": "nothing"},
     "POST /login/jwt": {"machine": "nobody", "jwt": "nothing"},
     "POST /login/kubernetes": {"machine": "nobody", "jwt": "nothing"},
@@ -87,7 +88,7 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """Status and problem, without what belongs to the one request and the names that were asked for."""
     query = {"names": name} if path.endswith("/values") else {}
-    query |= {"machine": name} if (method, path) == ("GET", "/api/v1/machine-secrets") else {}
+    query |= {"machine": name} if method == "GET" and "/machine-" in path else {}
     answer = client.request(
         method,
         filled(path, environment, name, ids),

@@ -10,10 +10,13 @@ import pytest
 from service.core.access import Caller
 from service.core.errors import Absent, Conflict, Forbidden, Invalid, Unauthenticated
 from service.core.machine import Lives
-from service.core.proof import AppRole
+from service.core.proof import AppRole, Certificate
 from service.core.secret import Secret
+from service.core.token import Shown
+from service.keeper.callers import machine as by_certificate
 from service.keeper.granting import WantedGrant
 from service.keeper.logins import LoggedIn
+from service.keeper.machine_tokens import WantedToken
 from service.keeper.secrets import WantedSecret
 from service.keeper.tokens import SYSTEM
 from service.keeper.values import Wanted
@@ -22,6 +25,7 @@ from service.wiring import Service
 from tests.ledger.homes import Home, environment, put
 
 USE = WantedGrant("use", "folder", "production", "shop")
+ONE = "ab" * 32
 BEGAN = datetime(2026, 11, 22, tzinfo=UTC)
 
 
@@ -313,3 +317,79 @@ def test_so_many_tokens_and_no_more(service: Service, monkeypatch: pytest.Monkey
         login(service, role_id, text)
     assert [it.uses_left for it in service.keeper.secrets.listed(SYSTEM, "shop/web", "", 10)] == [1]
     assert told_of(service, "machine.login")[0]["outcome"] == "refused"
+
+
+def test_a_token_by_hand_is_replaced_with_an_overlap(sqlite_home: Home, clock: Clock) -> None:
+    service = furnished(sqlite_home.service())
+    by_hand = service.keeper.machine_tokens
+    first, former = by_hand.add(SYSTEM, "shop/web", WantedToken(timedelta(days=30)))
+    second, text = by_hand.add(SYSTEM, "shop/web", WantedToken(timedelta(days=30), first.id, timedelta(hours=1)))
+    assert {it.id for it, _ in by_hand.listed(SYSTEM, "shop/web", "", 10)} == {first.id, second.id}
+    clock.passes(minutes=59)
+    for shown in (former, text):
+        web = service.keeper.tokens.authenticate(shown.reveal(), "", "r")
+        assert (web.name, value(service, web)) == ("shop/web", "a")
+        with pytest.raises(Conflict):
+            service.keeper.logins.renew(web)
+    clock.passes(minutes=1)
+    refused(lambda: service.keeper.tokens.authenticate(former.reveal(), "", "r"))
+    service.keeper.tokens.authenticate(text.reveal(), "", "r")
+    assert [it.id for it, _ in by_hand.listed(SYSTEM, "shop/web", "", 10)] == [second.id]
+    service.keeper.machines.change(SYSTEM, "shop/web", enabled=False)
+    refused(lambda: service.keeper.tokens.authenticate(text.reveal(), "", "r"))
+
+
+def test_a_token_by_hand_replaces_none_of_another_machine(service: Service) -> None:
+    service.keeper.machines.add(SYSTEM, "bank")
+    other, text = service.keeper.machine_tokens.add(SYSTEM, "bank", WantedToken(timedelta(days=1)))
+    static = service.keeper.tokens.add(SYSTEM, "static", (), None, ())[0]
+    for replaces in (other.id, static.id, "0" * 16):
+        with pytest.raises(Absent):
+            service.keeper.machine_tokens.add(SYSTEM, "shop/web", WantedToken(timedelta(days=1), replaces))
+    service.keeper.tokens.authenticate(text.reveal(), "", "r")
+    with pytest.raises(Invalid):
+        WantedToken(timedelta())
+    with pytest.raises(Invalid):
+        WantedToken(timedelta(days=1), "", timedelta(hours=1))
+
+
+def test_an_administrator_ends_one_token(service: Service) -> None:
+    given = login(service, *secret(service))
+    service.keeper.tokens.revoke(SYSTEM, given.token_id)
+    refused(lambda: caller(service, given))
+    assert service.keeper.machine_tokens.listed(SYSTEM, "shop/web", "", 10) == []
+
+
+def test_a_certificate_stands_for_its_machine(service: Service) -> None:
+    held = service.keeper.machines.add_proof(SYSTEM, "shop/web", Certificate((ONE.upper(),)))
+
+    def standing(sha256: str = ONE) -> Caller:
+        shown = Shown(sha256, datetime(2100, 1, 1, tzinfo=UTC))
+        asker = by_certificate(shown, "nobody", "192.0.2.1", "r")
+        return service.keeper.recorder.fetch(service.keeper.tokens.asked(asker))  # type: ignore[no-any-return]
+
+    assert (standing().name, value(service, standing())) == ("shop/web", "a")
+    acts: list[Callable[[], object]] = [
+        lambda: service.keeper.machines.add(SYSTEM, "second", [], [Certificate((ONE,))]),
+        lambda: service.keeper.tokens.add(SYSTEM, "static", (), None, (), (ONE,), bearer=False),
+        lambda: service.keeper.tokens.bind(SYSTEM, held.id, ["cd" * 32]),
+        lambda: service.keeper.tokens.revoke(SYSTEM, held.id),
+        lambda: service.keeper.logins.end(standing()),
+        lambda: service.keeper.logins.renew(standing()),
+    ]
+    for act in acts:
+        with pytest.raises(Conflict):
+            act()
+    service.keeper.machines.change(SYSTEM, "shop/web", enabled=False)
+    refused(standing)
+    service.keeper.machines.change(SYSTEM, "shop/web", enabled=True)
+    service.keeper.machines.remove_proof(SYSTEM, held.id)
+    refused(standing)
+    service.keeper.machines.add(SYSTEM, "second", [], [Certificate((ONE,))])
+    assert standing().name == "second"
+
+
+def test_the_first_owner_is_not_made_again_where_there_is_a_machine(home: Home) -> None:
+    service = home.service()
+    service.keeper.machines.add(SYSTEM, "only", [WantedGrant("own", "everything", None, "")], [AppRole("")])
+    assert service.keeper.tokens.first() is None

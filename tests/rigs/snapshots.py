@@ -3,6 +3,7 @@
 A change that forgets to say what it touched would leave fetches with the former state, and no epoch would tell.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from service.core.errors import KeywrightError
@@ -32,7 +33,7 @@ def content(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "environments": snapshot._environments,
         "names": snapshot._names,
-        "tokens": {token.id: (token.hash, set(token.grants), token.allowlist, token.expires_at, token.certificates)
+        "tokens": {token.id: replace(token, grants=tuple(sorted(token.grants, key=str)))
                    for token in snapshot.tokens.values()},
         "machines": snapshot._machines,
         "variables": snapshot._variables,

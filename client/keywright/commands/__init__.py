@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from keywright.commands import events, health, incident, listing, login, process, restoration, rotation, value
+from keywright.commands import events, health, incident, listing, login, machines, process, restoration, rotation, value
 from keywright.commands.endings import EPILOG
 from keywright.commands.shape import Command, Group
 
@@ -42,6 +42,7 @@ def build() -> typer.Typer:
         settings = {"allow_interspersed_args": False} if name == "run" else {}
         app.command(name, cls=Command, epilog=EPILOG, context_settings=settings)(command)
     app.add_typer(_events(), name="events")
+    app.add_typer(_machines(), name="machines")
     return app
 
 
@@ -51,4 +52,12 @@ def _events() -> typer.Typer:
     group.callback(invoke_without_command=True)(events.listed)
     group.command("verify", cls=Command, epilog=EPILOG)(events.verify)
     group.command("checkpoint", cls=Command, epilog=EPILOG)(events.checkpoint)
+    return group
+
+
+def _machines() -> typer.Typer:
+    group = typer.Typer(cls=Group, rich_markup_mode=None, epilog=EPILOG)
+    group.callback(invoke_without_command=True)(machines.listed)
+    group.command("add", cls=Command, epilog=EPILOG)(machines.add)
+    group.command("secret-id", cls=Command, epilog=EPILOG)(machines.secret_id)
     return group

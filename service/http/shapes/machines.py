@@ -119,6 +119,17 @@ class NewSecretId(Request):
     allowlist: Allowlist = Field(default_factory=list, description="Where it may be used from.")
 
 
+class NewMachineToken(Request):
+    """A token for what cannot prove itself in any other way."""
+
+    machine: NamePath
+    expires_in: Duration = "90d"
+    replaces: Annotated[str, Field(max_length=64, pattern=r"^[0-9a-f]{1,64}$")] | None = Field(
+        None, description="Id of the token that it takes the place of."
+    )
+    overlap: Duration | None = Field(None, description="How long that one lasts still; left out: it ends now.")
+
+
 class LoginByAppRole(Request):
     """A role id and a secret id."""
 
@@ -187,6 +198,23 @@ class MadeSecretId(SecretId):
 
     role_id: str
     secret_id: str = Field(description="Shown only now.")
+
+
+class MachineToken(Answer):
+    """A token of a machine; its text is in the answer that made it, and nowhere else."""
+
+    id: str
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None = Field(description="null: it stands for a certificate.")
+    renewable_until: datetime | None
+    metadata: dict[str, str] = Field(description="How it came to be.")
+
+
+class MadeMachineToken(MachineToken):
+    """A token that was made just now."""
+
+    token: str = Field(description="Shown only now.")
 
 
 class Renewed(Answer):

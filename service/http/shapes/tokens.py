@@ -94,11 +94,11 @@ class Grant(Answer):
 
     id: str | None
     token: str | None = Field(description="null where a machine holds it.")
-    machine: str | None
     level: str
     kind: str
     environment: str | None
     path: str
+    machine: str | None = Field(description="null where a token holds it.")
 
 
 class Token(Answer):
