@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from service.core import names
-from service.core.errors import Absent, Invalid
+from service.core.errors import Invalid
 from service.http.vault.errors import Refused
 
 DEFAULT = '{"secret/": {"type": "kv-v2"}, "kv/": {"type": "kv-v1"}, "database/": {"type": "database"}}'
@@ -50,16 +50,13 @@ class Mount:
     """The one that it is fixed to; empty for any."""
 
     def place(self, rest: str, namespace: str) -> Place:
-        """Where the rest of a path leads. Raises Absent; Refused for a namespace that the mount is not in."""
+        """Where the rest of a path leads. Raises Refused for a namespace that the mount is not in."""
         fixed = self.environment or namespace
         if namespace and namespace != fixed:
             raise Refused(404, "namespace not found")
-        environment, _, name = (fixed, "", rest) if fixed else rest.partition("/")
-        if environment:
-            try:
-                names.segment(environment)
-            except Invalid:
-                raise Absent("there is no environment of such a name") from None
+        if fixed:
+            return Place(fixed, rest)
+        environment, _, name = rest.partition("/")
         return Place(environment, name)
 
     @property
