@@ -114,7 +114,10 @@ def test_modules_are_short() -> None:
 
 
 def test_modules_are_named_for_what_they_are_about() -> None:
-    stems = {part for file in MODULES for part in (*file.relative_to(ROOT).parts[:-1], file.stem)}
+    # Django looks for a database's backend in a module of this name.
+    demanded = ROOT / "client" / "keywright" / "django"
+    ours = [f for f in MODULES if not (f.is_relative_to(demanded) and f.stem == "base")]
+    stems = {part for file in ours for part in (*file.relative_to(ROOT).parts[:-1], file.stem)}
     assert stems & set(FORBIDDEN_NAMES) == set()
 
 

@@ -5,8 +5,12 @@ from keywright import Client
 client = Client()                       # KEYWRIGHT_ADDR, KEYWRIGHT_TOKEN, KEYWRIGHT_ENVIRONMENT
 client.value("shop/db/HOST")
 client.credential("shop/db").best.url   # cheap: ask before every login
+
+`AsyncClient` is the same for who waits without a thread. `keywright.sqlalchemy`, `.psycopg`, `.pymysql`, `.django` and
+`.settings` connect applications with one changed line, and need what they are named for.
 """
 
+from keywright.async_client import AsyncClient
 from keywright.certificate import Certificate
 from keywright.client import Client, Value
 from keywright.credential import Credential, Endpoint, Entry, Tls
@@ -24,9 +28,11 @@ from keywright.errors import (
     Unexpected,
     Unreachable,
 )
+from keywright.watching import Watcher
 
 __all__ = [
     "Absent",
+    "AsyncClient",
     "Certificate",
     "Client",
     "Conflict",
@@ -45,4 +51,5 @@ __all__ = [
     "Unexpected",
     "Unreachable",
     "Value",
+    "Watcher",
 ]

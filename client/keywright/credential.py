@@ -93,8 +93,8 @@ def _credential(body: Any) -> Credential:
             username=_text(e["username"]),
             password=_text(e["password"]),
             url=_text(e["url"]),
-            valid_from=_moment(e.get("valid_from")),
-            good_until=_moment(e.get("good_until")),
+            valid_from=moment(e.get("valid_from")),
+            good_until=moment(e.get("good_until")),
         )
         for e in body["credentials"]
     )
@@ -110,7 +110,7 @@ def _credential(body: Any) -> Credential:
         tls=Tls(str(tls.get("mode", "verify-full")), tls.get("ca")),
         options=dict(body.get("options") or {}),
         generation=int(body["generation"]),
-        rotates_at=_moment(body.get("rotates_at")),
+        rotates_at=moment(body.get("rotates_at")),
         entries=entries,
     )
 
@@ -121,8 +121,9 @@ def _text(value: object) -> str:
     return value
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """A moment of the wire (RFC 3339); without an offset it is UTC. Raises ValueError, TypeError."""
     if text is None:
         return None
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

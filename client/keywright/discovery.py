@@ -1,27 +1,40 @@
 """Where the server is and who asks: arguments first, then the process environment, then the stored login.
 
     address       KEYWRIGHT_ADDR                            the stored login's
-    token         KEYWRIGHT_TOKEN, KEYWRIGHT_TOKEN_FILE     the stored login's, for the stored login's address only
+    token         KEYWRIGHT_TOKEN, KEYWRIGHT_TOKEN_FILE,    the stored login's, for the stored login's address only
+                  KEYWRIGHT_ROLE_ID, KEYWRIGHT_MACHINE
     environment   KEYWRIGHT_ENVIRONMENT                     the stored login's, likewise
     authorities   KEYWRIGHT_CA_FILE (PEM)                   the stored login's, likewise
     certificate   KEYWRIGHT_CLIENT_CERT, KEYWRIGHT_CLIENT_KEY (PEM); with one, a token may be missing
 
-Plain http would show the token to the network: it is for loopback addresses, unless KEYWRIGHT_ALLOW_PLAIN=1.
-The only module of the client that reads the process environment.
+A machine that has no token signs in for one (`keywright.machine`): with KEYWRIGHT_ROLE_ID and KEYWRIGHT_SECRET_ID or
+KEYWRIGHT_SECRET_ID_FILE, or with KEYWRIGHT_MACHINE and the token of its Kubernetes service account.
+KEYWRIGHT_ALLOW_PLAIN is explained in `keywright.address`. The only module of the client that reads the process
+environment.
 """
 
-import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from keywright import login, names
+from keywright.address import checked_address
 from keywright.certificate import Certificate
 from keywright.errors import Invalid, Unauthenticated
+from keywright.machine import KUBERNETES_FILE, MachineLogin, Proof, approle, content, kubernetes
 
-TOKEN_NAMES = ("KEYWRIGHT_TOKEN", "KEYWRIGHT_TOKEN_FILE", "KEYWRIGHT_CLIENT_CERT", "KEYWRIGHT_CLIENT_KEY")
+TOKEN_NAMES = (
+    "KEYWRIGHT_TOKEN",
+    "KEYWRIGHT_TOKEN_FILE",
+    "KEYWRIGHT_CLIENT_CERT",
+    "KEYWRIGHT_CLIENT_KEY",
+    "KEYWRIGHT_ROLE_ID",
+    "KEYWRIGHT_SECRET_ID",
+    "KEYWRIGHT_SECRET_ID_FILE",
+    "KEYWRIGHT_MACHINE",
+    "KEYWRIGHT_KUBERNETES_TOKEN_FILE",
+)
 """What makes a process this caller."""
 
 
@@ -78,11 +91,21 @@ def discover(
     if stored is not None and stored.address != where:
         stored = None  # a token goes to the server it was stored for, and to no other
     shown = (certificate or certificate_of(around)) if where.startswith("https:") else None
+    trusted = ca or around.get("KEYWRIGHT_CA_FILE") or (stored.ca if stored else None)
+    source = _given_token(token, around)
+    if source is None and (proof := machine_proof(around)):
+        source = MachineLogin(where, proof, ca=trusted, certificate=shown)
+    if source is None and stored is not None:
+        source = _fixed(stored.token)
+    if source is None and shown is None:
+        raise Unauthenticated(
+            f"not signed in at {where}: run `keywright login`, or set KEYWRIGHT_TOKEN or KEYWRIGHT_TOKEN_FILE"
+        )
     return Discovered(
         address=where,
-        token=_token_source(token, around, stored, where, needed=shown is None),
+        token=source,
         environment=environment or around.get("KEYWRIGHT_ENVIRONMENT") or (stored.environment if stored else None),
-        ca=ca or around.get("KEYWRIGHT_CA_FILE") or (stored.ca if stored else None),
+        ca=trusted,
         certificate=shown,
     )
 
@@ -95,33 +118,6 @@ def certificate_of(environ: Mapping[str, str]) -> Certificate | None:
     return Certificate(cert, key) if cert else None
 
 
-def checked_address(text: str, environ: Mapping[str, str]) -> str:
-    """`text` without a trailing slash, if a token may be sent there. Raises Invalid."""
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise Invalid("the address is not a URL: write it as https://host:port", field="address") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise Invalid("the address is not a URL: write it as https://host:port", field="address")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise Invalid("the address holds more than scheme, host, port and path: leave the rest out", field="address")
-    if parts.scheme == "http" and not loopback(host) and environ.get("KEYWRIGHT_ALLOW_PLAIN") != "1":
-        raise Invalid(
-            f"http://{host} would show the token to the network: use https, or set KEYWRIGHT_ALLOW_PLAIN=1",
-            field="address",
-        )
-    return text.rstrip("/")
-
-
-def loopback(host: str) -> bool:
-    """Does `host` name this machine, without asking a name server?"""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")  # RFC 6761, 6.3
-
-
 def checked_token(text: str) -> str:
     """`text` without surrounding white space, if it can travel in a header. Raises Unauthenticated."""
     token = text.strip()
@@ -131,30 +127,40 @@ def checked_token(text: str) -> str:
     return token
 
 
-def _token_source(
-    token: str | None, environ: Mapping[str, str], stored: login.Login | None, address: str, *, needed: bool
-) -> Callable[[], str] | None:
+def machine_proof(environ: Mapping[str, str]) -> Proof | None:
+    """What the process environment gives a machine to sign in with. Raises Invalid for a half of it."""
+    if role_id := environ.get("KEYWRIGHT_ROLE_ID"):
+        if secret_id := environ.get("KEYWRIGHT_SECRET_ID"):
+            return approle(role_id, lambda: secret_id)
+        if secret_file := environ.get("KEYWRIGHT_SECRET_ID_FILE"):
+            return approle(role_id, lambda: content(secret_file))
+        raise Invalid("KEYWRIGHT_ROLE_ID needs KEYWRIGHT_SECRET_ID or KEYWRIGHT_SECRET_ID_FILE", field="secret_id")
+    if machine := environ.get("KEYWRIGHT_MACHINE"):
+        file = environ.get("KEYWRIGHT_KUBERNETES_TOKEN_FILE")
+        if file or Path(KUBERNETES_FILE).exists():
+            return kubernetes(machine, file or KUBERNETES_FILE)
+    return None
+
+
+def _given_token(token: str | None, environ: Mapping[str, str]) -> Callable[[], str] | None:
     text = token or environ.get("KEYWRIGHT_TOKEN")
     if text:
-        fixed = checked_token(text)
-        return lambda: fixed
+        return _fixed(text)
     if file := environ.get("KEYWRIGHT_TOKEN_FILE"):
         return lambda: _token_from(file)
-    if stored is not None:
-        kept = checked_token(stored.token)
-        return lambda: kept
-    if not needed:
-        return None
-    raise Unauthenticated(
-        f"not signed in at {address}: run `keywright login`, or set KEYWRIGHT_TOKEN or KEYWRIGHT_TOKEN_FILE"
-    )
+    return None
+
+
+def _fixed(text: str) -> Callable[[], str]:
+    token = checked_token(text)
+    return lambda: token
 
 
 def _token_from(file: str) -> str:
     try:
-        content = Path(file).read_text("ascii")
+        text = Path(file).read_text("ascii")
     except OSError as error:
         raise Unauthenticated(f"the token file {file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise Unauthenticated(f"the token file {file} holds no token") from None
-    return checked_token(content)
+    return checked_token(text)

@@ -19,7 +19,7 @@ Messages say what, where and what to do. They never hold a value, a password or 
 
 
 class KeywrightError(Exception):
-    """A call failed. `status`, `slug` and `request_id` are the server's, where it answered at all."""
+    """A call failed. `status`, `slug`, `request_id` and `retry_after` (seconds) are the server's, where it answered."""
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class KeywrightError(Exception):
         slug: str | None = None,
         field: str | None = None,
         request_id: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -36,6 +37,7 @@ class KeywrightError(Exception):
         self.slug = slug
         self.field = field
         self.request_id = request_id
+        self.retry_after = retry_after
 
 
 class Invalid(KeywrightError):

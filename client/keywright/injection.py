@@ -6,7 +6,7 @@ Two that would share an entry are refused rather than one winning in silence.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from keywright.client import Value
 from keywright.credential import Credential
@@ -62,7 +62,6 @@ class Entries:
         for entry, value in fields.items():
             self.add(prefix + entry, value, f"{entry} of connection {credential.connection}")
 
-    def over(self, environ: Mapping[str, str], without: Iterable[str] = ()) -> dict[str, str]:
-        """`environ`, less the names in `without`, with these entries over it."""
-        dropped = frozenset(without)
-        return {name: value for name, value in environ.items() if name not in dropped} | self._values
+    def values(self) -> dict[str, str]:
+        """All of them, by name."""
+        return dict(self._values)

@@ -21,7 +21,21 @@ def server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No login, no variables, no proxies of whoever runs the tests."""
-    for name in ("ADDR", "TOKEN", "TOKEN_FILE", "ENVIRONMENT", "CA_FILE", "ALLOW_PLAIN", "CLIENT_CERT", "CLIENT_KEY"):
+    for name in (
+        "ADDR",
+        "TOKEN",
+        "TOKEN_FILE",
+        "ENVIRONMENT",
+        "CA_FILE",
+        "ALLOW_PLAIN",
+        "CLIENT_CERT",
+        "CLIENT_KEY",
+        "ROLE_ID",
+        "SECRET_ID",
+        "SECRET_ID_FILE",
+        "MACHINE",
+        "KUBERNETES_TOKEN_FILE",
+    ):
         monkeypatch.delenv(f"KEYWRIGHT_{name}", raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -1,5 +1,6 @@
 """When a credential is given again, asked for again, and given although nobody answers. The clock is the test's."""
 
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -158,6 +159,30 @@ def test_a_refusal_forgets_what_was_kept(origin: Origin, cache: Cache, error: Ex
     origin.error = Unreachable("away")
     with pytest.raises(Unreachable):
         cache.get("shop/db")
+
+
+def test_while_one_asks_a_server_that_did_not_answer_the_others_do_not_wait(origin: Origin, cache: Cache) -> None:
+    cache.get("shop/db")
+    origin.error, origin.now = Unreachable("away"), NOON + 31
+    cache.get("shop/db")
+    origin.now += PAUSE + 1
+    asking, answer = threading.Event(), threading.Event()
+    ask = origin.ask
+
+    def slow(name: str, etag: str | None) -> Answer:
+        asking.set()
+        assert answer.wait(20)
+        return ask(name, etag)
+
+    cache._ask = slow
+    one = threading.Thread(target=cache.get, args=("shop/db",))
+    one.start()
+    try:
+        assert asking.wait(20)
+        assert cache.get("shop/db").stale  # and does not hang
+    finally:
+        answer.set()
+        one.join(20)
 
 
 def test_nothing_kept_means_the_error(origin: Origin, cache: Cache) -> None:

@@ -11,7 +11,7 @@ from tests.client.server import PASSWORD, credential
 def test_the_last_segment_untouched() -> None:
     entries = Entries()
     entries.add_variables([("shop/db/HOST", "db1"), ("shop/mail/host", "mx"), ("limits", {"rows": 5})])
-    assert entries.over({}) == {"HOST": "db1", "host": "mx", "limits": '{"rows": 5}'}
+    assert entries.values() == {"HOST": "db1", "host": "mx", "limits": '{"rows": 5}'}
 
 
 def test_a_collision_names_both() -> None:
@@ -31,7 +31,7 @@ def test_a_variable_and_a_connection_can_collide() -> None:
     entries = Entries()
     entries.add_variables([("shop/DB_HOST", "db1")])
     entries.add_connection(from_wire(credential()), "SHOP_")
-    assert len(entries.over({})) == 7
+    assert len(entries.values()) == 7
 
 
 @pytest.mark.parametrize("name", ["shop/db.host", "shop/1st", "shop/a-b"])
@@ -49,7 +49,7 @@ def test_a_nul_is_refused_without_its_value() -> None:
 def test_a_connection_with_a_prefix() -> None:
     entries = Entries()
     entries.add_connection(from_wire(credential()), "SHOP_")
-    assert entries.over({}) == {
+    assert entries.values() == {
         "SHOP_DATABASE_URL": f"postgresql://shop_a:{PASSWORD}@db1:5432/shop",
         "SHOP_DB_HOST": "db1",
         "SHOP_DB_PORT": "5432",
@@ -57,9 +57,3 @@ def test_a_connection_with_a_prefix() -> None:
         "SHOP_DB_USER": "shop_a",
         "SHOP_DB_PASSWORD": PASSWORD,
     }
-
-
-def test_over_and_without() -> None:
-    entries = Entries()
-    entries.add_variables([("HOST", "new")])
-    assert entries.over({"HOST": "old", "PATH": "/bin", "T": "x"}, ["T"]) == {"HOST": "new", "PATH": "/bin"}

@@ -55,10 +55,13 @@ def test_the_readme_and_the_other_documents_do_what_they_say(new_postgresql: Pos
     api, vault, operating = (to_run(ROOT / "docs" / name, from_16=True) for name in names)
     assert api
     assert vault
+    agent = to_run(ROOT / "docs" / "agent.md", from_16=True)
     assert operating
+    assert agent
     # The API's tour looks at the connection before it is rotated; the others go on where the README ends.
     registered = next(i for i, block in enumerate(readme) if "shop-token.json" in block.text) + 1
-    held(new_postgresql, tmp_path, [*readme[:registered], *api, *readme[registered:], *vault, *operating])
+    beside = [*vault, *agent]
+    held(new_postgresql, tmp_path, [*readme[:registered], *api, *readme[registered:], *beside, *operating])
 
 
 def test_the_page_of_machines_does_what_it_says(tmp_path: Path) -> None:
@@ -71,10 +74,10 @@ def test_the_page_of_machines_does_what_it_says(tmp_path: Path) -> None:
 
 
 def test_no_other_document_has_blocks_that_nobody_runs() -> None:
-    here = ("api", "machines", "operating", "vault")
-    run_here = {ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in here)}
+    run_by = ("agent.md", "api.md", "machines.md", "operating.md", "python.md", "vault.md")
+    run_somewhere = {ROOT / "README.md", *(ROOT / "docs" / name for name in run_by)}
     every = [*ROOT.glob("docs/*.md"), ROOT / "CHANGELOG.md", ROOT / "helm" / "README.md"]
-    others = [d for d in every if d not in run_here]
+    others = [d for d in every if d not in run_somewhere]
     assert [d.name for d in others if to_run(d, from_16=True)] == []
 
 

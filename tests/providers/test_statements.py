@@ -299,3 +299,20 @@ def test_what_an_issuer_is_called_in_a_failure_is_its_name_and_no_more(looking: 
     with pytest.raises(Unavailable) as failed:
         looking.at(good, Signer(f"http://127.0.0.1:{free_port()}"))
     assert good[:20] not in str(failed.value)
+
+
+def test_only_the_issuer_that_was_named_is_asked_and_in_confidence(issuer: Issuer, looking: Looking) -> None:
+    """Everything would be found, if one went along."""
+    good, signer = issuer.signed(issuer.claims(PRESENT)), signer_of(issuer)
+    right = {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys"}
+    issuer.answers["/elsewhere"] = Answer(200, right)
+    for answer, said in [
+        (Answer(302, headers={"Location": "/elsewhere"}), "status 302"),
+        (Answer(200, right | {"issuer": "https://else.test"}), "another name"),
+        (Answer(200, right | {"jwks_uri": "http://else.test/keys"}), "jwks_uri must be"),
+    ]:
+        issuer.answers[WELL_KNOWN] = answer
+        with pytest.raises(Unavailable, match=said):
+            looking.at(good, signer)
+        looking.clock.now += RESTS
+    assert issuer.fetched == 0

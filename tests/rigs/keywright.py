@@ -186,14 +186,14 @@ class Keywrightd:
         """The owner's client, or that of another token. Close it, or use it with `with`."""
         return client_of(self.url, token or self.owner)
 
-    def start(self) -> None:
-        """Start it and wait until it is ready."""
+    def start(self, patience: float = PATIENCE) -> None:
+        """Start it and wait until it is ready, for so many seconds."""
         command = [str(Path(sys.executable).with_name("keywrightd")), "serve"]
         with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environ, cwd=self.folder
             )
-        wait_until(self._ready, lambda: f"keywrightd did not start:\n{self.stderr[-2000:]}")
+        wait_until(self._ready, lambda: f"keywrightd did not start:\n{self.stderr[-2000:]}", patience)
         if not self.owner and (shown := _TOKEN.search(self.stdout)):
             self.owner = shown[0]
 

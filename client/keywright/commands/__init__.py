@@ -4,7 +4,19 @@ from collections.abc import Callable
 
 import typer
 
-from keywright.commands import events, health, incident, listing, login, machines, process, restoration, rotation, value
+from keywright.commands import (
+    agent,
+    events,
+    health,
+    incident,
+    listing,
+    login,
+    machines,
+    process,
+    restoration,
+    rotation,
+    value,
+)
 from keywright.commands.endings import EPILOG
 from keywright.commands.shape import Command, Group
 
@@ -24,6 +36,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "restoration": restoration.run,
     "health": health.run,
     "run": process.run,
+    "agent": agent.run,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from keywright import discovery, login, names
+from keywright.address import checked_address
 from keywright.commands import options, screen
 from keywright.door import Door
 from keywright.errors import Unexpected
@@ -36,7 +37,7 @@ def run(
         raise typer.BadParameter("no server was given: use --addr or KEYWRIGHT_ADDR")
     if not token_stdin and not asking:
         raise typer.BadParameter("there is no terminal to ask for the token on: use --token-stdin")
-    where = discovery.checked_address(text or typer.prompt("Address", err=True), around)
+    where = checked_address(text or typer.prompt("Address", err=True), around)
     given = sys.stdin.readline() if token_stdin else typer.prompt("Token", hide_input=True, err=True)
     token = discovery.checked_token(given)
     usual = environment or around.get("KEYWRIGHT_ENVIRONMENT")

@@ -1,0 +1,1 @@
+"""Programs and files that follow what Keywright holds: what `keywright run` and `keywright agent` are made of."""
