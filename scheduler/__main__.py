@@ -24,6 +24,7 @@ def run(settings: Settings) -> None:
     try:
         service.clock.start()
         service.sentinel.start()
+        service.courier.start()
         log.info("rotating")
         signal.sigwait(ends)
     finally:

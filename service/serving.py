@@ -53,6 +53,8 @@ def serve(settings: Settings) -> None:
         service.sentinel.start()
         service.indexer.start()
         service.pruner.start()
+        if settings.clock:
+            service.courier.start()
         settle()
         server.run()
     finally:
@@ -93,6 +95,7 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         warnings=lambda: warnings(service, certificates),
         mounts=mounts.parse(settings.vault_mounts) if settings.vault_door else None,
         leases=settings.vault_leases,
+        streams=settings.streams,
     )
     return Listener(
         app,
@@ -110,6 +113,7 @@ def warnings(service: Service, certificates: Certificates | None) -> list[str]:
     """What `/readyz` has to say of this process."""
     kept = service.pruner.trouble
     found = [f"events older than KEYWRIGHT_EVENTS_KEEP are not pruned: {kept}" if kept else ""]
+    found.append(service.courier.trouble)
     found += [certificates.problem] if certificates and certificates.problem else []
     return [sentence for sentence in found if sentence]
 

@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     requests: int = Field(
         4000, ge=10, le=1_000_000, description="Requests worked on at once, those that wait for a change not counted."
     )
+    streams: int = Field(1000, ge=0, le=100_000, description="Streams of signals that may be open at once.")
     address_rate: float = Field(
         0, ge=0, description="Requests a second from one address, and five times as many at once. 0: no limit."
     )
@@ -107,6 +108,11 @@ class Settings(BaseSettings):
     store_timeout: float = Field(
         10.0, ge=0.1, le=60, description="Seconds that a fetch waits for an outside store, at most."
     )
+    webhook_networks: Words = Field(
+        (), description="Comma-separated networks (CIDR), beside the public ones, that webhooks may be sent into."
+    )
+    webhook_plain: bool = Field(False, description="Whether webhooks may go to http addresses: for development.")
+    webhook_ca: Path | None = Field(None, description="CA file (PEM) to verify targets of webhooks with, alone.")
     vault_addr: str = Field("", description="Address of Vault or OpenBao, for `vault:` references and `transit:` keys.")
     vault_token: SecretStr = Field(SecretStr(""), description="Log in there with a token…")
     vault_role_id: str = Field("", description="…or with AppRole…")
@@ -137,7 +143,7 @@ class Settings(BaseSettings):
         """Only what `read` passes in: otherwise validating would read the process's environment once more."""
         return (init_settings,)
 
-    @field_validator("environments", "env_allow", "file_roots", "trusted_proxies", mode="before")
+    @field_validator("environments", "env_allow", "file_roots", "trusted_proxies", "webhook_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value

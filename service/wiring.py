@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from providers.keys.file import create
 from providers.witness import FileWitness
 from scheduler.clock import Clock
+from scheduler.courier import Courier
 from scheduler.pruner import Pruner
 from scheduler.restoration import Restoration
 from scheduler.rotator import Rotator
 from scheduler.sentinel import Sentinel
 from scheduler.writeback import WriteBack
+from service.core.access import networks
 from service.core.connection import Engine
 from service.core.database import Database
 from service.core.errors import Invalid, KeyMissing, Unavailable
@@ -24,6 +26,7 @@ from service.core.proof import Reviewer, secure
 from service.core.reference import Store
 from service.core.rotation import Limits
 from service.core.secret import Secret
+from service.core.webhook import Post
 from service.keeper.briefs import Briefs
 from service.keeper.budget import Budget
 from service.keeper.calendar import CronCalendar
@@ -31,6 +34,7 @@ from service.keeper.checks import Checks
 from service.keeper.connections import Connections
 from service.keeper.copies import Copies
 from service.keeper.credentials import Credentials
+from service.keeper.deliveries import Deliveries
 from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
@@ -58,6 +62,7 @@ from service.keeper.retention import Retention
 from service.keeper.reversal import Reversal
 from service.keeper.rotations import Rotations
 from service.keeper.secrets import Secrets
+from service.keeper.signals import Signals
 from service.keeper.single import Singles
 from service.keeper.statements import Statements
 from service.keeper.steps import Steps
@@ -66,6 +71,7 @@ from service.keeper.values import Values
 from service.keeper.variables import Variables
 from service.keeper.versions import Versions
 from service.keeper.walls import Walls
+from service.keeper.webhooks import Webhooks
 from service.keeper.wrappings import Wrappings
 from service.ledger import schema
 from service.ledger.ledger import Ledger
@@ -90,12 +96,14 @@ class Service:
     sentinel: Sentinel
     indexer: Indexer
     pruner: Pruner
+    courier: Courier
     new: bool
     """The ledger was made just now."""
 
     def close(self) -> None:
         """Stop what runs by itself, close the ledger."""
         self.pruner.stop()
+        self.courier.stop()
         self.indexer.stop()
         self.sentinel.stop()
         self.clock.stop()
@@ -167,6 +175,7 @@ def build(
     granting = Granting(door, walls)
     tokens, machines = Tokens(door, granting, recorder), Machines(door, granting)
     escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
+    holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     keeper = Keeper(
         door,
         recorder,
@@ -201,13 +210,15 @@ def build(
         Checks(door, walls, briefs, references, budget, tag_key),
         overdue,
         Wrappings(door, keyrings, recorder, walls),
+        Signals(door, recorder, walls),
+        Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
+        Deliveries(door, walls, keyrings, holder),
     )
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
     rotator = Rotator(
         briefs, steps, rotations, escrows, holders, found_databases, budget, write_back, randomness, tag_key, lease
     )
-    holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     restoration = Restoration(
         past, Probes(door, walls, briefs), found_databases, budget, write_back, holder=holder, lease=lease
     )
@@ -223,8 +234,9 @@ def build(
     )
     sentinel = Sentinel(keeper.checks, escrows, keeper.overdue, lambda: clock.ticks or not clock.started)
     pruner = Pruner(keeper.retention, settings.events_kept)
+    courier = Courier(keeper.deliveries, webhook_post(settings))
     return Service(
-        settings, ledger, keeper, clock, found_databases, rotator, restoration, sentinel, indexer, pruner, new
+        settings, ledger, keeper, clock, found_databases, rotator, restoration, sentinel, indexer, pruner, courier, new
     )
 
 
@@ -308,6 +320,14 @@ def stores(settings: Settings) -> dict[str, Store]:
 
         found["aws-sm"] = AwsSecretsStore(_aws(settings, "secretsmanager"))
     return found
+
+
+def webhook_post(settings: Settings) -> Post:
+    """How deliveries are sent. Raises Invalid."""
+    from providers.webhooks import WebhookPost
+
+    opened = networks(settings.webhook_networks, "KEYWRIGHT_WEBHOOK_NETWORKS")
+    return WebhookPost(opened, plain=settings.webhook_plain, ca=settings.webhook_ca)
 
 
 def _without_key(settings: Settings, environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -78,6 +78,33 @@ class Door:
         """Ask for something to be done; `key` (Idempotency-Key) makes asking twice the same as once."""
         return self._ask("POST", path, body=body, headers={"Idempotency-Key": key} if key else {})
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> Reply:
+        """Change a part of `path`. Raises every error of `errors`."""
+        return self._ask("PATCH", path, body=body)
+
+    def delete(self, path: str) -> Reply:
+        """Remove `path`. Raises every error of `errors`."""
+        return self._ask("DELETE", path)
+
+    def lines(self, path: str, query: Mapping[str, str], last: str | None, silent: float) -> Iterator[str]:
+        """An answer without an end, line by line; at most `silent` seconds without a sign of life.
+
+        Ends where the server ends it. Raises every error of `errors`.
+        """
+        headers = {"Accept": "text/event-stream"} | ({} if last is None else {"Last-Event-ID": last})
+        timeout = httpx2.Timeout(self._timeout, read=silent)
+        with (
+            failures(self.address, silent),
+            self._http().stream(
+                "GET", f"{self.address}/api/v1{path}", params=query, headers=headers, timeout=timeout
+            ) as response,
+        ):
+            if not response.is_success or not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+                response.read()
+                reply(self.address, response)
+                raise unexpected(self.address, "something that is no stream", response.status_code)
+            yield from response.iter_lines()
+
     def items(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
         """Everything in a list, page by page. Raises every error of `errors`."""
         asked: dict[str, str] = dict(query or {})

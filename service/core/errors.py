@@ -8,6 +8,7 @@
     ├── Conflict            it exists already, or its state does not allow this   409
     ├── Outdated            If-Match named another revision                       412
     ├── TooLarge            a body or a value over its limit                      413
+    ├── Often               this caller has as many of these as one may           429
     ├── Unavailable         Keywright itself cannot answer now                    503
     │   ├── Unrecorded      the ledger could not record, so nothing was answered
     │   └── EscrowError     the escrow file cannot be read or written
@@ -72,6 +73,10 @@ class Outdated(KeywrightError):
 
 class TooLarge(KeywrightError):
     """A body or a value is larger than its limit."""
+
+
+class Often(KeywrightError):
+    """The caller has as many of something under way as one may have."""
 
 
 class Unavailable(KeywrightError):

@@ -60,6 +60,11 @@ def wrapping_context(environment_id: str, wrapping_id: str) -> Context:
     return _context("wrapping", environment_id, wrapping_id)
 
 
+def webhook_context(environment_id: str, webhook_id: str, number: int) -> Context:
+    """For a signing secret of a webhook."""
+    return _context("webhook", environment_id, webhook_id, str(number))
+
+
 def copy_context(environment_id: str, store: str, location: str, credential_id: str) -> Context:
     """For what was read of a store, while it is kept in memory to be answered again."""
     return _context("copy", environment_id, store, location, credential_id)

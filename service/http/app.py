@@ -18,9 +18,11 @@ from service.http import (
     restorations,
     rotations,
     shapes,
+    stream,
     tokens,
     values,
     variables,
+    webhooks,
 )
 from service.http.envelope import Envelope
 from service.http.fetching import Fetching
@@ -28,6 +30,7 @@ from service.http.limits import Limits
 from service.http.metrics import Metrics
 from service.http.plain import Reader
 from service.http.reception import Reception
+from service.http.streams import Feed
 from service.http.vault import errors as vault_errors
 from service.http.vault.dialect import reader
 from service.http.vault.door import Beside
@@ -54,13 +57,14 @@ def application(
     overdue: Callable[[], int] = lambda: 0,
     limits: Limits | None = None,
     warnings: Callable[[], list[str]] = list,
+    streams: int = 1000,
     mounts: Mounts | None = None,
     leases: bool = False,
 ) -> FastAPI:
     """The native door, and the Vault door where it has `mounts`; for `leases` see `service.http.vault.static`.
 
     `poke` makes the clock look now; `clock_ticks` tells whether it does. `overdue` tells how many connections have
-    something overdue, `warnings` what else `/readyz` has to say.
+    something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once.
     """
     app = FastAPI(
         title="Keywright",
@@ -76,6 +80,7 @@ def application(
     limits = limits or Limits()
     app.state.changes = changes = Changes(keeper.recorder, keeper.references, limits)
     app.state.fetching = Fetching(keeper, changes)
+    app.state.feed = feed = Feed(keeper.signals, limits, streams)
     app.state.poke = poke
     app.state.looks = CapacityLimiter(LOOKS)
     app.state.probes = CapacityLimiter(2)
@@ -83,12 +88,12 @@ def application(
     app.state.clock_ticks = clock_ticks
     app.state.overdue = overdue
     app.state.warnings = warnings
-    app.state.metrics = metrics = Metrics(keeper.figures)
+    app.state.metrics = metrics = Metrics(keeper.figures, lambda: feed.open, keeper.deliveries.counted)
     problems.install(app)
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, credentials, rotations)
-    for part in (*nouns, incidents, restorations, tokens, machines, logins, events):
+    for part in (*nouns, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)
     app.include_router(native)
@@ -103,6 +108,7 @@ def application(
         if app.openapi_schema is None:
             schema = document()
             schema["components"]["schemas"]["Problem"] = shapes.Problem.model_json_schema()
+            schema["components"]["schemas"]["Signal"] = shapes.Signal.model_json_schema()
             schema["components"]["schemas"].pop("HTTPValidationError", None)
             schema["components"]["schemas"].pop("ValidationError", None)
             app.openapi_schema = schema

@@ -67,6 +67,7 @@ class Envelope:
         started = turned = False
         # HEAD is GET without its body (RFC 9110, 9.3.2), events and all; the server leaves the body out.
         inner = {**scope, "method": "GET"} if method == "HEAD" else scope
+        state["bare"] = method == "HEAD"
 
         async def sent(message: Message) -> None:
             nonlocal status, started, turned

@@ -52,8 +52,8 @@ def listed(
         resource,
         environment,
         outcome or "",
-        _moment(since, "since"),
-        _moment(until, "until"),
+        moment_of(since, "since"),
+        moment_of(until, "until"),
         int(behind) if behind else None,
         limit,
     )
@@ -102,7 +102,8 @@ def _following(text: str) -> Following:
     )
 
 
-def _moment(text: str | None, field: str) -> datetime | None:
+def moment_of(text: str | None, field: str) -> datetime | None:
+    """A time as a request has it. Raises Invalid naming `field`."""
     if text is None:
         return None
     try:

@@ -7,16 +7,18 @@
     keywright_rotations_open{stage}            keywright_overdue
     keywright_held                             keywright_connections_held
     keywright_ledger_replication{state}
-    keywright_connections_health{state}
+    keywright_connections_health{state}        keywright_streams
+    keywright_deliveries{state}                keywright_delivery_oldest_seconds
+    keywright_delivery_attempts_total{outcome}
 
 Labels are a few fixed words: never a name, so that the series stay few and tell nothing.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -75,6 +77,29 @@ class _Ledger(Collector):
         for replication in Replication:
             state.add_metric([replication.value], int(now.replication is replication))
         yield state
+        deliveries = GaugeMetricFamily("keywright_deliveries", "Deliveries to webhooks.", labels=["state"])
+        deliveries.add_metric(["waiting"], now.deliveries_waiting)
+        deliveries.add_metric(["dead"], now.deliveries_dead)
+        yield deliveries
+        yield GaugeMetricFamily(
+            "keywright_delivery_oldest_seconds", "Age of the oldest that waits.", value=now.delivery_oldest_seconds
+        )
+
+
+class _Attempts(Collector):
+    def __init__(self, attempts: Callable[[], Mapping[str, int]]) -> None:
+        self._attempts = attempts
+
+    def describe(self) -> list[Metric]:
+        """Nothing beforehand."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Those of this process."""
+        counted = CounterMetricFamily("keywright_delivery_attempts", "Attempts to deliver.", labels=["outcome"])
+        for outcome, number in self._attempts().items():
+            counted.add_metric([outcome], number)
+        yield counted
 
 
 class _Answers(Collector):
@@ -116,13 +141,20 @@ class _Answers(Collector):
 class Metrics:
     """The metrics of one application."""
 
-    def __init__(self, figures: Figures) -> None:
+    def __init__(
+        self,
+        figures: Figures,
+        streams: Callable[[], int] = lambda: 0,
+        attempts: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         self._registry.register(_Ledger(figures))
         self._answers = _Answers()
         self._registry.register(self._answers)
+        self._registry.register(_Attempts(attempts))
+        Gauge("keywright_streams", "Streams of signals that are open.", registry=self._registry).set_function(streams)
 
     def answered(self, method: str, status: int, seconds: float) -> None:
         """Count a request."""

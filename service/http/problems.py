@@ -35,6 +35,7 @@ TABLE: dict[type[KeywrightError], tuple[int, str, str]] = {
     errors.Outdated: (412, "outdated", "Changed meanwhile"),
     errors.TooLarge: (413, "too-large", "Too large"),
     WrongType: (415, "wrong-type", "Not JSON"),
+    errors.Often: (429, "too-many", "Too many"),
     errors.StoreAbsent: (424, "store-absent", "Not in its store"),
     errors.StoreRefused: (424, "store-refused", "Refused by its store"),
     errors.StoreMalformed: (424, "store-malformed", "Not usable as its store has it"),
@@ -69,6 +70,7 @@ def answer(request: Request, status: int, slug: str, title: str, detail: str, fi
 
 _HEADERS = {
     401: {"WWW-Authenticate": 'Bearer realm="keywright"'},
+    429: {"Retry-After": "1"},
     503: {"Retry-After": "1"},
     413: {"Connection": "close"},  # the rest of the body is not read
 }

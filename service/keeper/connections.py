@@ -152,6 +152,7 @@ class Connections:
                 connections.raise_fence(tx, now.stored.id, fence)
                 deed.detail |= {"settled": True} if settled else {}
             stored = self._recording.record(tx, now.wall, now.stored, now.live_id, name, wanted, verified)
+            deed.detail["generation"] = stored.generation
             return self._shown(tx, stored), now.stored is None
 
         shown, new = self._door.change(caller, deed, act)

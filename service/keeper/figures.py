@@ -9,7 +9,7 @@ from service.keeper.door import Door
 from service.keeper.health import told
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
-from service.ledger import checks, connections, log, postings, restorations, rotations
+from service.ledger import checks, connections, deliveries, log, postings, restorations, rotations
 from service.ledger.ledger import Transaction
 
 
@@ -35,6 +35,10 @@ class Reading:
     """Every rotation is held: the ledger's past may have been lost."""
     connections_held: int
     replication: Replication
+    deliveries_waiting: int
+    deliveries_dead: int
+    delivery_oldest_seconds: float
+    """Age of the oldest delivery that waits for an enabled webhook."""
 
 
 class Figures:
@@ -49,6 +53,7 @@ class Figures:
         """Raises Unavailable."""
 
         def look(tx: Transaction) -> Reading:
+            queue = deliveries.queue(tx)
             return Reading(
                 tx.epoch,
                 log.last(tx),
@@ -62,6 +67,9 @@ class Figures:
                 restorations.open_one(tx) is not None,
                 restorations.count_held(tx),
                 self._past.replication,
+                queue.waiting,
+                queue.dead,
+                max(0.0, (tx.now - queue.oldest).total_seconds()) if queue.oldest else 0.0,
             )
 
         return self._door.look(look)

@@ -6,6 +6,7 @@ from service.keeper.briefs import Briefs
 from service.keeper.checks import Checks
 from service.keeper.connections import Connections
 from service.keeper.credentials import Credentials
+from service.keeper.deliveries import Deliveries
 from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
@@ -28,12 +29,14 @@ from service.keeper.restorations import Restorations
 from service.keeper.retention import Retention
 from service.keeper.rotations import Rotations
 from service.keeper.secrets import Secrets
+from service.keeper.signals import Signals
 from service.keeper.single import Singles
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
 from service.keeper.values import Values
 from service.keeper.variables import Variables
 from service.keeper.versions import Versions
+from service.keeper.webhooks import Webhooks
 from service.keeper.wrappings import Wrappings
 
 
@@ -74,3 +77,6 @@ class Keeper:
     checks: Checks
     overdue: Overdue
     wrappings: Wrappings
+    signals: Signals
+    webhooks: Webhooks
+    deliveries: Deliveries

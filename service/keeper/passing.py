@@ -57,6 +57,8 @@ class Passing:
                 deed.detail.update({"rotation": rotation.id} | dict(passage.detail))
                 values = {"stage": passage.stage.value, "wake_at": tx.now, "attempts": 0}
                 values |= passage.act(tx, rotation)
+                if isinstance(generation := values.get("generation"), int):
+                    deed.detail["generation"] = generation
                 rotations.change(tx, held, **values, **rotations.closing(passage.stage, rotation.id, tx.now))
                 rotations.tell(tx, rotation.id, passage.stage, passage.sentence)
 

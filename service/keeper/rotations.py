@@ -185,6 +185,7 @@ class Rotations:
             connections.mark(tx, rotation.former_id or "", CredentialState.LIVE, good_until=None)
             connections.mark(tx, rotation.candidate_id or "", CredentialState.DRAINING, good_until=promised)
             connections.replace(tx, replace(stored, generation=stored.generation + 1))
+            deed.detail["generation"] = stored.generation + 1
             closing = rotations.closing(Stage.REVERTED, rotation.id, tx.now)
             rotations.seize(tx, rotation, stage=Stage.REVERTED.value, generation=stored.generation + 1, **closing)
             seen = "the former credential was seen to log in"

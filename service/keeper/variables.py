@@ -192,6 +192,7 @@ class Variables:
             if state is VersionState.KEPT and version.state is not VersionState.DELETED:
                 raise Conflict(f"version {number} of {name} is not deleted")
             variables.set_state(tx, variable.id, number, state)
+            deed.detail["live"] = variable.live == number
             return self._moved(tx, variable, live=None if variable.live == number else variable.live)
 
         action = {VersionState.KEPT: "undelete", VersionState.DELETED: "delete", VersionState.DESTROYED: "destroy"}

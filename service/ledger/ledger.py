@@ -28,7 +28,7 @@ from sqlalchemy import Connection, func, insert, literal_column, select, text, u
 from service.core.errors import Unavailable, Unrecorded
 from service.core.event import Event, batch, link
 from service.core.sealed import Randomness
-from service.ledger import changes
+from service.ledger import changes, signals
 from service.ledger.appender import Appender, Busy
 from service.ledger.engines import WAITS, engine_for, told_apart
 from service.ledger.tables import batches, head
@@ -217,6 +217,7 @@ class Ledger:
             end = link(self._key(), last.hash, seq + 1, made)
             row = {"first": seq + 1, "events": made.count, "body": made.body, "persons": made.persons, "hash": end}
             sql.execute(_BATCH, row)
+            signals.note(sql, seq + 1, events)
         at = max([last.at, *(event.at for event in events)])
         seq += len(events)
         sql.execute(_HEAD, {"epoch": epoch, "seq": seq, "hash": end, "at": at})

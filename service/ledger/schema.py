@@ -4,11 +4,14 @@ from pathlib import Path
 
 from sqlalchemy import inspect, text
 
-import service.ledger.identities  # noqa: F401 - its tables are tables, too
+import service.ledger.identities
+import service.ledger.wrappings  # noqa: F401 - their tables are tables, too
 from service.core.errors import Unavailable
 from service.ledger.ledger import Ledger
-from service.ledger.wrappings import wrappings
+from service.ledger.outgoing import signals
 
+metadata = signals.metadata
+"""Of every table: `outgoing` builds on `tables`."""
 REVISION = "0001"
 """The newest migration; a test holds it against the files."""
 
@@ -64,4 +67,4 @@ def differences(ledger: Ledger) -> list[object]:
     from alembic.migration import MigrationContext
 
     with ledger.connected() as sql:
-        return list(compare_metadata(MigrationContext.configure(sql), wrappings.metadata))
+        return list(compare_metadata(MigrationContext.configure(sql), metadata))

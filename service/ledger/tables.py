@@ -10,6 +10,7 @@
                   └─ incidents ── incident_items
     home ─ one row: where the ledger lives     restorations ── findings (of connections)
     tokens, machines, and what they may do: see `identities.py`
+    signals, outbox, webhooks ── deliveries (`outgoing.py`)
 
 Ids are random and immutable: sealed values are bound to them. Times are microseconds since 1970 in UTC,
 the same on both engines. Sealed columns end in `sealed`; nothing else holds what somebody wanted secret.

@@ -62,5 +62,6 @@ def furnish(owner: httpx2.Client, environment: str) -> None:
         ),
         owner.post(f"{place}/rotations", json={"connection": "shop/db"}),
         owner.post(f"{place}/incidents", json={"folder": "shop", "reason": "a leak"}),
+        owner.post("/webhooks", json={"name": environment, "url": "https://hooks.test/", "environment": environment}),
     ]
-    assert [answer.status_code for answer in made] == [201, 201, 201, 201, 201, 202, 202], [a.text for a in made]
+    assert [answer.status_code for answer in made] == [201, 201, 201, 201, 201, 202, 202, 201], [a.text for a in made]

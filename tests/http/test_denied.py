@@ -44,6 +44,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /login/approle": {"role_id": "nobody", "secret_id": "nothing"},
     "POST /login/jwt": {"machine": "nobody", "jwt": "nothing"},
     "POST /login/kubernetes": {"machine": "nobody", "jwt": "nothing"},
+    "POST /webhooks": {"name": "hook", "url": "https://hooks.test/", "environment": "ENV", "folder": "FOLDER"},
+    "POST /webhooks/{webhook_id}/replays": {"since": "2026-11-22T12:00:00Z"},
+    "PATCH /webhooks/{webhook_id}": {"enabled": False},
     "POST /grants": {"token": "owner", "level": "use", "kind": "environment", "environment": "ENV"},
 }
 
@@ -55,7 +58,7 @@ def operations(it: Keywright) -> list[tuple[str, str]]:
 
 Ids = Mapping[str, str]
 """By the name of the parameter."""
-_NOUNS = ("rotation", "incident", "restoration", "token", "grant", "proof", "secret")
+_NOUNS = ("rotation", "incident", "restoration", "token", "grant", "proof", "secret", "webhook")
 NO_IDS = {f"{noun}_id": "0" * 32 for noun in _NOUNS}
 
 
@@ -89,6 +92,7 @@ def ask(
     """Status and problem, without what belongs to the one request and the names that were asked for."""
     query = {"names": name} if path.endswith("/values") else {}
     query |= {"machine": name} if method == "GET" and "/machine-" in path else {}
+    query |= {"environment": environment} if path.endswith("/stream") else {}
     answer = client.request(
         method,
         filled(path, environment, name, ids),
@@ -106,7 +110,11 @@ def ask(
 
 
 def name_in(path: str) -> str:
-    return "shop/db" if re.search("connections|credentials|rotations|rehearsals|incidents", path) else "shop/PASSWORD"
+    return (
+        "shop/db"
+        if re.search("connections|credentials|rotations|rehearsals|incidents|webhooks", path)
+        else "shop/PASSWORD"
+    )
 
 
 def test_without_a_token_nothing_answers(it: Keywright) -> None:
@@ -140,11 +148,18 @@ def ids(owner: httpx2.Client) -> Ids:
 
 
 def ids_in(owner: httpx2.Client, environment: str) -> Ids:
-    """Of a rotation and an incident that are there."""
-    return NO_IDS | {
-        f"{noun}_id": owner.get(f"/environments/{environment}/{noun}s").json()["items"][0]["id"]
-        for noun in ("rotation", "incident")
-    }
+    """Of a rotation, an incident and a webhook that are there."""
+    hooks = [each["id"] for each in owner.get("/webhooks").json()["items"] if each["environment"] == environment]
+    return (
+        NO_IDS
+        | {
+            "webhook_id": hooks[0],
+        }
+        | {
+            f"{noun}_id": owner.get(f"/environments/{environment}/{noun}s").json()["items"][0]["id"]
+            for noun in ("rotation", "incident")
+        }
+    )
 
 
 STRANGERS: dict[str, list[dict[str, str]]] = {
@@ -154,7 +169,7 @@ STRANGERS: dict[str, list[dict[str, str]]] = {
     "another connection": [{"level": "own", "kind": "connection", "environment": "production", "path": "bank/db"}],
 }
 INSIDE = ("/variables", "/connections", "/rotations", "/incidents")
-LISTS = {"GET /environments", "GET /me", "GET /grants", "GET /restorations"}
+LISTS = {"GET /environments", "GET /me", "GET /grants", "GET /restorations", "GET /webhooks"}
 """What answers everybody, with what is theirs."""
 
 
@@ -168,7 +183,7 @@ def test_what_a_stranger_asks_for_is_as_if_it_were_not_there(it: Keywright, ids:
         if (
             inside
             and method == "GET"
-            and path.endswith(("{environment}", "/variables", "/connections", "/rotations", "/incidents"))
+            and path.endswith(("{environment}", "/variables", "/connections", "/rotations", "/incidents", "/stream"))
         ):
             continue  # it has business there; what it sees is the next test's matter
         there = ask(client, method, path, "production", name_in(path), ids)
@@ -205,7 +220,8 @@ def test_who_may_only_use_cannot_change(it: Keywright, ids: Ids) -> None:
     client = it.client(it.token("user", {"level": "use", "kind": "everything"}))
     changes = 0
     for method, path in operations(it):
-        if method == "GET" or path in ENTRANCES | OWN or path.endswith(("{token_id}", "{grant_id}")):
+        hidden = path.endswith(("{token_id}", "{grant_id}")) or "{webhook_id}" in path
+        if method == "GET" or path in ENTRANCES | OWN or hidden:
             continue
         changes += 1
         answer = ask(client, method, path, "production", name_in(path), ids)
@@ -293,12 +309,15 @@ def test_a_pinned_instance_reaches_nothing_else(it: Keywright, pinned: Keywright
     for method, path in operations(it):
         if path in OPEN:
             continue
-        if any(parameter in path for parameter in ("{environment}", "{rotation_id}", "{incident_id}")):
+        if any(parameter in path for parameter in ("{environment}", "{rotation_id}", "{incident_id}", "{webhook_id}")):
             there = ask(client, method, path, "staging", name_in(path), elsewhere)
             absent = ask(client, method, path, ABSENT, name_in(path), NO_IDS)
             assert there[0] == 404, (method, path, there)
             assert there == absent
     assert client.post("/environments", json={"name": "development"}).status_code == 404
+    for environment in ("staging", None):
+        hook = {"name": "over", "url": "https://hooks.test/", "environment": environment}
+        assert client.post("/webhooks", json=hook).status_code == (404 if environment else 403)
     body = {"name": "over", "grants": [{"level": "use", "kind": "environment", "environment": "staging"}]}
     assert client.post("/tokens", json=body).status_code == 404
     assert client.get("/environments/production/values/shop/PASSWORD").json()["value"] == "hush-production"
@@ -310,7 +329,7 @@ def test_a_pinned_instance_tells_of_nothing_else(it: Keywright, pinned: Keywrigh
     assert owner.post("/machines", json={"name": "stager", "grants": [grant]}).status_code == 201
     there = [g["id"] for g in owner.get("/grants").json()["items"] if g["environment"] == "staging"]
     client = pinned.client()
-    for path in ("/environments", "/grants", "/tokens", "/machines"):
+    for path in ("/environments", "/grants", "/tokens", "/machines", "/webhooks"):
         assert "staging" not in client.get(path, params={"limit": 500}).text, path
     assert {e["environment"] for e in client.get("/events", params={"limit": 500}).json()["items"]} <= {
         "production",

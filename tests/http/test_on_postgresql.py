@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.rigs.keywright import Keywright, running_keywright
+from tests.rigs.listens import listens
 from tests.rigs.postgresql import PostgresServer
 
 PLACE = "/environments/production"
@@ -78,3 +79,20 @@ def test_many_at_once_over_two_replicas(replicas: tuple[Keywright, Keywright]) -
     with ThreadPoolExecutor(50) as pool:
         assert set(pool.map(one, range(120))) <= {200, 201}
     assert clients[0].get("/events/verify").json()["whole"] is True
+
+
+def test_a_stream_hears_of_what_other_replicas_change(replicas: tuple[Keywright, Keywright]) -> None:
+    one, other = replicas
+    text = one.token("listener", {"level": "use", "kind": "everything"})
+    with listens(one.client(text), environment="production") as heard:
+        for number in range(20):
+            answer = replicas[number % 2].client().put(f"{PLACE}/variables/heard/V{number}", json={"value": "x"})
+            assert answer.status_code == 201
+        heard.wait(lambda: len(heard.heard) >= 20)
+        assert [signal["resource"] for signal in heard.heard] == [f"heard/V{number}" for number in range(20)]
+        with listens(other.client(text), heard.last) as resumed:  # what one replica gave is known to the other
+            assert other.client().delete(f"{PLACE}/variables/heard/V0").status_code == 204
+            resumed.wait(lambda: resumed.kinds == ["variable.delete"])
+        token_id = other.client(text).get("/me").json()["id"]
+        assert other.client().delete(f"/tokens/{token_id}").status_code == 204
+        assert heard.ended.wait(60)

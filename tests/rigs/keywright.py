@@ -281,7 +281,7 @@ def wait_until(seen: Callable[[], bool], otherwise: str | Callable[[], str], pat
         time.sleep(0.02)
 
 
-_LOG = ("head", "changes", "batches", "entries", "touched", "fetches")
+_LOG = ("head", "changes", "batches", "entries", "touched", "fetches", "signals", "outbox")
 
 
 def dump(service: Service) -> dict[str, list[str]]:

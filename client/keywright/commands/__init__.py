@@ -15,7 +15,9 @@ from keywright.commands import (
     process,
     restoration,
     rotation,
+    stream,
     value,
+    webhook,
 )
 from keywright.commands.endings import EPILOG
 from keywright.commands.shape import Command, Group
@@ -34,6 +36,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "incident-cancel": incident.cancel,
     "incident-resume": incident.resume,
     "restoration": restoration.run,
+    "stream": stream.run,
     "health": health.run,
     "run": process.run,
     "agent": agent.run,
@@ -56,6 +59,7 @@ def build() -> typer.Typer:
         app.command(name, cls=Command, epilog=EPILOG, context_settings=settings)(command)
     app.add_typer(_events(), name="events")
     app.add_typer(_machines(), name="machines")
+    app.add_typer(_webhooks(), name="webhooks")
     return app
 
 
@@ -73,4 +77,22 @@ def _machines() -> typer.Typer:
     group.callback(invoke_without_command=True)(machines.listed)
     group.command("add", cls=Command, epilog=EPILOG)(machines.add)
     group.command("secret-id", cls=Command, epilog=EPILOG)(machines.secret_id)
+    return group
+
+
+def _webhooks() -> typer.Typer:
+    """As `events`."""
+    group = typer.Typer(cls=Group, rich_markup_mode=None, epilog=EPILOG)
+    group.callback(invoke_without_command=True)(webhook.listed)
+    commands: dict[str, Callable[..., None]] = {
+        "add": webhook.add,
+        "change": webhook.change,
+        "delete": webhook.delete,
+        "secret": webhook.secret,
+        "deliveries": webhook.deliveries,
+        "replay": webhook.replay,
+        "test": webhook.try_,
+    }
+    for name, command in commands.items():
+        group.command(name, cls=Command, epilog=EPILOG)(command)
     return group

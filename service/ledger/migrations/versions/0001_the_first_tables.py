@@ -469,14 +469,89 @@ def upgrade() -> None:
     op.create_index("ix_findings_finding", "findings", ["finding"])
     op.create_index("ix_findings_connection_id", "findings", ["connection_id"])
     # The one row, with the hash that the chain begins with.
+    op.create_table(
+        "signals",
+        sa.Column("seq", PLACE, autoincrement=False, nullable=False),
+        sa.Column("at", Moment(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("environment_id", sa.String(length=64), nullable=False),
+        sa.Column("environment", sa.String(length=200), nullable=False),
+        sa.Column("resource", sa.String(length=200), nullable=False),
+        sa.Column("told", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="pk_signals"),
+    )
+    op.create_index("ix_signals_at", "signals", ["at"])
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("dropped", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_outbox_one_outbox")),
+        sa.PrimaryKeyConstraint("id", name="pk_outbox"),
+    )
+    op.create_table(
+        "webhooks",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("environment_id", sa.String(length=64), nullable=True),
+        sa.Column("folder", NAME, nullable=False),
+        sa.Column("kinds", sa.JSON(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("disabled_because", sa.Text(), nullable=False),
+        sa.Column("secret_number", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("former_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("former_until", Moment(), nullable=True),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["environment_id"], ["environments.id"], name="fk_webhooks_environment_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_webhooks"),
+        sa.UniqueConstraint("environment_id", "name", name="uq_webhooks_environment_id_name"),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("webhook_id", sa.String(length=64), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=True),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", Moment(), nullable=False),
+        sa.Column("dead_at", Moment(), nullable=False),
+        sa.Column("holder", sa.String(length=64), nullable=True),
+        sa.Column("lease_until", Moment(), nullable=True),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("ended_at", Moment(), nullable=True),
+        sa.ForeignKeyConstraint(["webhook_id"], ["webhooks.id"], name="fk_deliveries_webhook_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
+        sa.UniqueConstraint("webhook_id", "seq", name="uq_deliveries_webhook_id_seq"),
+    )
+    op.create_index("ix_deliveries_webhook_id_state_next_at", "deliveries", ["webhook_id", "state", "next_at"])
+    op.create_index("ix_deliveries_webhook_id_created_at", "deliveries", ["webhook_id", "created_at"])
+    op.create_index("ix_deliveries_state_next_at", "deliveries", ["state", "next_at"])
+    op.create_index("ix_deliveries_ended_at", "deliveries", ["ended_at"])
     op.execute(
         sa.text("INSERT INTO head (id, epoch, seq, hash, at) VALUES (1, 0, 0, :hash, 0)").bindparams(hash=bytes(32))
     )
     op.execute(sa.text("INSERT INTO indexed (id, seq, at) VALUES (1, 0, 0)"))
+    op.execute(sa.text("INSERT INTO outbox (id, seq, dropped) VALUES (1, 0, 0)"))
 
 
 def downgrade() -> None:
     """Back to the one before."""
+    op.drop_table("deliveries")
+    op.drop_table("webhooks")
+    op.drop_table("outbox")
+    op.drop_table("signals")
     op.drop_table("incident_items")
     op.drop_table("incidents")
     op.drop_table("rejections")

@@ -1,0 +1,128 @@
+"""The courier: makes deliveries of signals, and sends what is due, in threads of its own.
+
+    look   when this process changed something, when an attempt ended, and each second: others may have
+    send   each attempt in a thread: two at once for one target, so that a slow one delays no other; it is claimed by a
+           lease, so that of many processes one sends it
+
+What waits, and since when, is in the ledger: a courier that dies loses nothing, and may have sent something twice.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import structlog
+
+from service.core.errors import Absent, KeywrightError
+from service.core.webhook import Post
+from service.keeper.deliveries import Deliveries, Held
+
+log = structlog.get_logger("courier")
+
+EVERY = 1.0
+"""Seconds between two looks."""
+TIDIES = 60.0
+"""Seconds between two looks at what is old, and at what waits for long."""
+EACH = 2
+"""Attempts at one target at once."""
+MOST = 128
+"""Attempts at once."""
+STUCK_AFTER = 3600.0
+"""Seconds that a delivery may wait before `/readyz` warns."""
+STOPS_WITHIN = 5.0
+
+
+class Courier:
+    """Starts and stops its threads."""
+
+    def __init__(self, deliveries: Deliveries, post: Post, *, every: float = EVERY) -> None:
+        self._deliveries = deliveries
+        self._post = post
+        self._every = every
+        self._news = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._fewer = threading.Condition()
+        self._running: Counter[str] = Counter()
+        self.trouble = ""
+        """What `/readyz` is to warn of; empty if nothing."""
+        deliveries.on_change(self._news.set)
+
+    def start(self) -> None:
+        """Begin. Daemons: a target that never answers must not keep the process from ending."""
+        self._stopped.clear()
+        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Claim nothing more, and wait a little for what is under way; the rest is sent again by whoever is next."""
+        self._stopped.set()
+        self._news.set()
+        if self._thread is None:
+            return
+        self._thread.join(STOPS_WITHIN)
+        self._thread = None
+        with self._fewer:
+            self._fewer.wait_for(lambda: not self._running, STOPS_WITHIN)
+
+    def look(self) -> None:
+        """Make what is to be made, and send what is due."""
+        self._deliveries.make()
+        for webhook_id in self._deliveries.due():
+            with self._fewer:
+                room = min(EACH - self._running[webhook_id], MOST - self._running.total())
+            if room > 0 and not self._stopped.is_set():
+                for held in self._deliveries.claim(webhook_id, room):
+                    self._begin(held)
+
+    def watch(self) -> None:
+        """Let go of what is old; see what waits for long."""
+        self._deliveries.tidy()
+        queue, age = self._deliveries.queue()
+        said = f"{queue.waiting} deliveries to webhooks wait, the oldest for {age / 3600:.0f} hours"
+        self.trouble = said if age > STUCK_AFTER else ""
+
+    def _begin(self, held: Held) -> None:
+        with self._fewer:
+            self._running[held.webhook_id] += 1
+        threading.Thread(target=self._send, args=(held,), name=f"delivery {held.id}", daemon=True).start()
+
+    def _send(self, held: Held) -> None:
+        try:
+            parcel = self._deliveries.parcel(held)
+            answer = self._post.post(parcel.url, parcel.headers, parcel.body)
+            self._deliveries.settle(parcel, answer)
+        except Absent:
+            log.debug("a webhook is gone, with its deliveries", delivery=held.id)
+        except KeywrightError as error:
+            log.error("a delivery could not be sent; it is tried again", delivery=held.id, error=error.message)
+        except Exception:
+            # A defect in one is no other's; its lease runs out and it is tried again.
+            log.exception("a delivery failed unexpectedly", delivery=held.id)
+        finally:
+            with self._fewer:
+                self._running[held.webhook_id] -= 1
+                self._running += Counter()  # those with nothing under way go
+                self._fewer.notify_all()
+            self._news.set()
+
+    def _run(self) -> None:
+        self._guarded(self._deliveries.take_over)
+        watched = -TIDIES
+        while not self._stopped.is_set():
+            self._news.clear()
+            self._guarded(self.look)
+            if time.monotonic() - watched >= TIDIES:
+                watched = time.monotonic()
+                self._guarded(self.watch)
+            self._news.wait(self._every)
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except KeywrightError as error:
+            log.error("the courier could not look", error=error.message)
+        except Exception:
+            # Whoever sends must outlive a defect.
+            log.exception("the courier failed unexpectedly")
