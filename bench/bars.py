@@ -60,6 +60,7 @@ BARS: Sequence[Bar] = (
     Bar("throughput of OpenBao's, TLS, 64 connections", _OVER.format("tls", 64, "throughput_ratio"), 3),
     Bar("errors while fetching", "fetch.errors", most=0),
     Bar("of the ceiling, 64 connections", "fetch.ceiling_ratio", 0.35),
+    Bar("by the Vault door, of the native one, 64 connections", "fetch.vault.ratio", 0.8),
     Bar(
         "throughput of OpenBao's, one replica on PostgreSQL, 64 connections",
         'replicas.one.openbao["64"].throughput_ratio',

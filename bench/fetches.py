@@ -7,7 +7,7 @@ OpenBao runs on raft with a file as its audit device. Each has the machine to it
 from pathlib import Path
 from typing import Any
 
-from bench import ceiling, disk, journal, keep
+from bench import ceiling, disk, journal, keep, vault
 from bench.bao import Bao
 from bench.certificate import Certificate, issued
 from bench.contender import Contender, by_turns, errors, ratios
@@ -36,6 +36,9 @@ def measure(run: Run) -> dict[str, Any]:
         run.tell(f"fetching, {transport}: Keywright and OpenBao by turns")
         _compare(run, results, transport, certificate, data, token)
     results["errors"] = errors(*results["keywright"].values(), *results["openbao"].values())
+    run.tell("the Vault door and the native one by turns")
+    results["vault"] = vault.measure(run, data, token)
+    results["errors"] += sum(results["vault"][door]["errors"] for door in ("native", "door"))
     run.tell("the ceiling: the same server with nothing behind it")
     return results | ceiling.measure(run, data, token)
 

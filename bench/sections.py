@@ -21,7 +21,9 @@ class Section:
 SECTIONS: Sequence[Section] = (
     Section("start", "seconds until it is ready", idle.starts, 120),
     Section("idle", "memory and processor time of a server that nobody asks", idle.idle, 60),
-    Section("fetch", "fetches beside OpenBao's, plain and TLS, and the ceiling", fetches.measure, 1200),
+    Section(
+        "fetch", "fetches beside OpenBao's, plain and TLS, by the Vault door, and the ceiling", fetches.measure, 1200
+    ),
     Section("log", "a log of millions of events: questions, bytes, the index's lag", log.measure, 900),
     Section("variables", "fetches among few variables and among many; memory for each", variables.measure, 400),
     Section("waiting", "fetches while thousands wait for a change", waiting.measure, 300),

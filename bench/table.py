@@ -61,6 +61,16 @@ def _fetch(it: Mapping[str, Any]) -> Iterator[Table]:
     )
     table.rows.append(("what a fetch reaches of that", f"{it['ceiling_ratio']:.0%}"))
     yield table
+    if "vault" in it:
+        yield _doors(it["vault"])
+
+
+def _doors(it: Mapping[str, Any]) -> Table:
+    table = Table("Fetches by both doors of one server, 64 connections", ("", "native", "Vault", "ratio"))
+    rates = (f"{it[door]['throughput']:,.0f}/s" for door in ("native", "door"))
+    table.rows.append(("fetches", *rates, f"{it['ratio']:.2f}"))
+    table.rows.append(("p99", *(f"{it[door]['p99']:.2f} ms" for door in ("native", "door")), ""))
+    return table
 
 
 def _beside(title: str, parts: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> Table:

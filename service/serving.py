@@ -17,6 +17,7 @@ from service.http.lane import Lane
 from service.http.limits import Limits
 from service.http.listener import Listener
 from service.http.proxies import Proxies
+from service.http.vault import mounts
 from service.settings import Settings
 from service.wiring import Service, build
 
@@ -92,6 +93,8 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
             requests=settings.requests,
         ),
         warnings=lambda: warnings(service, certificates),
+        mounts=mounts.parse(settings.vault_mounts) if settings.vault_door else None,
+        leases=settings.vault_leases,
         streams=settings.streams,
     )
     return Listener(

@@ -73,6 +73,17 @@ class Settings(BaseSettings):
         description="How long events are kept, such as `400d`; what is older is pruned, as far as a checkpoint reaches "
         "that was exported. Empty: for good.",
     )
+    vault_door: bool = Field(
+        True, description="Whether clients of Vault and OpenBao are served, at `/v1/`; see `docs/vault.md`."
+    )
+    vault_mounts: str = Field(
+        "", description="The mounts there, a JSON object. Empty: `secret/` (KV 2), `kv/` (KV 1), `database/`."
+    )
+    vault_leases: bool = Field(
+        False,
+        description="Whether static credentials there tell their ttl as `lease_duration`, for clients that renew "
+        "leases only.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
     log_format: Literal["text", "json"] = Field("text", description="For people or for machines.")
     clock: bool = Field(True, description="Whether `serve` rotates too; off where `keywrightd scheduler` does it.")

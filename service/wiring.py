@@ -69,8 +69,10 @@ from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
 from service.keeper.values import Values
 from service.keeper.variables import Variables
+from service.keeper.versions import Versions
 from service.keeper.walls import Walls
 from service.keeper.webhooks import Webhooks
+from service.keeper.wrappings import Wrappings
 from service.ledger import schema
 from service.ledger.ledger import Ledger
 from service.settings import Settings, process_environment
@@ -181,6 +183,7 @@ def build(
         keyrings,
         Environments(door, walls, keyrings),
         definitions,
+        Versions(door, walls, definitions),
         values,
         Singles(values, keyrings),
         Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key),
@@ -206,6 +209,7 @@ def build(
         past,
         Checks(door, walls, briefs, references, budget, tag_key),
         overdue,
+        Wrappings(door, keyrings, recorder, walls),
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),

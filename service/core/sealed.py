@@ -55,6 +55,11 @@ def reply_context(environment_id: str, token_id: str, key: str) -> Context:
     return _context("reply", environment_id, token_id, key)
 
 
+def wrapping_context(environment_id: str, wrapping_id: str) -> Context:
+    """For an answer that is kept to be opened once, by whoever has its token."""
+    return _context("wrapping", environment_id, wrapping_id)
+
+
 def webhook_context(environment_id: str, webhook_id: str, number: int) -> Context:
     """For a signing secret of a webhook."""
     return _context("webhook", environment_id, webhook_id, str(number))

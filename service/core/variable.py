@@ -49,7 +49,10 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True)
 class Variable:
-    """A named value in an environment. `live` is the number of its live version, `newest` the last one given."""
+    """A named value in an environment. `live` is the number of its live version, `newest` the last one given.
+
+    It may stand before its first version does: `newest` is 0 then.
+    """
 
     id: str
     environment_id: str
@@ -59,6 +62,8 @@ class Variable:
     newest: int
     revision: int
     updated_at: datetime
+    notes: str | None = None
+    """What its editors noted of it, a JSON object of texts: no secret, and shown to everybody who may use it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ class Version:
     sealed: bytes | None
     created_at: datetime
     created_by: str
+    deleted_at: datetime | None = None
+    """When it was deleted, or destroyed without that."""
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,13 @@ from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
+from service.http.plain import Reader
 from service.http.reception import Reception
 from service.http.streams import Feed
+from service.http.vault import errors as vault_errors
+from service.http.vault.dialect import reader
+from service.http.vault.door import Beside
+from service.http.vault.mounts import Mounts
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
 
@@ -53,11 +58,13 @@ def application(
     limits: Limits | None = None,
     warnings: Callable[[], list[str]] = list,
     streams: int = 1000,
+    mounts: Mounts | None = None,
+    leases: bool = False,
 ) -> FastAPI:
-    """The native door. `poke` makes the clock look now; `clock_ticks` tells whether it does.
+    """The native door, and the Vault door where it has `mounts`; for `leases` see `service.http.vault.static`.
 
-    `overdue` tells how many connections have something overdue, `warnings` what else `/readyz` has to say. `streams` is
-    how many may be open at once.
+    `poke` makes the clock look now; `clock_ticks` tells whether it does. `overdue` tells how many connections have
+    something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once.
     """
     app = FastAPI(
         title="Keywright",
@@ -90,6 +97,11 @@ def application(
         native.include_router(part.router)
     native.include_router(logins.entrance)
     app.include_router(native)
+    app.state.readers = readers = dict[bytes, Reader]()
+    if mounts is not None:
+        app.state.mounts, app.state.leases = mounts, leases
+        app.add_middleware(Beside)
+        readers[b"/v1/"] = reader(mounts, leases=leases)
     document = app.openapi
 
     def openapi() -> dict[str, object]:
@@ -104,5 +116,6 @@ def application(
 
     app.openapi = openapi  # type: ignore[method-assign]
     app.state.reception = reception = Reception(metrics.answered, limits)
-    app.add_middleware(Envelope, reception=reception)
+    bares = {"/v1/": vault_errors.bare} if mounts is not None else {}
+    app.add_middleware(Envelope, reception=reception, bares=bares)
     return app

@@ -5,6 +5,7 @@ fetches, which the event log has, leave no line.
 """
 
 import time
+from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +14,7 @@ from service.core.errors import TooLarge
 from service.http import problems
 from service.http.certificates import proven_to
 from service.http.limits import token_in
+from service.http.plain import Bare
 from service.http.reception import WRONG, Reception, Refusal
 
 LARGEST_BODY = 256 * 1024
@@ -23,9 +25,14 @@ HEADERS = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 ]
+STRANGE = "strange"
+"""Set in a request's state by a door that answers who is not known otherwise than with 401."""
+_NONE: Mapping[str, Bare] = {}
 _BODY = "the body is larger than 256 KiB"
-_DOOR = "/api/"
-"""Whoever watches (`/healthz`, `/readyz`, `/metrics`) is turned away by no limit: that would look like a failure."""
+_DOORS = ("/api/", "/v1/")
+_WATCHED = "/v1/sys/health"
+"""Whoever watches (here, or at `/healthz`, `/readyz`, `/metrics`) is turned away by no limit: that would look like a
+failure."""
 
 _LONG: Refusal = (414, "too-long", "Too long", "the address is longer than 8,192 bytes")
 _LARGE: Refusal = (413, "too-large", "Too large", _BODY)
@@ -34,9 +41,11 @@ _LARGE: Refusal = (413, "too-large", "Too large", _BODY)
 class Envelope:
     """Wraps the application. One event loop's thread uses it, and the limits that several of them may share."""
 
-    def __init__(self, app: ASGIApp, reception: Reception) -> None:
+    def __init__(self, app: ASGIApp, reception: Reception, bares: Mapping[str, Bare] = _NONE) -> None:
+        """`bares` are the shapes of refusals of other doors, by the first four characters of their paths."""
         self._app = app
         self._reception = reception
+        self._bares = bares
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI 3)."""
@@ -51,6 +60,7 @@ class Envelope:
         state["request_id"] = request_id
         given = (b"x-request-id", request_id.encode())
         method, path = scope["method"], scope["path"]
+        bare = self._bares.get(path[:4], problems.bare)
         address = (scope.get("client") or ("",))[0]
         status = 500
         received = 0
@@ -64,9 +74,10 @@ class Envelope:
             if turned:
                 return
             if message["type"] == "http.response.start":
-                if message["status"] == 401 and not reception.limits.refused(address):
+                strange = message["status"] == 401 or STRANGE in state
+                if strange and not reception.limits.refused(address):
                     turned, started, status = True, True, 429
-                    await _refuse(send, WRONG, request_id)
+                    await _refuse(send, WRONG, request_id, bare)
                     return
                 started = True
                 status = message["status"]
@@ -87,6 +98,8 @@ class Envelope:
             if name == b"content-length":
                 declared = value
             elif name == b"authorization":
+                token = token_in(value)
+            elif name == b"x-vault-token":
                 token = value
         reception.limits.working += 1
         try:
@@ -95,11 +108,11 @@ class Envelope:
                 refusal = _LONG
             elif declared and declared.isdigit() and int(declared) > LARGEST_BODY:
                 refusal = _LARGE
-            elif path.startswith(_DOOR) and not let_in:
-                refusal = reception.refusal(address, token_in(token) or _machine(scope))
+            elif path.startswith(_DOORS) and path != _WATCHED and not let_in:
+                refusal = reception.refusal(address, token or _machine(scope))
             if refusal is not None:
                 status = refusal[0]
-                await _refuse(send, refusal, request_id)
+                await _refuse(send, refusal, request_id, bare)
             else:
                 await self._app(inner, bounded, sent)
         except ClientDisconnect:
@@ -126,8 +139,8 @@ def _fetches(method: str, path: str) -> bool:
     return method == "GET" and path.split("/", 6)[5:6] in (["values"], ["credentials"])
 
 
-async def _refuse(send: Send, refusal: Refusal, request_id: str) -> None:
-    body, headers = problems.bare(*refusal, request_id)
+async def _refuse(send: Send, refusal: Refusal, request_id: str, bare: Bare) -> None:
+    body, headers = bare(*refusal, request_id)
     headers += [*HEADERS, (b"x-request-id", request_id.encode())]
     if refusal[0] in (429, 503):
         headers.append((b"retry-after", b"1"))

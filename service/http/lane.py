@@ -14,8 +14,6 @@ take the same way through the keeper; the OpenAPI document describes these.
 import asyncio
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -25,18 +23,17 @@ from service.core.errors import KeywrightError, Unauthenticated
 from service.core.token import hashed
 from service.http import credentials, problems, values
 from service.http.fetching import Fetching, Unanswered, known_by, tell
+from service.http.plain import Dialect, Headers, Plain, Reader
 from service.http.reception import WRONG, Reception, Refusal
 from service.http.refusals import COMMON, DEFECT, LINES, said
 from service.http.waiting import Changes, Wait
-from service.keeper.asked import Asked, Known, Told
+from service.keeper.asked import Asked, Told
 from service.keeper.callers import Presented
 from service.keeper.keeper import Keeper
 from service.keeper.outside import OUTSIDE
 
 if TYPE_CHECKING:
     from service.http.wire import Wire
-
-Headers = list[tuple[bytes, bytes]]
 
 _PLAIN = re.compile(
     rf"/api/v1/environments/({names.SEGMENT})/(values|credentials)/({names.PATH})(?:\?wait=([1-9]|[1-5][0-9]|60))?".encode()
@@ -46,40 +43,25 @@ _LONGEST_KNOWN = 1000
 _OK = LINES[200] + COMMON + b"content-type: application/json\r\n"
 _NOT_MODIFIED = LINES[304] + COMMON
 _CLOSE = b"connection: close\r\n"
-_REST = b'%betag: "%b"\r\nx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b'
-
-
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """A plain request as it was read. `value` is False for a credential; `secret` is the hash of the token's."""
-
-    target: bytes
-    headers: Headers = field(repr=False)
-    value: bool
-    where: str
-    what: str
-    token_id: str
-    secret: bytes
-    token: bytes = field(repr=False)
-    known: Known
-    wait: int
-    """Seconds."""
+_TAG = b'etag: "%b"\r\n'
+_REST = b"%b%bx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b"
 
 
 class Fetch:
     """One fetch in the lane. It stands where an exchange stands on its connection, but nobody waits in a task."""
 
-    __slots__ = ("address", "began", "head", "keep", "render", "request_id", "task", "until", "wire")
-    render: Callable[[Any], bytes]
+    __slots__ = ("address", "began", "dialect", "head", "keep", "request_id", "task", "until", "value", "wire")
     request_id: str
     address: str
     cut = False
     started = done = True
     """The whole answer is written at once."""
 
-    def __init__(self, wire: "Wire", target: bytes, headers: Headers, keep: bool) -> None:
+    def __init__(self, wire: "Wire", plain: Plain, keep: bool) -> None:
         self.wire = wire
-        self.head = (target, headers)
+        self.head = (plain.target, plain.headers)
+        self.dialect = plain.dialect
+        self.value = plain.value
         self.keep = keep
         self.task = None
         self.until = 0.0
@@ -110,9 +92,13 @@ class Lane:
         self._fetching: Fetching = app.state.fetching
         self._changes: Changes = app.state.changes
         self._reception: Reception = app.state.reception
+        self._other: dict[bytes, Reader] = app.state.readers
 
-    def read(self, target: bytes, headers: Headers) -> "Plain | None":
+    def read(self, target: bytes, headers: Headers) -> Plain | None:
         """What a request without a body, by its method GET, asks for; None for what is not plain."""
+        other = self._other.get(target[:4])
+        if other is not None:
+            return other(target, headers)
         plain = _PLAIN.fullmatch(target)
         if plain is None:
             return None
@@ -132,11 +118,12 @@ class Lane:
             return None
         wait = int(plain[4] or 0)
         token_id, secret = token[2].decode(), hashed(token[3].decode())
-        return Plain(target, headers, door == b"values", where, what, token_id, secret, token[1], known_by(known), wait)
+        value = door == b"values"
+        return Plain(target, headers, NATIVE, value, where, what, token_id, secret, token[1], known_by(known), wait)
 
     def begin(self, wire: "Wire", plain: "Plain", keep: bool) -> Fetch:
         """The fetch of what was read, under way."""
-        fetch = Fetch(wire, plain.target, plain.headers, keep)
+        fetch = Fetch(wire, plain, keep)
         reception = self._reception
         fetch.request_id = reception.new_id()
         fetch.address = address = wire.address_of(plain.headers)
@@ -151,10 +138,8 @@ class Lane:
         asked: Asked
         if plain.value:
             asked = self._keeper.singles.asked(who, plain.where, plain.what, plain.known)
-            fetch.render = _value
         else:
             asked = self._keeper.credentials.asked(who, plain.where, plain.what, plain.known)
-            fetch.render = _credential
         asked.answer, asked.over = fetch, self._over
         self._fetching.submit(asked)
         return fetch
@@ -162,7 +147,7 @@ class Lane:
     def _over(self, asked: Asked) -> None:
         """It is recorded: answer it."""
         fetch: Fetch = asked.answer
-        error = asked.error
+        error, dialect = asked.error, fetch.dialect
         if error is None:
             told: Told[Any] = asked.result
             if fetch.until and told.value is None and self._waits(fetch, asked, told):
@@ -170,12 +155,14 @@ class Lane:
             if told.value is None:
                 status, start, body = 304, _NOT_MODIFIED, b""
             else:
-                status, start, body = 200, _OK, fetch.render(told.value)
+                render = dialect.value if fetch.value else dialect.credential
+                status, start, body = 200, _OK, render(told.value, fetch.request_id)
             wire = fetch.wire
             closes = b"" if fetch.keep and not wire.leaving else _CLOSE
-            answer = _REST % (start, told.tag.encode(), fetch.request_id.encode(), closes, len(body), body)
+            tag = _TAG % told.tag.encode() if dialect.tags else b""
+            answer = _REST % (start, tag, fetch.request_id.encode(), closes, len(body), body)
             self._end(fetch, status, answer)
-        elif isinstance(error, KeywrightError):
+        elif isinstance(error, KeywrightError) and not isinstance(error, dialect.instead):
             self._refused(fetch, error)
         elif isinstance(error, Unanswered):
             if fetch.wire.current is fetch:  # nothing was written
@@ -217,7 +204,7 @@ class Lane:
         if isinstance(error, Unauthenticated) and not self._reception.limits.refused(fetch.address):
             self._turned_away(fetch, WRONG)
             return
-        status, body, headers = problems.refusal(error, fetch.path, fetch.request_id)
+        status, body, headers = fetch.dialect.refusal(error, fetch.path, fetch.request_id)
         start = LINES[status] + COMMON + b"".join(b"%b: %b\r\n" % each for each in headers)
         closes = b"" if fetch.keep and not fetch.wire.leaving else _CLOSE
         given = b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (fetch.request_id.encode(), closes, len(body))
@@ -225,7 +212,7 @@ class Lane:
 
     def _turned_away(self, fetch: Fetch, refusal: Refusal) -> None:
         fetch.keep = False
-        self._end(fetch, refusal[0], said(refusal, fetch.request_id))
+        self._end(fetch, refusal[0], said(refusal, fetch.request_id, fetch.dialect.bare))
 
     def _end(self, fetch: Fetch, status: int, answer: bytes) -> None:
         reception, wire = self._reception, fetch.wire
@@ -240,9 +227,12 @@ class Lane:
             wire.ended(fetch)
 
 
-def _value(found: list[Any]) -> bytes:
+def _value(found: Any, _: str) -> bytes:
     return values.shown(found[0]).encode()
 
 
-def _credential(found: Any) -> bytes:
+def _credential(found: Any, _: str) -> bytes:
     return credentials.text(found).encode()
+
+
+NATIVE = Dialect(_value, _credential, problems.refusal, problems.bare, tags=True)

@@ -86,7 +86,7 @@ def _said(status: int, slug: str, title: str, detail: str, request_id: str, fiel
 def refusal(error: KeywrightError, path: str, request_id: str) -> Rendered:
     """An error of ours without a framework around; noted in the log where it is no fault of the request."""
     status, slug, title = looked_up(error)
-    _note(error, status, path)
+    note(error, status, path)
     field = error.field if isinstance(error, Invalid) else None
     return _rendered(status, _said(status, slug, title, error.message, request_id, field))
 
@@ -101,7 +101,7 @@ def _rendered(status: int, said: dict[str, Any]) -> Rendered:
     return status, _json(said), [(b"content-type", MEDIA.encode()), *extra]
 
 
-def _note(error: KeywrightError, status: int, path: str) -> None:
+def note(error: KeywrightError, status: int, path: str) -> None:
     if status >= 500:
         # The cause may quote statements: it goes to the log by its class only.
         cause = type(error.__cause__).__name__ if error.__cause__ else None
@@ -122,7 +122,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(KeywrightError)
     def known(request: Request, error: KeywrightError) -> JSONResponse:
         status, slug, title = looked_up(error)
-        _note(error, status, request.url.path)
+        note(error, status, request.url.path)
         field = error.field if isinstance(error, Invalid) else None
         return answer(request, status, slug, title, error.message, field)
 

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from service.http import problems
 from service.http.envelope import HEADERS
+from service.http.plain import Bare
 
 Refusal = tuple[int, str, str, str]
 """Status, slug, title, detail."""
@@ -20,9 +21,9 @@ LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.enco
 """Status lines."""
 
 
-def said(refusal: Refusal, request_id: str) -> bytes:
+def said(refusal: Refusal, request_id: str, bare: Bare = problems.bare) -> bytes:
     """A refusal as bytes; the connection ends with it."""
-    body, headers = problems.bare(*refusal, request_id)
+    body, headers = bare(*refusal, request_id)
     headers += [*HEADERS, (b"x-request-id", request_id.encode())]
     if refusal[0] in (429, 503):
         headers.append((b"retry-after", b"1"))

@@ -17,8 +17,9 @@ import structlog
 from service.core.token import Shown
 from service.http import certificates
 from service.http.exchange import Exchange
-from service.http.lane import Fetch, Headers, Lane, Plain
+from service.http.lane import Fetch, Lane
 from service.http.peer import EXTENSION, let_go
+from service.http.plain import Headers, Plain
 from service.http.reading import Reading
 from service.http.refusals import DEFECT, SLOW, Refusal, said
 from service.http.taking import Taking
@@ -190,8 +191,7 @@ class Wire(Reading):
             self.began = self._listener.now
             self.listen()
 
-    def _asked(self, version: str, keep: bool) -> Exchange | Fetch:
-        method = self._parser.get_method().decode("ascii")
+    def _asked(self, method: str, version: str, keep: bool) -> Exchange | Fetch:
         lane, self._plain = self._listener.lane, None
         if lane is not None and method == "GET" and version == "1.1" and self.current is None and not self.full:
             plain = lane.read(self._url, self._headers)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from service.core import names
@@ -13,6 +13,7 @@ from service.core.environment import Environment
 from service.core.errors import Absent, Conflict, Forbidden
 from service.core.reference import allowed
 from service.core.rotation import CredentialState, Offered, offer
+from service.core.schedule import Schedule
 from service.core.sealed import credential_context
 from service.core.secret import Secret
 from service.keeper.asked import Asked, Known, Told, Who, nothing
@@ -40,7 +41,9 @@ class Set:
     kept_in: KeptIn | None
     offered: tuple[Offered, ...]
     plain: Mapping[str, Secret]
-    drain_minimum: timedelta
+    schedule: Schedule | None
+    at: datetime
+    """When that was."""
 
     def sought(self) -> set[Sought]:
         """What must be read from an outside store: the live credential, if it is kept there."""
@@ -79,6 +82,9 @@ class Credential:
     target: Target
     generation: int
     rotates_at: datetime | None
+    schedule: Schedule | None
+    at: datetime
+    """When that was so."""
     entries: tuple[Entry, ...]
     tag: str
     age: float
@@ -139,7 +145,7 @@ class Credentials:
             for entry in offered
             if entry.credential.sealed is not None
         }
-        return Set(wall, stored, found.target, home, offered, plain, drain)
+        return Set(wall, stored, found.target, home, offered, plain, policy.schedule if policy else None, view.now)
 
     def accounts(self, planned: Set, readings: Readings) -> list[Opened]:
         """The usernames and passwords, best first."""
@@ -158,8 +164,18 @@ class Credentials:
             for entry, it in zip(planned.offered, opened, strict=True)
         )
         stored, age = planned.connection, max(it.age for it in opened)
-        stale, due = any(it.stale for it in opened), stored.next_due_at
-        return Credential(stored.name, planned.target, stored.generation, due, entries, _tag(planned), age, stale)
+        return Credential(
+            stored.name,
+            planned.target,
+            stored.generation,
+            stored.next_due_at,
+            planned.schedule,
+            planned.at,
+            entries,
+            _tag(planned),
+            age,
+            any(it.stale for it in opened),
+        )
 
     def _opened(self, planned: Set, entry: Offered, readings: Readings) -> Opened:
         held = entry.credential

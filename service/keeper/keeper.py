@@ -35,7 +35,9 @@ from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
 from service.keeper.values import Values
 from service.keeper.variables import Variables
+from service.keeper.versions import Versions
 from service.keeper.webhooks import Webhooks
+from service.keeper.wrappings import Wrappings
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Keeper:
     keyrings: Keyrings
     environments: Environments
     variables: Variables
+    versions: Versions
     values: Values
     singles: Singles
     connections: Connections
@@ -73,6 +76,7 @@ class Keeper:
     past: Past
     checks: Checks
     overdue: Overdue
+    wrappings: Wrappings
     signals: Signals
     webhooks: Webhooks
     deliveries: Deliveries

@@ -7,6 +7,7 @@ the token's secret is compared, its certificates and its expiry looked at, and t
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from service.core.errors import KeywrightError
 from service.core.event import Detail, Event, Outcome
@@ -39,13 +40,16 @@ class Decided:
     ring: Keyring
     tag: str
     mark: str
+    created_at: datetime
+    notes: str | None
     detail: dict[str, Detail]
     keys: frozenset[Key]
 
     def opened(self) -> Fetched:
         """As it is answered. Raises SealBroken."""
         text = self.ring.unseal(self.sealed, self.context)
-        return Fetched(self.name, text, self.version, self.secret, ValueKind.LITERAL, 0.0, self.mark)
+        kind = ValueKind.LITERAL
+        return Fetched(self.name, text, self.version, self.secret, kind, 0.0, self.mark, self.created_at, self.notes)
 
 
 class Single(Asked):
@@ -127,7 +131,7 @@ class Singles:
             or variable.kind is not ValueKind.LITERAL
         ):
             return None
-        if variable.number is None or variable.sealed is None:
+        if variable.number is None or variable.sealed is None or variable.created_at is None:
             return None
         return Decided(
             token,
@@ -139,6 +143,8 @@ class Singles:
             self._keyrings.kept(wall.id, variable.sealed),
             self._values.tag_of_literal(wall, variable),
             mark_of(variable),
+            variable.created_at,
+            variable.notes,
             {"versions": f"{name}:{variable.number}"},
             frozenset({*common_keys(wall, caller), (Changed.VARIABLE.value, variable.id)}),
         )

@@ -10,6 +10,7 @@ answer    only then
 import hashlib
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from service.core import names
 from service.core.access import Caller, Level
@@ -84,6 +85,9 @@ class Fetched:
     kind: ValueKind
     age: float
     mark: str
+    created_at: datetime
+    """Of the version."""
+    notes: str | None
     stale: bool = False
 
     @property
@@ -249,6 +253,7 @@ class Values:
     def _opened(self, fetch: _Fetch, plan: _Planned) -> Fetched:
         variable = plan.variable
         assert variable.number is not None and variable.kind is not None  # planned only so  # noqa: S101, PT018
+        assert variable.created_at is not None  # as it has a version  # noqa: S101
         if variable.name in fetch.opened:
             return fetch.opened[variable.name]
         age, stale, text = 0.0, False, plan.text
@@ -262,7 +267,18 @@ class Values:
             value, age, stale = read.value.reveal(), read.age, read.stale
             text = Secret(json.dumps(value))
             mark = f"{variable.number}:{self._digest(value)}"
-        fetched = Fetched(variable.name, text, variable.number, variable.secret, variable.kind, age, mark, stale)
+        fetched = Fetched(
+            variable.name,
+            text,
+            variable.number,
+            variable.secret,
+            variable.kind,
+            age,
+            mark,
+            variable.created_at,
+            variable.notes,
+            stale,
+        )
         fetch.opened[variable.name] = fetched
         return fetched
 

@@ -1,6 +1,7 @@
 """Variables: defined, listed, activated, deleted. Values leave only through `values.py`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -32,6 +33,8 @@ from service.ledger import connections, variables
 from service.ledger.ledger import Transaction
 
 V = TypeVar("V")
+MOST_NOTES, LONGEST_KEY, LONGEST_NOTE = 64, 128, 512
+"""Notes of one variable, and characters of one: they are in memory, and in answers."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +141,8 @@ class Variables:
             context = version_context(wall.id, variable_id, number)
             sealed = self._keyrings.sealer(tx, wall.id).seal(plain_text, context, self._door.randomness)
             live = number if activate else (former.live if former else None)
-            new = Variable(
-                variable_id, wall.id, name, is_secret, live, number, (former.revision if former else 0) + 1, tx.now
-            )
+            revision, notes = (former.revision + 1, former.notes) if former else (1, None)
+            new = Variable(variable_id, wall.id, name, is_secret, live, number, revision, tx.now, notes)
             if former is None:
                 variables.add(tx, new)
             else:
@@ -155,13 +157,16 @@ class Variables:
         deed = Deed("variable.put", environment, name)
         return self._door.change(caller, deed, act)
 
-    def activate(self, caller: Caller, environment: str, name: str, number: int) -> Definition:
-        """Make a kept version the live one: back or forward. Raises Absent, Forbidden, Conflict."""
+    def activate(
+        self, caller: Caller, environment: str, name: str, number: int, *, if_match: int | None = None
+    ) -> Definition:
+        """Make a kept version the live one: back or forward. Raises Absent, Forbidden, Conflict, Outdated."""
         names.path(name, "variable")
 
         def act(tx: Transaction) -> Definition:
             wall = self._walls.enter(tx, caller, environment)
             variable = found(tx, wall, caller, name, Level.EDIT)
+            check_revision(if_match, variable.revision)
             version = _version(tx, variable, number)
             if version.state in (VersionState.DELETED, VersionState.DESTROYED):
                 raise Conflict(f"version {number} of {name} is {version.state.value}, so it cannot become live")
@@ -205,6 +210,34 @@ class Variables:
             variables.remove(tx, variable.id)
 
         self._door.change(caller, Deed("variable.delete", environment, name), act)
+
+    def annotate(
+        self, caller: Caller, environment: str, name: str, notes: Mapping[str, str | None] | None, *, merge: bool
+    ) -> Definition:
+        """Note something of a variable, in place of what was noted of it; None leaves that as it is.
+
+        With `merge` only these notes change, and those that are None go; the variable must be there then. Without it
+        one that is not there is made: secret, and without a version. Raises Invalid, Absent, Forbidden.
+        """
+        names.path(name)
+
+        def act(tx: Transaction) -> Definition:
+            wall = self._walls.enter(tx, caller, environment)
+            former = variables.find(tx, wall.id, name)
+            if merge:
+                judged(former, wall, caller, name, Level.EDIT)
+            require(caller, Level.EDIT, of_variable(wall, name), f"variable {name}")
+            held = former or Variable(self._door.new_id(), wall.id, name, True, None, 0, 0, tx.now)
+            known = json.loads(held.notes) if held.notes and (merge or notes is None) else {}
+            text = annotated(known | dict(notes or {}))
+            new = replace(held, notes=text, revision=held.revision + 1, updated_at=tx.now)
+            if former is None:
+                variables.add(tx, new)
+            else:
+                variables.replace(tx, new)
+            return _definition(tx, new)
+
+        return self._door.change(caller, Deed("variable.annotate", environment, name), act)
 
     def _moved(self, tx: Transaction, variable: Variable, *, live: int | None) -> Definition:
         new = replace(variable, live=live, revision=variable.revision + 1, updated_at=tx.now)
@@ -265,6 +298,18 @@ class Variables:
         text = ring.unseal(version.sealed, version_context(wall.id, version.variable_id, version.number))
         value: Value = json.loads(text.reveal())
         return value
+
+
+def annotated(notes: Mapping[str, str | None]) -> str | None:
+    """Notes as they are kept; None for none. Raises Invalid, which tells no note: somebody may mistake its place."""
+    kept = {key: text for key, text in notes.items() if text is not None}
+    if len(kept) > MOST_NOTES:
+        raise Invalid(f"notes: {MOST_NOTES} are the most", field="notes")
+    if any(len(key) > LONGEST_KEY or len(text) > LONGEST_NOTE for key, text in kept.items()):
+        raise Invalid(
+            f"notes: {LONGEST_KEY} characters are the most for a key, {LONGEST_NOTE} for a text", field="notes"
+        )
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), sort_keys=True) if kept else None
 
 
 def found(tx: Transaction, wall: Environment, caller: Caller, name: str, level: Level) -> Variable:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from sqlalchemy import inspect, text
 
-import service.ledger.identities  # noqa: F401 - its tables are tables, too
+import service.ledger.identities
+import service.ledger.wrappings  # noqa: F401 - their tables are tables, too
 from service.core.errors import Unavailable
 from service.ledger.ledger import Ledger
 from service.ledger.outgoing import signals

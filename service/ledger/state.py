@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, select
@@ -32,6 +33,9 @@ class LiveVariable:
     number: int | None
     kind: ValueKind | None
     sealed: bytes | None
+    created_at: datetime | None = None
+    """Of its live version."""
+    notes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ _LIVE: Select[Any] = select(
     variables.c.live,
     versions.c.kind,
     versions.c.sealed,
+    versions.c.created_at,
+    variables.c.notes,
 ).select_from(
     variables.outerjoin(versions, and_(versions.c.variable_id == variables.c.id, versions.c.number == variables.c.live))
 )
@@ -101,9 +107,9 @@ _LIVE: Select[Any] = select(
 def _variables(tx: Transaction, query: Select[Any]) -> Iterator[LiveVariable]:
     walls: dict[str, str] = {}  # one text for each environment, not one for each variable
     kinds = {kind.value: kind for kind in ValueKind}
-    for id_, environment_id, name, secret, live, kind, sealed in tx.sql.execute(query):
+    for id_, environment_id, name, secret, live, kind, sealed, created_at, notes in tx.sql.execute(query):
         wall = walls.setdefault(environment_id, environment_id)
-        yield LiveVariable(id_, wall, name, secret, live, kinds.get(kind), sealed)
+        yield LiveVariable(id_, wall, name, secret, live, kinds.get(kind), sealed, created_at, notes)
 
 
 def _offerings(tx: Transaction, ids: Collection[str] | None) -> list[Offering]:

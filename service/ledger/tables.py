@@ -1,7 +1,6 @@
 """The tables.
 
-    head ─ one row: epoch, sequence number and hash of the last batch; every change locks it
-    changes ─ what was changed at which epoch
+    head ─ one row: epoch, sequence number and hash of the last batch    changes ─ what was changed at which epoch
     batches ─ the event log            postings, callings, fetches ─ its query index, built behind the log
     indexed ─ one row: how far that is pruned ─ at most one row: what is not in the log any more
     environments ─┬─ data_keys         (wrapped; `system` has keys of its own)
@@ -161,6 +160,7 @@ variables = Table(
     Column("newest", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("notes", Text),
     UniqueConstraint("environment_id", "name"),
 )
 
@@ -174,6 +174,7 @@ versions = Table(
     Column("sealed", LargeBinary),
     Column("created_at", Moment, nullable=False),
     Column("created_by", Text, nullable=False),
+    Column("deleted_at", Moment),
 )
 
 connections = Table(

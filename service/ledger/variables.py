@@ -2,17 +2,26 @@
 
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from service.core.variable import ValueKind, Variable, Version, VersionState
 from service.ledger.changes import Kind as Changed
+from service.ledger.columns import Moment
 from service.ledger.ledger import Transaction
 from service.ledger.tables import variables, versions
 
 
 def _variable(row: Row[Any]) -> Variable:
     return Variable(
-        row.id, row.environment_id, row.name, row.secret, row.live, row.newest, row.revision, row.updated_at
+        row.id,
+        row.environment_id,
+        row.name,
+        row.secret,
+        row.live,
+        row.newest,
+        row.revision,
+        row.updated_at,
+        row.notes,
     )
 
 
@@ -25,6 +34,7 @@ def _version(row: Row[Any]) -> Version:
         row.sealed,
         row.created_at,
         row.created_by,
+        row.deleted_at,
     )
 
 
@@ -90,8 +100,11 @@ def add_version(tx: Transaction, new: Version) -> None:
 
 def set_state(tx: Transaction, variable_id: str, number: int, state: VersionState) -> None:
     """What has become of a version; a destroyed one loses its sealed value."""
-    values: dict[str, Any] = {"state": state.value}
-    if state is VersionState.DESTROYED:
+    values: dict[str, Any] = {"state": state.value, "deleted_at": None}
+    if state is VersionState.DELETED:
+        values["deleted_at"] = tx.now
+    elif state is VersionState.DESTROYED:
+        values["deleted_at"] = func.coalesce(versions.c.deleted_at, bindparam("now", tx.now, Moment))
         values["sealed"] = None
     which = (versions.c.variable_id == variable_id) & (versions.c.number == number)
     tx.sql.execute(update(versions).where(which).values(values))

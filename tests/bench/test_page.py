@@ -29,6 +29,7 @@ def results() -> dict[str, Any]:
             "openbao": {"plain": theirs, "tls": theirs},
             "ceiling": figures(20000.0, 1.0)["64"],
             "ceiling_ratio": 0.5,
+            "vault": {"native": ours["64"], "door": theirs["64"], "ratio": 0.2},
             "errors": 0,
             "run": run,
         },
@@ -54,6 +55,8 @@ def test_the_page_is_renewed_between_its_marks_and_nowhere_else(document: Path, 
     assert "| 64 | 10,000/s | 2,000/s | 5.00 |" in text
     assert "Measured 2026-11-22 on 2 cores (x86_64)" in text
     assert "- log: it took longer than 900 seconds" in text
+    assert "| fetches | 10,000/s | 2,000/s | 0.20 |" in text
+    assert "| by the Vault door, of the native one, 64 connections | 0.2 | ≥ 0.8 | missed |" in text
     assert "| resident memory, idle | 99 MB | ≤ 150 MB | met |" in text
     assert "not measured |" in text
     page.write(results(), document, image)
@@ -84,7 +87,7 @@ def test_the_real_page_has_its_marks() -> None:
 
 def test_every_row_of_a_table_is_as_long_as_its_head() -> None:
     made = list(table.tables(results()))
-    assert len(made) == 4
+    assert len(made) == 5
     assert all(len(row) == len(it.columns) for it in made for row in it.rows)
 
 

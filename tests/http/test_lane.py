@@ -229,7 +229,7 @@ def test_an_answer_that_fails_is_500_and_leaves_nothing(it: Keywright, monkeypat
 
     app = it._server.app  # type: ignore[union-attr]
     with way(it) as made, monkeypatch.context() as patched:
-        patched.setattr("service.http.lane._value", fail)
+        patched.setattr("service.http.values.shown", fail)
         made.say(get(VALUE, it.owner))
         answer = made.answer()
         assert (answer.status, answer.headers["connection"]) == (500, "close")

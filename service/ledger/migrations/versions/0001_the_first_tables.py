@@ -253,6 +253,22 @@ def upgrade() -> None:
         batch_op.create_index("ix_replies_expires_at", ["expires_at"], unique=False)
 
     op.create_table(
+        "wrappings",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("made_by", sa.String(length=64), nullable=False),
+        sa.Column("served", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("expires_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_wrappings"),
+    )
+    with op.batch_alter_table("wrappings", schema=None) as batch_op:
+        batch_op.create_index("ix_wrappings_made_by", ["made_by"], unique=False)
+        batch_op.create_index("ix_wrappings_expires_at", ["expires_at"], unique=False)
+
+    op.create_table(
         "variables",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("environment_id", sa.String(length=64), nullable=False),
@@ -262,6 +278,7 @@ def upgrade() -> None:
         sa.Column("newest", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("updated_at", Moment(), nullable=False),
+        sa.Column("notes", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["environment_id"], ["environments.id"], name="fk_variables_environment_id", ondelete="CASCADE"
         ),
@@ -329,6 +346,7 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("deleted_at", Moment(), nullable=True),
         sa.ForeignKeyConstraint(["variable_id"], ["variables.id"], name="fk_versions_variable_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("variable_id", "number", name="pk_versions"),
     )
@@ -559,6 +577,11 @@ def downgrade() -> None:
     op.drop_table("rotations")
     op.drop_table("logins")
     op.drop_table("variables")
+    with op.batch_alter_table("wrappings", schema=None) as batch_op:
+        batch_op.drop_index("ix_wrappings_expires_at")
+        batch_op.drop_index("ix_wrappings_made_by")
+
+    op.drop_table("wrappings")
     with op.batch_alter_table("replies", schema=None) as batch_op:
         batch_op.drop_index("ix_replies_expires_at")
 

@@ -1,0 +1,125 @@
+"""Wrapped answers: kept sealed under a token of their own, which opens them once.
+
+    made ─┬→ opened    in one transaction with its end: of two who open it at once, one is refused
+          └→ expired   and gone with the next one that is made
+
+Whoever carries the token can be held to have read nothing: if somebody else opened it first, its receiver is refused,
+and the log tells who it was. The token is of the shape of every other, and its secret is kept as a hash only.
+"""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service.core.access import Caller, Stranger
+from service.core.errors import Conflict, Invalid
+from service.core.event import fit
+from service.core.keyring import SYSTEM
+from service.core.sealed import wrapping_context
+from service.core.secret import Secret
+from service.core.token import hashed, make, split
+from service.keeper.asked import Asked
+from service.keeper.door import Deed, Door
+from service.keeper.keys import Keyrings
+from service.keeper.recorder import Recorder
+from service.keeper.snapshot import View
+from service.keeper.walls import Walls
+from service.ledger import wrappings
+from service.ledger.ledger import Transaction
+from service.ledger.wrappings import Wrapping
+
+LONGEST = timedelta(hours=768)
+MOST = 1000
+"""Of one caller at once."""
+LONGEST_PATH = 500
+_NOTHING = bytes(32)
+_UNKNOWN = "wrapping token is not valid or does not exist"
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """What is told of a wrapping. `id` is no secret; `lasts` is for how long it was made."""
+
+    id: str
+    path: str
+    created_at: datetime
+    lasts: timedelta
+
+
+class Wrappings:
+    """Makes and opens them."""
+
+    def __init__(self, door: Door, keyrings: Keyrings, recorder: Recorder, walls: Walls) -> None:
+        self._door = door
+        self._keyrings = keyrings
+        self._recorder = recorder
+        self._served = ",".join(sorted(walls.pinned or ()))
+        """The environments that this instance serves; empty for all."""
+
+    def wrap(self, caller: Caller, answer: Secret, path: str, lasts: timedelta) -> tuple[Wrapped, Secret]:
+        """Keep an answer that was given to this caller, and the text of the token for it. Raises Invalid, Conflict."""
+        if not timedelta(0) < lasts <= LONGEST:
+            raise Invalid(f"a wrapped answer is kept for {LONGEST // timedelta(hours=1)}h at most", field="ttl")
+        wrapping_id, text, secret = make(self._door.randomness)
+        where = fit(path)[:LONGEST_PATH]
+
+        def act(tx: Transaction) -> Wrapped:
+            if wrappings.count(tx, caller.id) >= MOST:
+                raise Conflict(f"{MOST} wrapped answers of this token wait to be opened, which is the most")
+            ring = self._keyrings.sealer(tx, SYSTEM)
+            sealed = ring.seal(answer, wrapping_context(SYSTEM, wrapping_id), self._door.randomness)
+            new = Wrapping(wrapping_id, secret, caller.id, self._served, where, sealed, tx.now, tx.now + lasts)
+            wrappings.add(tx, new)
+            return _told(new)
+
+        deed = Deed("wrapping.make", resource=wrapping_id, detail={"path": where})
+        return self._door.change(caller, deed, act), text
+
+    def look(self, presented: str, address: str, request_id: str) -> Wrapped:
+        """What is told of it to whoever has its token; it stays. Raises Stranger."""
+        found = self._door.look(lambda tx: self._found(tx, presented))
+        if found is None:
+            raise self._unknown(address, request_id)
+        caller = Caller(found.id, "wrapping", "machine", (), address, request_id)
+        return self._door.fetch(caller, Deed("wrapping.look", resource=found.id), lambda _: _told(found))
+
+    def unwrap(self, presented: str, address: str, request_id: str, caller: Caller | None) -> Secret:
+        """The answer, for the only time. Without a caller of its own the token stands for itself. Raises Stranger."""
+        known = self._door.look(lambda tx: self._found(tx, presented))
+        if known is None:
+            raise self._unknown(address, request_id)
+        caller = caller or Caller(known.id, "wrapping", "machine", (), address, request_id)
+
+        def act(tx: Transaction) -> Secret:
+            found = self._found(tx, presented)
+            if found is None:  # somebody was quicker
+                raise Stranger(_UNKNOWN, address, request_id)
+            wrappings.remove(tx, found.id)
+            ring = self._keyrings.opener(tx, SYSTEM, found.sealed)
+            return ring.unseal(found.sealed, wrapping_context(SYSTEM, found.id))
+
+        deed = Deed("wrapping.open", resource=known.id, detail={"path": known.path})
+        return self._door.change(caller, deed, act)
+
+    def _found(self, tx: Transaction, presented: str) -> Wrapping | None:
+        """What an instance that serves some environments opens was made by one that serves the same."""
+        wrapping_id, secret = split(presented) or ("", "")
+        found = wrappings.find(tx, wrapping_id)
+        right = hmac.compare_digest(found.hash if found else _NOTHING, hashed(secret))
+        return found if found and right and self._served in ("", found.served) else None
+
+    def _unknown(self, address: str, request_id: str) -> Stranger:
+        """Recorded like every token that nobody knows: so many a second, and the rest is counted."""
+
+        def refused(_view: View, _asked: Asked) -> None:
+            raise Stranger(_UNKNOWN, address, request_id, deed=("wrapping.open", "", {}))
+
+        try:
+            self._recorder.fetch(Asked(refused, "wrapping.open", "", ""))
+        except Stranger as stranger:
+            return stranger
+        raise AssertionError("it is refused always")
+
+
+def _told(it: Wrapping) -> Wrapped:
+    return Wrapped(it.id, it.path, it.created_at, it.expires_at - it.created_at)
