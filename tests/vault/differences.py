@@ -3,7 +3,7 @@
     [[difference]]
     calls = ["read a secret"]        names that tests give their calls
     at = "body.data.metadata.*"      where, a pattern as of a shell
-    openbao = "null"                 what stands there on each side
+    openbao = "null"                 what stands there on each side, patterns as well
     keywright = "absent"
     reason = "why it is so, and why that is no harm"
 
@@ -34,7 +34,8 @@ class Entry:
 
     def covers(self, difference: Difference) -> bool:
         """Is it this one?"""
-        return fnmatchcase(difference.at, self.at) and (self.openbao, self.keywright) == difference[1:]
+        wanted = (self.at, self.openbao, self.keywright)
+        return all(fnmatchcase(seen, pattern) for seen, pattern in zip(difference, wanted, strict=True))
 
 
 @cache

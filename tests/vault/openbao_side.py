@@ -1,7 +1,8 @@
 """OpenBao as the applications of a shop would find it: engines where Keywright's door has them by default.
 
-secret/     KV version 2        kv/     KV version 1        database/   a static role on a real PostgreSQL
-auth/       approle, jwt and kubernetes, each with the role `app`, whose policy is `app`
+    secret/     KV version 2        kv/     KV version 1        database/   a static role on a real PostgreSQL
+
+Who logs in has the role `app`, of `auth/approle`, `auth/jwt` and `auth/kubernetes`. Its policy is `app`.
 """
 
 from collections.abc import Iterator
@@ -9,14 +10,21 @@ from contextlib import contextmanager
 
 import trustme
 
+from tests.rigs.cluster import AUDIENCE as CLUSTERS
+from tests.rigs.cluster import REVIEWER, ApiServer
+from tests.rigs.issuer import AUDIENCE, SUBJECT, Issuer, pem
 from tests.rigs.openbao import OpenBao, openbao
 from tests.rigs.postgresql import PostgresServer
 from tests.vault.pair import Side
-from tests.vault.papers import AUDIENCE, Cluster, Issuer
 
 ALL = ["create", "read", "update", "patch", "delete", "list"]
 RULES = {
-    "secret/*": ALL,
+    "secret/data/*": [each for each in ALL if each != "list"],
+    "secret/metadata/*": ALL,
+    "secret/subkeys/*": ["read"],
+    "secret/delete/*": ["create", "update"],
+    "secret/undelete/*": ["create", "update"],
+    "secret/destroy/*": ["create", "update"],
     "kv/*": ALL,
     "database/static-creds/*": ["read"],
     "database/static-roles/*": ["read"],
@@ -32,7 +40,7 @@ LIFE = {"token_policies": ["app"], "token_ttl": "1h", "token_max_ttl": "2h"}
 
 
 @contextmanager
-def openbao_side(postgresql: PostgresServer, issuer: Issuer, cluster: Cluster) -> Iterator[Side]:
+def openbao_side(postgresql: PostgresServer, issuer: Issuer, cluster: ApiServer) -> Iterator[Side]:
     """A server of its own, with nothing in it but what stands above."""
     with openbao() as bao:
         for mount in ("old", "transit"):
@@ -46,25 +54,27 @@ def openbao_side(postgresql: PostgresServer, issuer: Issuer, cluster: Cluster) -
             "role_id": role_id,
             "secret_id": secret_id.reveal(),
             "static role": "db",
-            "jwt": issuer.token(sub="app"),
-            "kubernetes jwt": cluster.token,
+            "no static role": "none",
+            "static roles": "database/static-roles",
+            "jwt": issuer.signed(issuer.claims()),
+            "kubernetes jwt": cluster.token("app"),
         }
-        side = Side("openbao", bao.address, bao.token("app", ttl="1h").reveal(), words)
+        side = Side("openbao", bao.address, bao.token("app", ttl="1h", renewable=False, no_parent=True).reveal(), words)
         try:
             yield side
         finally:
             side.close()
 
 
-def _papers(bao: OpenBao, issuer: Issuer, cluster: Cluster) -> None:
+def _papers(bao: OpenBao, issuer: Issuer, cluster: ApiServer) -> None:
     bao.api("POST", "sys/auth/jwt", {"type": "jwt"})
-    bao.api("POST", "auth/jwt/config", {"jwt_validation_pubkeys": [issuer.public_key], "bound_issuer": issuer.name})
-    role = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": [AUDIENCE], "bound_subject": "app"}
+    bao.api("POST", "auth/jwt/config", {"jwt_validation_pubkeys": [pem(issuer.keys[0])], "bound_issuer": issuer.url})
+    role = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": [AUDIENCE], "bound_subject": SUBJECT}
     bao.api("POST", "auth/jwt/role/app", role | LIFE)
     # Nothing is asked by TLS, but it wants to know whom it would trust.
-    where = {"kubernetes_host": cluster.address, "kubernetes_ca_cert": trustme.CA().cert_pem.bytes().decode()}
-    bao.api("POST", "auth/kubernetes/config", where | {"disable_local_ca_jwt": True})
-    bound = {"bound_service_account_names": ["app"], "bound_service_account_namespaces": ["shop"]}
+    where = {"kubernetes_host": cluster.url, "kubernetes_ca_cert": trustme.CA().cert_pem.bytes().decode()}
+    bao.api("POST", "auth/kubernetes/config", where | {"token_reviewer_jwt": REVIEWER, "disable_local_ca_jwt": True})
+    bound = {"bound_service_account_names": ["app"], "bound_service_account_namespaces": ["shop"], "audience": CLUSTERS}
     bao.api("POST", "auth/kubernetes/role/app", bound | LIFE)
 
 
@@ -74,5 +84,5 @@ def _database(bao: OpenBao, postgresql: PostgresServer) -> None:
     bao.api("POST", "sys/mounts/database", {"type": "database"})
     given = {"plugin_name": "postgresql-database-plugin", "allowed_roles": "*", "connection_url": url}
     admin = {"username": "postgres", "password": postgresql.password}
-    bao.api("POST", "database/config/server", given | admin)
-    bao.api("POST", "database/static-roles/db", {"db_name": "server", "username": LOGIN, "rotation_period": "24h"})
+    bao.api("POST", "database/config/postgres", given | admin)
+    bao.api("POST", "database/static-roles/db", {"db_name": "postgres", "username": LOGIN, "rotation_period": "24h"})

@@ -101,10 +101,17 @@ def _outcome(side: Side, call: Callable[[Side], Any]) -> Outcome:
 
 
 def _compared(one: Outcome, other: Outcome) -> Iterator[Difference]:
-    said = [type(outcome.error).__name__ for outcome in (one, other)]
-    if said[0] != said[1]:
-        yield Difference("raised", *said)
+    """Answers first. Where a status differs, the rest of that answer says nothing that is worth a line."""
     if len(one.answers) != len(other.answers):
         yield Difference("answers", str(len(one.answers)), str(len(other.answers)))
-    for mine, theirs in zip(one.answers, other.answers, strict=False):
-        yield from differing(answered(mine), answered(theirs))
+    alike = True
+    for pair in zip(one.answers, other.answers, strict=False):
+        statuses = [str(answer.status_code) for answer in pair]
+        if statuses[0] != statuses[1]:
+            alike = False
+            yield Difference("status", *statuses)
+        else:
+            yield from differing(*map(answered, pair))
+    raised = [type(outcome.error).__name__ for outcome in (one, other)]
+    if alike and raised[0] != raised[1]:
+        yield Difference("raised", *raised)

@@ -56,6 +56,8 @@ CHANCE = frozenset(
         "ttl",
         "creation_ttl",
         "display_name",
+        "policies",
+        "token_policies",
     }
 )
 """Fields whose value is made by chance, by the clock, or by who made the server."""
@@ -73,7 +75,7 @@ class Difference(NamedTuple):
 
 def differing(one: dict[str, Any], other: dict[str, Any]) -> list[Difference]:
     """Where two answers are not alike, in the order of the first one's fields."""
-    return list(_walk("", "", one, other))
+    return list(_walk("", one, other))
 
 
 def answered(answer: requests.Response) -> dict[str, Any]:
@@ -86,8 +88,9 @@ def answered(answer: requests.Response) -> dict[str, Any]:
     return {"status": answer.status_code, "headers": headers, "body": body}
 
 
-def shown(name: str, value: Any) -> str:
+def shown(at: str, value: Any) -> str:
     """A value as the file of differences writes it."""
+    name = next((part for part in reversed(at.split(".")) if not part.isdecimal()), "")
     if value is ABSENT:
         return "absent"
     if isinstance(value, dict):
@@ -96,7 +99,7 @@ def shown(name: str, value: Any) -> str:
         return f"list of {len(value)}"
     if isinstance(value, str) and TIME.fullmatch(value):
         return "<time>"
-    if name in CHANCE:
+    if name in CHANCE or at.endswith("auth.lease_duration"):
         if isinstance(value, str) and value:
             return "<text>"
         if type(value) is int and value and name not in NUMBERED:
@@ -104,13 +107,12 @@ def shown(name: str, value: Any) -> str:
     return json.dumps(value)
 
 
-def _walk(at: str, name: str, one: Any, other: Any) -> Iterator[Difference]:
+def _walk(at: str, one: Any, other: Any) -> Iterator[Difference]:
     if isinstance(one, dict) and isinstance(other, dict):
         for key in [*one, *(key for key in other if key not in one)]:
-            yield from _walk(f"{at}.{key}" if at else key, key, one.get(key, ABSENT), other.get(key, ABSENT))
+            yield from _walk(f"{at}.{key}" if at else key, one.get(key, ABSENT), other.get(key, ABSENT))
     elif isinstance(one, list) and isinstance(other, list):
         for place in range(max(len(one), len(other))):
-            pair = (items[place] if place < len(items) else ABSENT for items in (one, other))
-            yield from _walk(f"{at}.{place}", name, *pair)
-    elif shown(name, one) != shown(name, other):
-        yield Difference(at, shown(name, one), shown(name, other))
+            yield from _walk(f"{at}.{place}", *(it[place] if place < len(it) else ABSENT for it in (one, other)))
+    elif shown(at, one) != shown(at, other):
+        yield Difference(at, shown(at, one), shown(at, other))
