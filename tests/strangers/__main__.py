@@ -7,10 +7,12 @@ failed, if a rotation did not go all the way, or if an application did not follo
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tests.rigs.mariadb import running_mariadb
 from tests.rigs.postgresql import new_binaries, running_postgresql
@@ -45,5 +47,15 @@ def main() -> int:
     return 1 if wrong else 0
 
 
+def _end(number: int, frame: Any) -> None:
+    """As with Ctrl-C: whatever was begun is cleared away."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        say("stopped; what it had begun is cleared away")
+        sys.exit(130)

@@ -20,9 +20,14 @@ PLACE = "/environments/production"
 
 @dataclass(frozen=True)
 class Pace:
-    """How often a credential turns, and how long a replaced one works: seconds."""
+    """How often a credential turns, and how long a replaced one is promised to work: seconds.
 
-    every: int = 7
+    An agent may ask two seconds after a change, since it sleeps a second longer than it was told to and was told one at
+    the least; in exec mode it waits two more before it starts the application again. Keywright retires a credential
+    three seconds behind its promise. A rotation that is not over by the next one's time skips that one.
+    """
+
+    every: int = 8
     drain: int = 3
 
     @property
