@@ -88,6 +88,17 @@ def test_what_is_absent_is_absent(pair: Pair) -> None:
         assert isinstance(pair.both(name, call).error, hvac.exceptions.InvalidPath)
 
 
+def test_what_is_absent_is_not_changed(pair: Pair) -> None:
+    path = "production/hvac/nothing"
+    pair.both("delete what is absent", lambda side: kv2(side).delete_latest_version_of_secret(path))
+    pair.both("delete versions of what is absent", lambda side: kv2(side).delete_secret_versions(path, [1]))
+    pair.both("undelete what is absent", lambda side: kv2(side).undelete_secret_versions(path, [1]))
+    pair.both("destroy what is absent", lambda side: kv2(side).destroy_secret_versions(path, [1]))
+    pair.both("delete what is absent for good", lambda side: kv2(side).delete_metadata_and_all_versions(path))
+    still = pair.both("read what is absent", lambda side: read(side, path))
+    assert isinstance(still.error, hvac.exceptions.InvalidPath)
+
+
 def test_versions_are_deleted_and_come_back(pair: Pair) -> None:
     path = "production/hvac/deleted"
     pair.prepare(put(path, FIRST, SECOND))
