@@ -177,6 +177,14 @@ def test_version_1_reads_the_same_secrets(pair: Pair) -> None:
     assert isinstance(absent.error, hvac.exceptions.InvalidPath)
 
 
+def test_version_1_is_read_only(pair: Pair) -> None:
+    def write(side: Side) -> Any:
+        return side.hvac.secrets.kv.v1.create_or_update_secret("production/one/written", FIRST, mount_point="kv")
+
+    refused = pair.both("write version 1", write)
+    assert "unsupported operation" in str(refused.error)
+
+
 def test_hvac_reads_and_lists_by_path_alone(pair: Pair) -> None:
     pair.prepare(put("production/bare/db", FIRST))
     got = pair.both("read by path", lambda side: side.hvac.read("secret/data/production/bare/db"))

@@ -20,6 +20,13 @@ def test_health_and_seal(pair: Pair) -> None:
     assert pair.both("is it sealed", lambda side: side.hvac.sys.is_sealed()).value is False
 
 
+def test_init_and_leader(pair: Pair) -> None:
+    assert pair.both("is it initialized", lambda side: side.hvac.sys.is_initialized()).value is True
+    assert pair.both("leader", lambda side: side.hvac.sys.read_leader_status()).value["ha_enabled"] is False
+    options = pair.both("list mounts", lambda side: side.hvac.sys.retrieve_mount_option("secret", "version"))
+    assert options.value == "2"
+
+
 def test_mounts(pair: Pair) -> None:
     listed = pair.both("list mounts", lambda side: side.hvac.sys.list_mounted_secrets_engines())
     assert {"secret/", "kv/", "database/"} <= listed.value["data"].keys()
@@ -50,6 +57,7 @@ def test_there_is_no_such_lease(pair: Pair) -> None:
     ):
         assert isinstance(outcome.error, hvac.exceptions.InvalidRequest)
     asked("revoke a lease", lambda side: side.hvac.sys.revoke_lease(lease))
+    asked("revoke leases by prefix", lambda side: side.hvac.sys.revoke_prefix("database/creds/app"))
     listed = asked("list leases", lambda side: side.hvac.sys.list_leases("database/creds/app"))
     assert isinstance(listed.error, hvac.exceptions.InvalidPath)
 
@@ -82,6 +90,13 @@ def test_wrapping(pair: Pair) -> None:
     assert isinstance(pair.both("unwrap twice", twice).error, hvac.exceptions.InvalidRequest)
     never = pair.both("unwrap what never was", lambda side: side.hvac.sys.unwrap("s.nonsense"))
     assert isinstance(never.error, hvac.exceptions.InvalidRequest)
+
+
+def test_what_a_client_gives_is_wrapped(pair: Pair) -> None:
+    def wrapped(side: Side) -> Any:
+        return side.hvac.sys.unwrap(side.hvac.sys.wrap({"a": "b"}, ttl=60)["wrap_info"]["token"])
+
+    assert pair.both("wrap what is given", wrapped).value["data"] == {"a": "b"}
 
 
 def test_a_login_is_wrapped(pair: Pair) -> None:
