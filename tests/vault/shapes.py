@@ -4,9 +4,9 @@
 stands there:
 
     status                     200 and 404
-    headers.Cache-Control      'no-store' and absent
-    body.data.keys.0           'shop' and absent
-    body.auth.client_token     <text> and ''
+    headers.Cache-Control      "no-store" and absent
+    body.data.keys.0           "shop" and absent
+    body.auth.client_token     <text> and ""
 
 A value that chance or the clock made is shown as its kind in pointed brackets: the two need only be of one kind.
 """

@@ -16,16 +16,6 @@ def bao_fixture(pair: Pair, tmp_path: Path) -> Bao:
     return Bao(pair, tmp_path)
 
 
-def each(bao: Bao, name: str, *words: str, key: str = "", token: str | None = None) -> Ran:
-    """As `Bao.both`, with one more word that each side calls otherwise, or a token that each side has its own of."""
-
-    def run(side: Side) -> Ran:
-        more = (side.words[key],) if key else ()
-        return bao.run(side, *words, *more, token=token)
-
-    return bao.compare(name, *map(run, bao.pair.sides))
-
-
 def test_a_secret_lives_and_dies(bao: Bao) -> None:
     assert bao.both("kv", "put", JSON, "-mount=secret", PATH, "username=shop", "password=first").code == 0
     assert (

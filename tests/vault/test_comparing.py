@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_servers_that_answer_otherwise_are_told_apart(twins: Pair) -> None:
         ({"a": ABSENT}, {"a": ABSENT}, []),
     ],
 )
-def test_what_is_unlike(one: dict, other: dict, seen: list[tuple[str, str, str]]) -> None:
+def test_what_is_unlike(one: dict[str, Any], other: dict[str, Any], seen: list[tuple[str, str, str]]) -> None:
     assert differing(one, other) == [Difference(*each) for each in seen]
 
 

@@ -1,13 +1,14 @@
 """hvac's logins and what a token may do for itself, on OpenBao and on Keywright."""
 
 from collections.abc import Callable
+from typing import Any
 
 import hvac
 import pytest
 
 from tests.vault.pair import Pair, Side
 
-LOGINS: dict[str, Callable[[Side, hvac.Client], dict]] = {
+LOGINS: dict[str, Callable[[Side, hvac.Client], Any]] = {
     "approle": lambda side, client: client.auth.approle.login(side.words["role_id"], side.words["secret_id"]),
     "jwt": lambda side, client: client.auth.jwt.jwt_login("app", side.words["jwt"]),
     "kubernetes": lambda side, client: client.auth.kubernetes.login("app", side.words["kubernetes jwt"]),
@@ -41,9 +42,7 @@ def test_a_machine_logs_in(pair: Pair, method: str) -> None:
         ("unknown kubernetes role", lambda s, c: c.auth.kubernetes.login("none", s.words["jwt"]), "Forbidden"),
     ],
 )
-def test_a_login_that_is_refused(
-    pair: Pair, name: str, login: Callable[[Side, hvac.Client], dict], raised: str
-) -> None:
+def test_a_login_that_is_refused(pair: Pair, name: str, login: Callable[[Side, hvac.Client], Any], raised: str) -> None:
     outcome = pair.both(name, lambda side: login(side, side.client(None)))
     assert type(outcome.error).__name__ == raised
 

@@ -116,6 +116,8 @@ def test_namespaces(pair: Pair) -> None:
     pair.both("the root namespace", lambda side: ask(side, ""))
     pair.both("the root namespace by name", lambda side: ask(side, "root"))
     pair.both("an unknown namespace", lambda side: ask(side, "nowhere"))
+    path = "secret/data/production/wire/put"
+    pair.both("read in an unknown namespace", lambda side: side.ask("GET", path, X_Vault_Namespace="nowhere"))
 
 
 def test_a_namespace_is_an_environment(pair: Pair) -> None:
