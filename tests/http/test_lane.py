@@ -274,7 +274,8 @@ def test_who_has_said_everything_gets_its_answer(it: Keywright) -> None:
             made.say(get(target, it.owner, *more))
             made.socket.shutdown(socket.SHUT_WR)
             answer = made.answer(bare=status == 304)
-            assert (answer.status, answer.headers["connection"]) == (status, "close")
+            # It may have been answered before the end was heard: then the answer does not tell of it yet.
+            assert (answer.status, answer.headers.get("connection", "close")) == (status, "close")
             assert made.ended
 
 
