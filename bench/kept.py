@@ -4,6 +4,7 @@ One is used again only if it was made by the same code: a fingerprint of what de
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from hashlib import sha256
@@ -28,6 +29,7 @@ def copied(run: Run, name: str, size: int, make: Callable[[Path], dict[str, Any]
         (source / _ABOUT).write_text(json.dumps(about))
     data = run.new_folder(name)
     shutil.copytree(source, data, dirs_exist_ok=True)
+    os.sync()  # hundreds of megabytes on their way to the disk would be in the way of whoever is measured first
     found: dict[str, Any] = json.loads((data / _ABOUT).read_text())
     return data, found
 
