@@ -50,7 +50,19 @@ _REST = b"%b%bx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b"
 class Fetch:
     """One fetch in the lane. It stands where an exchange stands on its connection, but nobody waits in a task."""
 
-    __slots__ = ("address", "began", "dialect", "head", "keep", "request_id", "task", "until", "value", "wire")
+    __slots__ = (
+        "address",
+        "began",
+        "dialect",
+        "head",
+        "keep",
+        "refused",
+        "request_id",
+        "task",
+        "until",
+        "value",
+        "wire",
+    )
     request_id: str
     address: str
     cut = False
@@ -64,6 +76,8 @@ class Fetch:
         self.value = plain.value
         self.keep = keep
         self.task = None
+        self.refused: KeywrightError | None = None
+        """What only the route knows how to answer, recorded already."""
         self.until = 0.0
         """When its wait is over, by the loop's clock; 0 for none."""
         self.began = time.perf_counter()
@@ -169,6 +183,7 @@ class Lane:
                 self._turned_away(fetch, DEFECT)
         else:
             # The application gets what is missing first; and what is a defect here is one there, too.
+            fetch.refused = error if isinstance(error, KeywrightError) else None
             self._instead(fetch)
 
     def _waits(self, fetch: Fetch, asked: Asked, told: Told[Any]) -> bool:

@@ -9,6 +9,8 @@ from service.http.problems import Rendered
 from service.keeper.asked import Known
 
 Headers = list[tuple[bytes, bytes]]
+REFUSED = "refused"
+"""Where a request's state has what its fetch was refused with in the lane, which left the answer to its route."""
 Bare = Callable[[int, str, str, str, str], tuple[bytes, Headers]]
 """Body and headers of a refusal, of its status, slug, title, detail and request id."""
 

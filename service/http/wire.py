@@ -19,7 +19,7 @@ from service.http import certificates
 from service.http.exchange import Exchange
 from service.http.lane import Fetch, Lane
 from service.http.peer import EXTENSION, let_go
-from service.http.plain import Headers, Plain
+from service.http.plain import REFUSED, Headers, Plain
 from service.http.reading import Reading
 from service.http.refusals import DEFECT, SLOW, Refusal, said
 from service.http.taking import Taking
@@ -163,6 +163,7 @@ class Wire(Reading):
         """The application answers what the lane does not. It is the same request still, and was let in already."""
         exchange = Exchange(self, self._scope("GET", *fetch.head, "1.1"), fetch.keep, expects=False)
         exchange.scope["state"]["request_id"] = fetch.request_id
+        exchange.scope["state"][REFUSED] = fetch.refused
         exchange.complete = True
         self._listener.working.discard(fetch)
         self.current = None

@@ -6,6 +6,7 @@ transaction; what was evaluated before it is evaluated again when the result is 
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from service.core import names
 from service.core.access import Caller, Level, require
@@ -49,6 +50,8 @@ class Shown:
     """Why it may not rotate now; empty if it may."""
     unsafe: tuple[str, ...] = ()
     """What is wrong with the second way in to a connection that administers itself."""
+    published_at: datetime | None = None
+    """When its live credential became that; None where none is live."""
 
     @property
     def health(self) -> tuple[str, list[str]]:
@@ -241,6 +244,7 @@ class Connections:
         administration = connections.get(tx, stored.administered_by) if stored.administered_by else None
         if stored.administered_by and administration is None:
             raise Absent("the administration connection is gone")
+        standing = connections.standing(tx, stored.id)
         return Shown(
             stored,
             target,
@@ -249,6 +253,7 @@ class Connections:
             tuple(connections.usernames(tx, stored.id)),
             restorations.held(tx, stored.id),
             self._escrows.findings(tx, stored),
+            next((each.valid_from for each in standing if each.state is CredentialState.LIVE), None),
         )
 
 

@@ -35,6 +35,10 @@ class Environments:
         deed = Deed("environment.get", name, name)
         return self._door.fetch(caller, deed, lambda tx: self._walls.enter(tx, caller, name))
 
+    def enter(self, caller: Caller, name: str) -> None:
+        """Has the caller any business there? No more is told, so that only a refusal is recorded. Raises as `get`."""
+        self._door.poll(caller, Deed("environment.get", name, name), lambda tx: self._walls.enter(tx, caller, name))
+
     def add(
         self,
         caller: Caller,

@@ -16,10 +16,11 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from service.core.access import Caller
-from service.core.errors import Invalid
+from service.core.errors import Absent, Invalid, KeywrightError
 from service.http.body import document
 from service.http.certificates import proven_to
 from service.http.fetching import Fetching
+from service.http.plain import REFUSED
 from service.http.vault.errors import Refused, Unsupported
 from service.http.vault.mounts import Mounts
 from service.keeper.asked import Asked, Told, Who
@@ -65,6 +66,8 @@ class Ask:
     who: Who
     namespace: str
     """The environment that it names; empty for none."""
+    refused: KeywrightError | None = None
+    """What the fetch of the live version came to in the fast lane, which left the answer to this door."""
     _caller: Caller | None = None
 
     @property
@@ -86,6 +89,11 @@ class Ask:
         return found
 
     @property
+    def version(self) -> str:
+        """This program's."""
+        return str(self.request.app.version)
+
+    @property
     def request_id(self) -> str:
         """As events have it."""
         return str(self.request.state.request_id)
@@ -100,6 +108,15 @@ class Ask:
         if self._caller is None:
             self._caller = await self.fetching.caller(self.who)
         return self._caller
+
+    async def inside(self) -> None:
+        """Raises Refused, where the namespace is no environment that the caller has any business in."""
+        if not self.namespace:
+            return
+        try:
+            await aside(self.keeper.environments.enter, await self.caller(), self.namespace)
+        except Absent:
+            raise Refused(404, "namespace not found") from None
 
     async def fetch(self, asked: Asked) -> Any:
         """What a fetch came to. Raises its refusal."""
@@ -137,7 +154,7 @@ def read(request: Request) -> Ask:
     if operation is Operation.LIST:
         path = path.rstrip("/")
     token, asker = _asker(request)
-    return Ask(request, operation, path, token, asker, _namespace(request))
+    return Ask(request, operation, path, token, asker, _namespace(request), request.scope["state"].get(REFUSED))
 
 
 def _asker(request: Request) -> tuple[str, Who]:

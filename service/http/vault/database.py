@@ -59,7 +59,7 @@ async def _role(ask: Ask, place: Place) -> Answer:
         {
             "credential_type": "password",
             "db_name": found.target.database,
-            "last_vault_rotation": moment(found.stored.updated_at),
+            "last_vault_rotation": moment(found.published_at),
             **static.period(found.policy.schedule if found.policy else None),
             "rotation_statements": [],
             "username": login,

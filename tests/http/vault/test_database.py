@@ -40,6 +40,7 @@ def test_roles_are_read_and_listed_and_defined_elsewhere(vault: Vault) -> None:
     role = vault.data("database/static-roles/production/shop/admin")
     assert (role["username"], role["db_name"], role["credential_type"]) == ("admin", "shop", "password")
     assert PASSWORD not in str(role)
+    assert role["last_vault_rotation"] == vault.data(ADMIN)["last_vault_rotation"]
     answer = vault("POST", "database/static-roles/production/shop/new", {"username": "x"})
     assert answer.status_code == 400
     assert vault("DELETE", "database/static-roles/production/shop/admin").status_code == 400
@@ -65,11 +66,14 @@ def test_a_role_is_rotated_and_its_leases_end_in_time() -> None:
             path = "database/static-creds/production/shop/db"
             before = vault.data(path)
             assert vault("POST", "database/rotate-role/production/shop/db", {}).status_code == 204
+            turned = vault.data("database/static-roles/production/shop/db")["last_vault_rotation"]
+            assert turned > before["last_vault_rotation"]
             for query in ("", "?x=y"):
                 told = vault.ok("GET", path + query)
                 data = told["data"]
                 assert data["rotation_period"] == 1200
                 assert data["password"] != before["password"]
+                assert data["last_vault_rotation"] == turned
                 assert fake.valid(data["username"], data["password"])
                 assert told["lease_duration"] == data["ttl"]
                 assert 1 <= data["ttl"] < 600, "the promise ends before the next rotation begins"

@@ -111,6 +111,9 @@ def test_a_deleted_version_is_404_with_its_metadata_and_comes_back(vault: Vault,
     assert said["metadata"]["version"] == 2
     assert said["metadata"]["deletion_time"]
     assert said["metadata"]["destroyed"] is False
+    asked = {"action": "value.fetch", "resource": "gone", "outcome": "refused"}
+    (refusal,) = owner.get("/events", params=asked).json()["items"]
+    assert refusal["request"] == answer.headers["x-request-id"], "once, although lane and route were asked"
     assert owner.get("/environments/production/values/gone").status_code == 409
     assert vault("DELETE", "secret/data/production/gone").status_code == 204, "it is so already"
     assert vault.data("secret/data/production/gone?version=1")["data"] == {"a": "1"}
