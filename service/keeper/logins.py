@@ -43,11 +43,15 @@ class LoggedIn:
     """A token that a login gave out, or that was renewed. `token` is its text, after a login only."""
 
     token_id: str
+    machine_id: str
     machine: str
     created_at: datetime
     expires_at: datetime
     renewable_until: datetime
+    lasts: timedelta
+    """From the moment when that was decided."""
     grants: tuple[ShownGrant, ...]
+    metadata: Metadata
     token: Secret | None = field(default=None, repr=False)
 
 
@@ -244,7 +248,18 @@ def logged_in(tx: Transaction, granting: Granting, token: Token, text: Secret | 
     assert token.expires_at is not None  # noqa: S101 - what logins give out has both
     assert token.renewable_until is not None  # noqa: S101
     grants = tuple(granting.shown(tx, holder_of(token)))
-    return LoggedIn(token.id, token.name, token.created_at, token.expires_at, token.renewable_until, grants, text)
+    return LoggedIn(
+        token.id,
+        token.machine_id,
+        token.name,
+        token.created_at,
+        token.expires_at,
+        token.renewable_until,
+        token.expires_at - tx.now,
+        grants,
+        tokens.metadata(tx, token.id),
+        text,
+    )
 
 
 def _somebody(login: _Login) -> Caller:

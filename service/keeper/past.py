@@ -38,12 +38,22 @@ class Past:
         self._restorations = restorations
         self._witness = witness
         self._looking = threading.Lock()
+        self._beginning: bytes | None = None
         self._point: Point | None = None
         self._noted: Point | None = None
         self._looked_at: datetime | None = None
         self.replication = Replication.NONE
         self.trouble = ""
         """Why the witness could not be written the last time; empty if it could."""
+
+    def beginning(self) -> bytes | None:
+        """What this ledger is told from another by, whoever serves it and for good; None where nothing was recorded.
+
+        The keyed hash of its first batch of events: it tells nothing of them. Raises Unavailable.
+        """
+        if self._beginning is None:
+            self._beginning = self._door.look(past.beginning)
+        return self._beginning
 
     def look(self) -> bool:
         """Notice what was lost, and remember how far the ledger has come. True while every rotation is held.

@@ -2,12 +2,13 @@
 
     [[difference]]
     calls = ["read a secret"]        names that tests give their calls
-    at = "body.data.metadata.*"      where, a pattern as of a shell
+    at = "body.data.metadata.*"      where, a pattern as of a shell, or a list of them
     openbao = "null"                 what stands there on each side, patterns as well
     keywright = "absent"
     reason = "why it is so, and why that is no harm"
 
-A difference that is not in the file fails the test that sees it, and so does an entry that is no difference any more.
+A difference that is not in the file fails the test that sees it, and so does an entry that is no difference any more,
+or one of its patterns.
 """
 
 import tomllib
@@ -24,7 +25,7 @@ FILE = Path(__file__).with_name("differences.toml")
 
 @dataclass(frozen=True)
 class Entry:
-    """One decision."""
+    """One decision, about one place of an answer; one of several that have one reason."""
 
     calls: tuple[str, ...]
     at: str
@@ -42,7 +43,11 @@ class Entry:
 def entries() -> tuple[Entry, ...]:
     """All of them, in the order of the file."""
     found = tomllib.loads(FILE.read_text())["difference"]
-    return tuple(Entry(**(entry | {"calls": tuple(entry["calls"])})) for entry in found)
+    return tuple(
+        Entry(**(entry | {"calls": tuple(entry["calls"]), "at": at}))
+        for entry in found
+        for at in ([entry["at"]] if isinstance(entry["at"], str) else entry["at"])
+    )
 
 
 def judge(call: str, seen: Sequence[Difference], known: Sequence[Entry]) -> list[str]:

@@ -68,8 +68,10 @@ async def _routed(ask: Ask) -> Answer:
     await ask.caller()  # no caller, no further word: who is not known learns of no path whether it is there
     match first:
         case "sys":
+            await ask.inside()
             return await system.answer(ask, rest)
         case "auth":
+            await ask.inside()
             kind, _, behind = rest.partition("/")
             if kind == "token":
                 return await tokens.answer(ask, behind)

@@ -1,9 +1,13 @@
 """`sys/health`, `sys/seal-status` and their like: for machines that watch. They need no caller and tell nothing else.
 
+The cluster is the ledger: every instance on it tells the same `cluster_id`, made of the keyed hash that the chain of
+events begins with. A sealed one does not tell it, as Vault's do not.
+
 An instance whose ledger does not record is told as sealed: it answers nothing until that is mended, and who balances
 load looks for just that.
 """
 
+import uuid
 from datetime import UTC, datetime
 
 from anyio import to_thread
@@ -12,6 +16,8 @@ from service.core.errors import KeywrightError
 from service.http.vault.answer import Answer, told
 from service.http.vault.ask import Ask
 from service.http.vault.errors import Refused
+from service.http.vault.mounts import NAMESPACES
+from service.keeper.keeper import Keeper
 
 _NAME = "keywright"
 
@@ -22,19 +28,20 @@ async def health(ask: Ask) -> Answer:
     There are no standbys here, so `standbyok`, `standbycode` and the others decide nothing.
     """
     codes = {name: _code(ask, name) for name in _CODES}
-    sealed = not await _records(ask)
-    status = codes["sealedcode"] if sealed else codes["activecode"]
+    cluster = await _cluster(ask)
+    status = codes["sealedcode"] if cluster is None else codes["activecode"]
     return told(
         {
             "initialized": True,
-            "sealed": sealed,
+            "sealed": cluster is None,
             "standby": False,
             "performance_standby": False,
             "replication_performance_mode": "disabled",
             "replication_dr_mode": "disabled",
             "server_time_utc": int(datetime.now(UTC).timestamp()),
-            "version": ask.request.app.version,
+            "version": ask.version,
             "cluster_name": _NAME,
+            **(cluster or {}),
         },
         status=status,
         bare=True,
@@ -53,33 +60,43 @@ _CODES = {
 
 async def seal_status(ask: Ask) -> Answer:
     """Whether it is sealed, in the words of a seal with one share. There is none: see `docs/vault.md`."""
+    cluster = await _cluster(ask)
     return told(
         {
             "type": "shamir",
             "initialized": True,
-            "sealed": not await _records(ask),
+            "sealed": cluster is None,
             "t": 1,
             "n": 1,
             "progress": 0,
             "nonce": "",
             "recovery_seal": False,
-            "version": ask.request.app.version,
-            "build_date": "",
+            "version": ask.version,
             "migration": False,
             "cluster_name": _NAME,
+            **(cluster or {}),
             "storage_type": "keywright",
         },
         bare=True,
     )
 
 
-async def _records(ask: Ask) -> bool:
+async def _cluster(ask: Ask) -> dict[str, str] | None:
+    """Which ledger this instance answers from; None, if that does not record."""
     state = ask.request.app.state
+    keeper: Keeper = state.keeper
+
+    def look() -> bytes | None:
+        keeper.restorations.held_now()  # reads the ledger each time
+        return keeper.past.beginning()
+
     try:
-        await to_thread.run_sync(state.keeper.restorations.held_now, limiter=state.probes)
-        return bool(state.keeper.recorder.records)
+        beginning = await to_thread.run_sync(look, limiter=state.probes)
     except KeywrightError:
-        return False
+        return None
+    if not keeper.recorder.records:
+        return None
+    return {"cluster_id": str(uuid.uuid5(NAMESPACES, beginning.hex()))} if beginning else {}
 
 
 def _code(ask: Ask, name: str) -> int:

@@ -4,7 +4,6 @@ A role of Vault's is a machine, by its name; an AppRole is found by its role id.
 in one sentence for each kind, the one that clients know; the log has the reason.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from service.core.access import Caller
@@ -41,9 +40,8 @@ async def answer(ask: Ask, rest: str) -> Answer:
         status, message = _WRONG[kind]
         raise Refused(status, message, strange=True) from None
     assert found.token is not None  # a login gives one out  # noqa: S101
-    metadata = {"role_name" if kind == "approle" else "role": found.machine}
     caller = Caller(found.token_id, found.machine, "machine", (), ask.address, ask.request_id)
-    return Answer(auth=auth(found, found.token.reveal(), metadata, datetime.now(UTC)), caller=caller)
+    return Answer(auth=auth(found, found.token.reveal()), caller=caller)
 
 
 async def _by_approle(ask: Ask, body: dict[str, Any]) -> LoggedIn:

@@ -59,13 +59,12 @@ class Mount:
         environment, _, name = rest.partition("/")
         return Place(environment, name)
 
-    @property
-    def shown(self) -> dict[str, Any]:
-        """As `sys/mounts` tells it."""
+    def shown(self, version: str) -> dict[str, Any]:
+        """As `sys/mounts` tells it. What runs there is of this program and its version, and no plugin."""
         kind = "kv" if self.engine is not Engine.DATABASE else "database"
         options = {Engine.KV1: {"version": "1"}, Engine.KV2: {"version": "2"}, Engine.DATABASE: {}}[self.engine]
         mark = hashlib.sha256(self.path.encode()).hexdigest()[:8]
-        return {
+        told = {
             "accessor": f"{kind}_{mark}",
             "config": {"default_lease_ttl": 0, "force_no_cache": False, "max_lease_ttl": 0},
             "description": f"environment {self.environment}" if self.environment else "",
@@ -73,12 +72,13 @@ class Mount:
             "local": False,
             "options": options,
             "plugin_version": "",
-            "running_plugin_version": "",
+            "running_plugin_version": f"v{version}+builtin.keywright",
             "running_sha256": "",
             "seal_wrap": False,
             "type": kind,
             "uuid": str(uuid.uuid5(NAMESPACES, self.path)),
         }
+        return told if kind == "database" else told | {"deprecation_status": "supported"}
 
 
 class Mounts:

@@ -54,7 +54,7 @@ async def answer(ask: Ask, rest: str) -> Answer:
 
 
 def _mounts(ask: Ask) -> dict[str, Any]:
-    return {f"{mount.path}/": mount.shown for mount in ask.mounts.all}
+    return {f"{mount.path}/": mount.shown(ask.version) for mount in ask.mounts.all}
 
 
 def _logins() -> dict[str, Any]:
@@ -77,10 +77,10 @@ def _mount(ask: Ask, path: str) -> Answer:
     found = next((mount for mount in ask.mounts.all if mount.path == name), None)
     if found is None:
         raise Refused(400, f"No secret engine mount at {name}/")
+    shown = found.shown(ask.version)
     if path.endswith("/tune"):
-        shown = found.shown
         return told({"description": shown["description"], "options": shown["options"], **shown["config"]}, flat=True)
-    return told(found.shown, flat=True)
+    return told(shown, flat=True)
 
 
 def _before(ask: Ask, path: str) -> Answer:
@@ -92,7 +92,8 @@ def _before(ask: Ask, path: str) -> Answer:
             "preflight capability check returned 403, please ensure client's policies grant access to "
             f'path "{path[:200]}/"',
         )
-    return told(found[0].shown | {"path": f"{found[0].path}/"})
+    mount, _ = found
+    return told(mount.shown(ask.version) | {"path": f"{mount.path}/"})
 
 
 async def _capabilities(ask: Ask) -> Answer:

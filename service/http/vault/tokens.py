@@ -1,9 +1,15 @@
-"""`auth/token/…-self`: what a token is told of itself, its renewal, and its end."""
+"""`auth/token/…-self`: what a token is told of itself, its renewal, and its end.
+
+entity_id    the machine's id; empty for a token that stands for itself
+metadata     of a login, a renewal and lookup-self alike: what Vault's own logins tell, under their names
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.core.errors import Conflict, Invalid
+from service.core.machine import Metadata
+from service.core.proof import AppRole, Kubernetes
 from service.core.schedule import duration
 from service.http.vault.answer import NOTHING, Answer, moment, text_of, told
 from service.http.vault.ask import Ask, Operation, aside
@@ -30,7 +36,7 @@ async def answer(ask: Ask, rest: str) -> Answer:
     raise unsupported_path()
 
 
-def auth(it: LoggedIn, text: str, metadata: dict[str, str] | None, now: datetime) -> str:
+def auth(it: LoggedIn, text: str) -> str:
     """A token that a login gave out or that was renewed, as clients take it over."""
     named = policies(it.grants)
     return text_of(
@@ -39,10 +45,10 @@ def auth(it: LoggedIn, text: str, metadata: dict[str, str] | None, now: datetime
             "accessor": it.token_id,
             "policies": named,
             "token_policies": named,
-            "metadata": metadata,
-            "lease_duration": max(it.expires_at - now, timedelta()) // _SECOND,
+            "metadata": _proven(it.machine, it.metadata),
+            "lease_duration": it.lasts // _SECOND,
             "renewable": it.expires_at < it.renewable_until,
-            "entity_id": "",
+            "entity_id": it.machine_id,
             "token_type": "service",
             "orphan": True,
             "mfa_requirement": None,
@@ -58,7 +64,22 @@ async def _renewed(ask: Ask) -> Answer:
         renewed = await aside(ask.keeper.logins.renew, caller, increment)
     except Conflict:
         raise Refused(400, "lease is not renewable") from None
-    return Answer(auth=auth(renewed, ask.token, None, datetime.now(UTC)))
+    return Answer(auth=auth(renewed, ask.token))
+
+
+def _proven(machine: str, metadata: Metadata) -> dict[str, str]:
+    """What a login proved; the event log and the native door tell more of it."""
+    if metadata.get("proof") == AppRole.kind:
+        return {"role_name": machine}
+    if metadata.get("proof") != Kubernetes.kind:
+        return {"role": machine}
+    return {
+        "role": machine,
+        "service_account_name": metadata["service_account"],
+        "service_account_namespace": metadata["namespace"],
+        "service_account_secret_name": "",  # which is of tokens that do not expire, and Vault leaves it empty as well
+        "service_account_uid": metadata["uid"],
+    }
 
 
 def _increment(said: object) -> timedelta | None:
@@ -83,12 +104,12 @@ def _shown(own: OwnToken, presented: str, now: datetime) -> dict[str, Any]:
         "creation_time": int(token.created_at.timestamp()),
         "creation_ttl": lasts // _SECOND,
         "display_name": token.name,
-        "entity_id": "",
+        "entity_id": machine.id if machine else "",
         "expire_time": moment(token.expires_at) or None,
         "explicit_max_ttl": 0,
         "id": presented,
         "issue_time": moment(token.created_at),
-        "meta": dict(own.metadata) | {"role": machine.name} if machine else None,
+        "meta": _proven(machine.name, own.metadata) if machine else None,
         "num_uses": own.uses,
         "orphan": True,
         "path": f"auth/{proof}/login" if proof else "auth/token/create",

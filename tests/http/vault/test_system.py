@@ -1,6 +1,7 @@
 """`sys/…` at the Vault door: mounts, health, leases that there are not, and doors that are shut."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,8 @@ def test_mounts_are_told_beside_the_envelope_too(vault: Vault) -> None:
     assert told["secret/"] == told["data"]["secret/"]
     assert told["data"]["database/"]["type"] == "database"
     assert vault.ok("GET", "sys/mounts/secret")["options"] == {"version": "2"}
+    program = vault.ok("GET", "sys/health")["version"]
+    assert {each["running_plugin_version"] for each in told["data"].values()} == {f"v{program}+builtin.keywright"}
     assert vault.data("sys/mounts/secret/tune")["options"] == {"version": "2"}
     assert vault("GET", "sys/mounts/none").status_code == 400
     assert "approle/" in vault.data("sys/auth")
@@ -52,8 +55,19 @@ def test_health_needs_no_token_and_takes_the_status_it_is_told(it: Keywright) ->
             assert nobody("GET", f"sys/health?activecode={wrong}").status_code == 400
         seal = nobody("GET", "sys/seal-status").json()
         assert (seal["initialized"], seal["sealed"], seal["version"]) == (True, False, told["version"])
+        assert seal["cluster_id"] == told["cluster_id"]
         assert nobody("GET", "sys/init").json() == {"initialized": True}
         assert nobody("PUT", "sys/health", {}).status_code == 405
+
+
+def test_a_ledger_is_the_cluster_of_all_who_serve_it(tmp_path: Path) -> None:
+    def told(data: Path) -> str:
+        with running_keywright(data=data) as it, Vault(it.url) as nobody:
+            return str(nobody.ok("GET", "sys/health")["cluster_id"])
+
+    one = told(tmp_path / "one")
+    assert told(tmp_path / "one") == one
+    assert told(tmp_path / "other") != one
 
 
 def test_an_instance_that_cannot_record_is_sealed(it: Keywright, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +75,7 @@ def test_an_instance_that_cannot_record_is_sealed(it: Keywright, monkeypatch: py
     with Vault(it.url) as nobody:
         answer = nobody("GET", "sys/health")
         assert (answer.status_code, answer.json()["sealed"]) == (503, True)
+        assert "cluster_id" not in answer.json()
         assert nobody("GET", "sys/health?sealedcode=200").status_code == 200
         assert nobody("GET", "sys/seal-status").json()["sealed"] is True
 

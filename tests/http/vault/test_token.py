@@ -69,6 +69,7 @@ def test_a_token_looks_at_itself(it: Keywright) -> None:
     with using(it, it.owner) as vault:
         told = vault.data("auth/token/lookup-self")
     assert (told["ttl"], told["expire_time"], told["policies"]) == (0, None, ["default", "own"])
+    assert (told["entity_id"], told["meta"]) == ("", None)
 
 
 def test_a_token_that_does_not_end_is_not_renewed_and_may_end_itself(it: Keywright) -> None:
@@ -110,6 +111,30 @@ def test_what_may_not_be_seen_is_as_if_absent(it: Keywright, vault: Vault) -> No
                 assert (answer.status_code, answer.json()) == (400, {"errors": [f"unknown role: {name}"]})
         assert narrow.ok("LIST", "secret/metadata")["data"]["keys"] == ["production/"]
         assert narrow.ok("LIST", "secret/metadata/production")["data"]["keys"] == ["shop/"]
+
+
+def test_a_namespace_is_one_that_the_token_has_business_in(it: Keywright) -> None:
+    """Wherever it is named: nobody learns from it which environments there are."""
+    token = it.token("inside", {"level": "use", "kind": "folder", "environment": "production", "path": "shop"})
+    with using(it, token) as inside, using(it, it.owner) as owner:
+        for method, path, body in (
+            ("GET", "auth/token/lookup-self", None),
+            ("GET", "sys/mounts", None),
+            ("GET", "sys/internal/ui/mounts/secret/shop", None),
+            ("POST", "sys/capabilities-self", {"paths": ["secret/data/shop/x"]}),
+        ):
+            assert inside(method, path, body, headers={"X-Vault-Namespace": "production"}).status_code == 200
+            seen = [
+                client(method, path, body, headers={"X-Vault-Namespace": namespace})
+                for client, namespace in ((inside, "staging"), (inside, "nowhere"), (owner, "nowhere"))
+            ]
+            told = {(answer.status_code, answer.text) for answer in seen}
+            assert told == {(404, '{"errors":["namespace not found"]}')}, path
+    events = it.client().get("/events", params={"action": "environment.get", "actor": "inside"}).json()["items"]
+    assert {(event["outcome"], event["environment"]) for event in events} == {
+        ("refused", "staging"),
+        ("refused", "nowhere"),
+    }
 
 
 def test_what_may_be_seen_and_not_changed_is_403(it: Keywright) -> None:
