@@ -24,10 +24,11 @@ class Pace:
 
     An agent may ask two seconds after a change, since it sleeps a second longer than it was told to and was told one at
     the least; in exec mode it waits two more before it starts the application again. Keywright retires a credential
-    three seconds behind its promise. A rotation that is not over by the next one's time skips that one.
+    three seconds behind its promise, so that a rotation takes six and a little. One that is not over by the next one's
+    time skips that one, which costs time and nothing else.
     """
 
-    every: int = 8
+    every: int = 7
     drain: int = 3
 
     @property

@@ -116,6 +116,14 @@ def test_namespaces(pair: Pair) -> None:
     pair.both("the root namespace", lambda side: ask(side, ""))
     pair.both("the root namespace by name", lambda side: ask(side, "root"))
     pair.both("an unknown namespace", lambda side: ask(side, "nowhere"))
+    nowhere = {"X_Vault_Namespace": "nowhere"}
+
+    def log_in(side: Side) -> Any:
+        given = {name: side.words[name] for name in ("role_id", "secret_id")}
+        return side.ask("POST", "auth/approle/login", given, token=None, **nowhere)
+
+    pair.both("log in in an unknown namespace", log_in)
+    pair.both("health in an unknown namespace", lambda side: side.ask("GET", "sys/health", **nowhere))
     path = "secret/data/production/wire/put"
     pair.both("read in an unknown namespace", lambda side: side.ask("GET", path, X_Vault_Namespace="nowhere"))
 

@@ -77,7 +77,7 @@ def _proven(machine: str, metadata: Metadata) -> dict[str, str]:
         "role": machine,
         "service_account_name": metadata["service_account"],
         "service_account_namespace": metadata["namespace"],
-        "service_account_secret_name": "",  # which is of tokens that do not expire, and Vault leaves it empty as well
+        "service_account_secret_name": "",  # no login proves in which Secret a token is kept, if in any
         "service_account_uid": metadata["uid"],
     }
 
