@@ -67,7 +67,7 @@ class Ask:
     namespace: str
     """The environment that it names; empty for none."""
     refused: KeywrightError | None = None
-    """What the fetch of the live version came to in the fast lane, which left the answer to this door."""
+    """What the request's fetch was refused with in the fast lane, which left the answer to this door."""
     _caller: Caller | None = None
 
     @property
@@ -119,7 +119,9 @@ class Ask:
             raise Refused(404, "namespace not found") from None
 
     async def fetch(self, asked: Asked) -> Any:
-        """What a fetch came to. Raises its refusal."""
+        """What a fetch came to. Raises its refusal: the lane's, which is recorded already, if it was asked there."""
+        if self.refused is not None:
+            raise self.refused
         told: Told[Any] = await self.fetching.told(self.request.scope, self.request.receive, asked)
         return told.news
 

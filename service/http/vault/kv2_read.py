@@ -59,8 +59,6 @@ async def fetched(ask: Ask, place: Place) -> Fetched:
 async def live_or_gone(ask: Ask, place: Place) -> Fetched | Found:
     """The live version, or what is left of the current one if it was deleted. Raises Absent, Conflict."""
     try:
-        if ask.refused:  # in the lane, and recorded there
-            raise ask.refused
         return await fetched(ask, place)
     except Conflict:
         definition = await aside(ask.keeper.variables.get, await ask.caller(), place.environment, place.name)
