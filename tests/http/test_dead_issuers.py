@@ -1,0 +1,52 @@
+"""Issuers that never answer: whose logins wait for them, and what does not."""
+
+import json
+
+import httpx2
+import pytest
+
+from service.http import request
+from service.http.limits import BURST
+from tests.http.vault.client import Vault
+from tests.rigs.issuer import AUDIENCE, SUBJECT, Issuer, pem
+from tests.rigs.keywright import PATIENCE, Keywright, running_keywright
+from tests.rigs.ports import free_port
+
+MOUNTS = json.dumps({"secret/": {"type": "kv-v2"}})
+
+
+def furnish(owner: httpx2.Client, issuer: Issuer) -> None:
+    """Two machines: the keys of the one must be got from the issuer, the other one has them."""
+    for name, keys in (("asks", {}), ("knows", {"keys": [pem(issuer.keys[0])]})):
+        proof = {"kind": "jwt", "signer": {"issuer": issuer.url} | keys, "audiences": [AUDIENCE], "subject": SUBJECT}
+        made = owner.post("/machines", json={"name": name, "proofs": [proof]})
+        assert made.status_code == 201, made.text
+
+
+def login(it: Keywright, issuer: Issuer, door: str, machine: str) -> httpx2.Response:
+    jwt = issuer.signed(issuer.claims())
+    if door == "native":
+        with httpx2.Client(base_url=it.url, timeout=PATIENCE * 5, trust_env=False) as client:
+            return client.post("/api/v1/login/jwt", json={"machine": machine, "jwt": jwt})
+    with Vault(it.url) as nobody:
+        return nobody("POST", "auth/jwt/login", {"role": machine, "jwt": jwt})
+
+
+@pytest.mark.parametrize("door", ["native", "vault"])
+def test_a_login_that_cannot_be_looked_at_counts_as_one_of_nobody(door: str) -> None:
+    with running_keywright(vault_mounts=MOUNTS, refused_rate=1) as it:
+        gone = Issuer(f"http://127.0.0.1:{free_port()}")
+        furnish(it.client(), gone)
+        said = [login(it, gone, door, "asks").status_code for _ in range(BURST * 3)]
+        assert said[0] == 503
+        assert 429 in said
+        assert it.client().get("/me").status_code == 200
+
+
+@pytest.mark.parametrize("door", ["native", "vault"])
+def test_no_more_logins_wait_for_a_thread_than_may(monkeypatch: pytest.MonkeyPatch, door: str) -> None:
+    monkeypatch.setattr(request, "WAITING", 0)
+    with running_keywright(vault_mounts=MOUNTS) as it:
+        answer = login(it, Issuer("http://127.0.0.1:1"), door, "nobody")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "logins wait" in answer.text
