@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from providers.proofs import asking
-from providers.proofs.jwks import AGAIN, KEPT, RESTS, IssuerKeys
+from providers.proofs.gate import PATIENCE, RESTS, Places
+from providers.proofs.jwks import AGAIN, KEPT, IssuerKeys
 from providers.proofs.statement import SignedStatements
 from service.core.errors import Unavailable
 from service.core.proof import ALGORITHMS, Signer, Unproven
@@ -53,7 +54,8 @@ class Looking:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self._statements = SignedStatements(IssuerKeys(self.clock))
+        self.keys = IssuerKeys(Places(), self.clock)
+        self._statements = SignedStatements(self.keys)
 
     def at(self, jwt: str, signer: Signer, *audiences: str, now: datetime = NOW) -> str:
         """The subject, or why not."""
@@ -237,6 +239,18 @@ def test_the_keys_are_got_once_for_many_who_come_at_once(issuer: Issuer, looking
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: looking.at(good, signer), range(16))) == {SUBJECT}
     assert issuer.fetched == 1
+
+
+def test_who_needs_no_new_key_does_not_wait_for_who_does(issuer: Issuer, looking: Looking) -> None:
+    good, signer = issuer.signed(issuer.claims(PRESENT)), signer_of(issuer)
+    assert looking.at(good, signer) == SUBJECT
+    looking.clock.now += AGAIN
+    gate = next(iter(looking.keys._held.values())).gate
+    with gate.passed():
+        assert looking.at(good, signer) == SUBJECT
+        looking.clock.now += PATIENCE
+        with pytest.raises(Unavailable):
+            looking.at(issuer.signed(issuer.claims(PRESENT), kid="made-up"), signer)
 
 
 WELL_KNOWN = "/.well-known/openid-configuration"
