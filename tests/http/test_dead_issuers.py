@@ -87,7 +87,9 @@ def test_a_login_that_cannot_be_looked_at_counts_as_one_of_nobody(door: str) -> 
     with running_keywright(vault_mounts=MOUNTS, refused_rate=1) as it:
         gone = Issuer(f"http://127.0.0.1:{free_port()}")
         furnish(it.client(), gone)
-        said = [login(it, gone, door, "asks").status_code for _ in range(BURST * 3)]
+        answers = [login(it, gone, door, "asks") for _ in range(BURST * 3)]
+        assert gone.url not in answers[0].text
+        said = [answer.status_code for answer in answers]
         assert said[0] == 503
         assert 429 in said
         assert it.client().get("/me").status_code == 200
