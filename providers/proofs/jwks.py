@@ -86,6 +86,8 @@ def _got(signer: Signer) -> list[Jwk]:
             secure(url, "jwks_uri")
         except Invalid as error:
             raise Unavailable(f"{whom}: {error.message}") from None
+        if not url.lower().startswith("https:") and signer.issuer.lower().startswith("https:"):
+            raise Unavailable(f"{whom} sends Keywright to this machine itself (jwks_uri): only https:// is followed")
     keys = ask(url, whom=whom, trusting=trusting).get("keys")
     if not isinstance(keys, list):
         raise Unavailable(f"{whom} answers with something that is no set of keys")

@@ -24,7 +24,7 @@ from service.core.proof import ALGORITHMS, Signer, Unproven
 from service.core.secret import Secret
 from tests.rigs.issuer import AUDIENCE, PRESENT, SUBJECT, Issuer, pem, rsa, running_issuer, signed
 from tests.rigs.ports import free_port, silent_port
-from tests.rigs.stub import Answer
+from tests.rigs.stub import Answer, stub
 
 NOW = datetime.fromtimestamp(PRESENT, UTC)
 
@@ -324,9 +324,17 @@ def test_only_the_issuer_that_was_named_is_asked_and_in_confidence(issuer: Issue
         (Answer(302, headers={"Location": "/elsewhere"}), "status 302"),
         (Answer(200, right | {"issuer": "https://else.test"}), "another name"),
         (Answer(200, right | {"jwks_uri": "http://else.test/keys"}), "jwks_uri must be"),
+        (Answer(200, right | {"jwks_uri": "http://localhost:1/keys"}), "this machine itself"),
+        (Answer(200, right | {"jwks_uri": "HTTP://127.0.0.1:1/keys"}), "this machine itself"),
     ]:
         issuer.answers[WELL_KNOWN] = answer
         with pytest.raises(Unavailable, match=said):
             looking.at(good, signer)
         looking.clock.now += RESTS
     assert issuer.fetched == 0
+
+
+def test_an_issuer_of_this_machine_may_be_asked_without_tls(looking: Looking) -> None:
+    local = Issuer()
+    with stub(local.answer) as (local.url, local.asked):
+        assert looking.at(local.signed(local.claims(PRESENT)), Signer(local.url)) == SUBJECT
