@@ -9,6 +9,7 @@ import structlog
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
+from service.core.token import masked
 from service.settings import Settings
 
 
@@ -19,6 +20,14 @@ def printable(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMappin
             entry[name] = "".join(
                 c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in value
             )
+    return entry
+
+
+def without_tokens(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask tokens wherever they stand: clients put them into paths, as old ones of Vault do."""
+    for name, value in entry.items():
+        if isinstance(value, str):
+            entry[name] = masked(value)
     return entry
 
 
@@ -49,7 +58,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, without_tokens, *renderer],
         )
     )
     logging.raiseExceptions = False  # what cannot be logged would be printed, with the exception that was left out

@@ -338,15 +338,17 @@ def _without_key(settings: Settings, environment: Mapping[str, str]) -> Mapping[
 
 def statements(settings: Settings) -> Statements:
     """Who looks at what machines show of issuers and clusters."""
+    from providers.proofs.gate import Places
     from providers.proofs.jwks import IssuerKeys
     from providers.proofs.kubernetes import Cluster, NoCluster
     from providers.proofs.statement import SignedStatements
 
+    places = Places()
     reviewer: Reviewer = NoCluster()
     if settings.kubernetes_api:
         secure(settings.kubernetes_api, "KEYWRIGHT_KUBERNETES_API")
-        reviewer = Cluster(settings.kubernetes_api, settings.kubernetes_ca, settings.kubernetes_reviewer)
-    return Statements(SignedStatements(IssuerKeys()), reviewer)
+        reviewer = Cluster(settings.kubernetes_api, settings.kubernetes_ca, settings.kubernetes_reviewer, places)
+    return Statements(SignedStatements(IssuerKeys(places)), reviewer)
 
 
 def databases() -> dict[Engine, Database]:

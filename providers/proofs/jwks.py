@@ -2,9 +2,9 @@
 
     kept for less than KEPT                 as it is
     a key id that is not among them         got again, but not sooner than AGAIN after the last time: keys turn
-    older than that, or never got           got; if that fails, for RESTS nobody tries again
+    older than that, or never got           got
 
-One thread gets the keys of an issuer at a time, the others wait for it.
+One thread gets the keys of an issuer at a time (see `gate.py`); who needs none that are new does not wait for it.
 """
 
 import threading
@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from providers.proofs.asking import ask, trust
+from providers.proofs.gate import Gate, Places
 from service.core.errors import Invalid, Unavailable
 from service.core.proof import Signer, secure
 
 KEPT = 3600.0
 AGAIN = 60.0
-RESTS = 5.0
-WAITS = 20.0
 """Seconds."""
 MOST_ISSUERS = 200
 MOST_KEYS = 100
@@ -32,17 +31,17 @@ _DISCOVERY = "/.well-known/openid-configuration"
 
 @dataclass
 class _Held:
+    gate: Gate
     keys: list[Jwk] = field(default_factory=list)
     got_at: float | None = None
     tried_at: float | None = None
-    failure: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class IssuerKeys:
     """Keeps them for one process."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, places: Places, clock: Callable[[], float] = time.monotonic) -> None:
+        self._places = places
         self._clock = clock
         self._lock = threading.Lock()
         self._held: OrderedDict[tuple[str, str, str], _Held] = OrderedDict()
@@ -50,23 +49,19 @@ class IssuerKeys:
     def of(self, signer: Signer, kid: str | None) -> list[Jwk]:
         """The keys that may have made a signature which names `kid`, or names none. Raises Unavailable."""
         held = self._place(signer)
-        if not held.lock.acquire(timeout=WAITS):
-            raise Unavailable(f"the issuer {signer.issuer} does not answer in time")
-        try:
-            if self._outdated(held):
-                self._get(signer, held)
-            found = _named(held.keys, kid)
-            if not found and self._may_get_again(held):
-                self._get(signer, held)
-                found = _named(held.keys, kid)
+        if not self._outdated(held) and (found := _named(held.keys, kid)):
             return found
-        finally:
-            held.lock.release()
+        with held.gate.passed():
+            if self._outdated(held) or (not _named(held.keys, kid) and self._may_get_again(held)):
+                held.tried_at = self._clock()
+                held.keys = _got(signer)
+                held.got_at = self._clock()
+            return _named(held.keys, kid)
 
     def _place(self, signer: Signer) -> _Held:
         key = (signer.issuer, signer.jwks_url, signer.ca)
         with self._lock:
-            held = self._held.setdefault(key, _Held())
+            held = self._held.setdefault(key, _Held(Gate(1, self._places, self._clock)))
             self._held.move_to_end(key)
             while len(self._held) > MOST_ISSUERS:
                 self._held.popitem(last=False)
@@ -77,18 +72,6 @@ class IssuerKeys:
 
     def _may_get_again(self, held: _Held) -> bool:
         return held.tried_at is None or self._clock() - held.tried_at >= AGAIN
-
-    def _get(self, signer: Signer, held: _Held) -> None:
-        now = self._clock()
-        if held.failure and held.tried_at is not None and now - held.tried_at < RESTS:
-            raise Unavailable(held.failure)
-        held.tried_at = now
-        try:
-            held.keys, held.failure = _got(signer), ""
-        except Unavailable as error:
-            held.failure = error.message
-            raise
-        held.got_at = self._clock()
 
 
 def _got(signer: Signer) -> list[Jwk]:
@@ -103,6 +86,8 @@ def _got(signer: Signer) -> list[Jwk]:
             secure(url, "jwks_uri")
         except Invalid as error:
             raise Unavailable(f"{whom}: {error.message}") from None
+        if not url.lower().startswith("https:") and signer.issuer.lower().startswith("https:"):
+            raise Unavailable(f"{whom} sends Keywright to this machine itself (jwks_uri): only https:// is followed")
     keys = ask(url, whom=whom, trusting=trusting).get("keys")
     if not isinstance(keys, list):
         raise Unavailable(f"{whom} answers with something that is no set of keys")

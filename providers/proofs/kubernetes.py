@@ -7,16 +7,20 @@ cluster role `system:auth-delegator`; its file is read each time, since the kube
     authenticated, for one of the audiences     a service account
     not authenticated                           Unproven
     no answer, 401 or 403 to Keywright          Unavailable
+
+MOST ask at once; see `gate.py`.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from providers.proofs.asking import ask, trust
+from providers.proofs.gate import Gate, Places
 from service.core.errors import Unavailable
 from service.core.proof import ServiceAccount, Unproven, account_named
 from service.core.secret import Secret
 
+MOST = 8
 _REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 _WHOM = "the API server of KEYWRIGHT_KUBERNETES_API"
 
@@ -24,10 +28,11 @@ _WHOM = "the API server of KEYWRIGHT_KUBERNETES_API"
 class Cluster:
     """One cluster: the port `Reviewer`. `ca` and `reviewer` are files: its authority, and Keywright's own token."""
 
-    def __init__(self, api: str, ca: Path | None, reviewer: Path) -> None:
+    def __init__(self, api: str, ca: Path | None, reviewer: Path, places: Places) -> None:
         self._url = api.rstrip("/") + _REVIEWS
         self._ca = ca
         self._reviewer = reviewer
+        self._gate = Gate(MOST, places)
 
     def reviewed(self, jwt: Secret, audiences: Sequence[str]) -> ServiceAccount:
         """See `Reviewer`."""
@@ -37,7 +42,9 @@ class Cluster:
             "kind": "TokenReview",
             "spec": {"token": jwt.reveal(), "audiences": list(audiences)},
         }
-        found = ask(self._url, whom=_WHOM, trusting=trusting, body=asked, bearer=_read(self._reviewer).strip())
+        bearer = _read(self._reviewer).strip()
+        with self._gate.passed():
+            found = ask(self._url, whom=_WHOM, trusting=trusting, body=asked, bearer=bearer)
         status = found.get("status")
         if found.get("kind") != "TokenReview" or not isinstance(status, dict):
             raise Unavailable(f"{_WHOM} answers with something that is no TokenReview")

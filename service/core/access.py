@@ -94,6 +94,8 @@ class Caller:
     grants: tuple[Grant, ...]
     address: str = ""
     request_id: str = ""
+    machine_id: str = ""
+    """Whose token it is; empty for one that stands for itself."""
 
     def level(self, thing: Thing) -> Level | None:
         """The highest level this caller has on `thing`, if any."""

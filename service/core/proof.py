@@ -36,6 +36,8 @@ MOST_SKEW = timedelta(minutes=5)
 LONGEST_JWT = 16 * 1024
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _ACCOUNT = re.compile(r"system:serviceaccount:([a-z0-9.-]{1,253}):([a-z0-9.-]{1,253})")
+ASKING = 32
+"""Logins of one process that may ask an issuer or a cluster, or wait to, at once."""
 MOST = 50
 """Entries of any list in a proof."""
 

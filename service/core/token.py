@@ -30,6 +30,7 @@ MOST_CERTIFICATES = 2
 """The present one, and the one that replaces it."""
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _SHAPE = re.compile(r"kw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+_SHOWN = re.compile(r"(k[ws]_[0-9a-f]{16}_)[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ def split(text: str) -> tuple[str, str] | None:
     """Id and secret of a presented token, or None for what is no token."""
     found = _SHAPE.fullmatch(text)
     return (found[1], found[2]) if found else None
+
+
+def masked(text: str) -> str:
+    """A text without the secrets of the tokens and secret ids that stand in it, also of those that were cut off."""
+    return _SHOWN.sub(r"\1…", text)
 
 
 def hashed(secret: str) -> bytes:

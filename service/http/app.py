@@ -5,6 +5,7 @@ from collections.abc import Callable
 from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI
 
+from service.core.proof import ASKING
 from service.http import (
     connections,
     credentials,
@@ -39,6 +40,8 @@ from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
 
 VERSION = "0.1.0"
+PROVING = 8
+"""Logins by statements that are looked at at once, beside those that ask somebody outside."""
 LOOKS = 8
 """Databases that are looked at for callers at once; more wait their turn."""
 _PROBLEM = {"content": {problems.MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
@@ -84,7 +87,7 @@ def application(
     app.state.poke = poke
     app.state.looks = CapacityLimiter(LOOKS)
     app.state.probes = CapacityLimiter(2)
-    app.state.proofs = CapacityLimiter(logins.ASKING)
+    app.state.proofs = CapacityLimiter(ASKING + PROVING)
     app.state.clock_ticks = clock_ticks
     app.state.overdue = overdue
     app.state.warnings = warnings

@@ -29,7 +29,8 @@ STRANGE = "strange"
 """Set in a request's state by a door that answers who is not known otherwise than with 401."""
 _NONE: Mapping[str, Bare] = {}
 _BODY = "the body is larger than 256 KiB"
-_DOORS = ("/api/", "/v1/")
+_VAULT = "/v1/"
+_DOORS = ("/api/", _VAULT)
 _WATCHED = "/v1/sys/health"
 """Whoever watches (here, or at `/healthz`, `/readyz`, `/metrics`) is turned away by no limit: that would look like a
 failure."""
@@ -93,14 +94,17 @@ class Envelope:
                     raise TooLarge(_BODY)
             return message
 
-        declared = token = b""
+        declared, shown = b"", set[bytes]()
         for name, value in scope["headers"]:
             if name == b"content-length":
                 declared = value
             elif name == b"authorization":
-                token = token_in(value)
-            elif name == b"x-vault-token":
-                token = value
+                shown.add(token_in(value))
+            elif name == b"x-vault-token" and path.startswith(_VAULT):
+                shown.add(value)
+        # As the doors see it: what is empty is none, and of several that differ none counts.
+        shown.discard(b"")
+        token = shown.pop() if len(shown) == 1 else b""
         reception.limits.working += 1
         try:
             refusal: Refusal | None = None

@@ -2,22 +2,18 @@
 
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 
 from service.core.schedule import duration
 from service.core.secret import Secret
 from service.http import shapes
-from service.http.request import Asking, TheKeeper
+from service.http.request import Asking, TheKeeper, proving
 from service.http.route import Open, Route, address_of
 from service.http.tokens import shown_grant
 from service.keeper.logins import LoggedIn
 
 entrance = APIRouter(tags=["login"], route_class=Open)
 router = APIRouter(tags=["login"], route_class=Route)
-
-ASKING = 8
-"""Logins that may wait for an issuer or a cluster at once; more wait their turn."""
 
 
 def _renewed(it: LoggedIn) -> dict[str, Any]:
@@ -45,22 +41,14 @@ def by_approle(request: Request, keeper: TheKeeper, body: shapes.LoginByAppRole)
 async def by_jwt(request: Request, keeper: TheKeeper, body: shapes.LoginByJwt) -> Any:
     """By a JWT that an issuer signed. 503: the issuer's keys cannot be got now."""
     where = address_of(request), request.state.request_id
-    limiter: CapacityLimiter = request.app.state.proofs
-    return _given(
-        await to_thread.run_sync(lambda: keeper.logins.jwt(body.machine, Secret(body.jwt), *where), limiter=limiter)
-    )
+    return _given(await proving(request, lambda: keeper.logins.jwt(body.machine, Secret(body.jwt), *where)))
 
 
 @entrance.post("/login/kubernetes", response_model=shapes.LoggedIn)
 async def by_kubernetes(request: Request, keeper: TheKeeper, body: shapes.LoginByJwt) -> Any:
     """By the token of a service account. 503: the cluster cannot be asked now."""
     where = address_of(request), request.state.request_id
-    limiter: CapacityLimiter = request.app.state.proofs
-    return _given(
-        await to_thread.run_sync(
-            lambda: keeper.logins.kubernetes(body.machine, Secret(body.jwt), *where), limiter=limiter
-        )
-    )
+    return _given(await proving(request, lambda: keeper.logins.kubernetes(body.machine, Secret(body.jwt), *where)))
 
 
 @router.post("/me/renewals", response_model=shapes.Renewed)

@@ -42,7 +42,8 @@ class Proxies:
         named = [entry.strip() for entry in ",".join(lines).split(",")] if lines else []
         client = peer
         for entry in reversed(named[-MOST:]):
-            ip = _address(_without_port(entry))
+            # Behind % ip_address takes any text for a scope (RFC 4007, 11); from elsewhere it means nothing here.
+            ip = _address(_without_port(entry)) if "%" not in entry else None
             if ip is None:
                 return UNKNOWN
             client = str(ip)

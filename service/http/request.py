@@ -14,8 +14,9 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, BeforeValidator, Field
 
 from service.core.access import Caller
-from service.core.errors import Invalid
+from service.core.errors import Invalid, Unavailable
 from service.http import shapes
+from service.http.envelope import STRANGE
 from service.http.waiting import LONGEST
 from service.keeper import asked as keeper_asked
 from service.keeper.environments import ANY
@@ -24,6 +25,9 @@ from service.keeper.keeper import Keeper
 _bearer = HTTPBearer(auto_error=False, description="A token from `POST /tokens`; the first one is shown by `init`.")
 
 T = TypeVar("T")
+
+WAITING = 200
+"""Logins that may wait for a thread."""
 
 
 def keeper_of(request: Request) -> Keeper:
@@ -156,3 +160,18 @@ async def looking(request: Request, act: Callable[[], T]) -> T:
     """Run what waits for somebody's database, in a few threads of its own: a silent one holds up nothing else."""
     limiter: CapacityLimiter = request.app.state.looks
     return await to_thread.run_sync(act, limiter=limiter)
+
+
+async def proving(request: Request, act: Callable[[], T]) -> T:
+    """Run a login that may wait for an issuer or a cluster, in threads of its own: nothing else is held up by it.
+
+    Raises Unavailable where too many wait for one already. Whoever it says nothing of counts as not known.
+    """
+    limiter: CapacityLimiter = request.app.state.proofs
+    try:
+        if limiter.statistics().tasks_waiting >= WAITING:
+            raise Unavailable("as many logins wait as this server allows: try again in a while")
+        return await to_thread.run_sync(act, limiter=limiter)
+    except Unavailable:
+        request.scope["state"][STRANGE] = True
+        raise

@@ -59,8 +59,8 @@ async def stream(
         raise Invalid("Last-Event-ID must be an id that the stream gave", field="Last-Event-ID")
     behind = None if last is None else int(last)
     wanted = Wanted(kinds=kinds(tuple(kind.split(",")) if kind else (), "kind"))
-    feed.require_room(caller.id)
+    feed.require_room(caller)
     wanted = await fetching.recorded(keeper.signals.asked(who, environment or "", wanted, behind))
     # Read only now: what is changed from the record on is behind this place.
     first = await feed.read(2**62 if behind is None else behind)
-    return Stream(feed, who, caller.id, wanted, first, behind)
+    return Stream(feed, who, caller, wanted, first, behind)

@@ -21,6 +21,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.core.access import Caller
 from service.core.errors import Forbidden, KeywrightError, Often, Unauthenticated, Unavailable
 from service.core.signal import Signal, Wanted
 from service.http.limits import Limits
@@ -39,7 +40,9 @@ BREATH = 0.05
 KEPT = 5_000
 """Signals that are kept in memory."""
 EACH = 20
-"""Streams of one caller, at most."""
+"""Streams of one token, at most."""
+SHARE = 4
+"""All tokens of one machine together may have this part of all streams: a quarter."""
 READERS = 4
 """Readings of the ledger at once, for those who are far behind."""
 _RETRY = b"retry: 2000\n\n"
@@ -54,7 +57,7 @@ class Feed:
         self._most = most
         self._readers = CapacityLimiter(READERS)
         self._streams: set[Stream] = set()
-        self._each: Counter[str] = Counter()
+        self._each: Counter[tuple[str, str]] = Counter()
         self._news: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -69,18 +72,24 @@ class Feed:
         """Streams that are open now."""
         return len(self._streams)
 
-    def require_room(self, caller_id: str) -> None:
+    def require_room(self, caller: Caller) -> None:
         """Raises Often, Unavailable."""
-        if self._each[caller_id] >= EACH:
-            raise Often(f"{EACH} streams of one caller are the most: end one, or listen to more on each")
+        for (whose, of), most in self._counted(caller).items():
+            if self._each[whose, of] >= most:
+                raise Often(f"{most} streams of one {whose} are the most: end one, or listen to more on each")
         if len(self._streams) >= self._most:
             raise Unavailable("as many streams are open as KEYWRIGHT_STREAMS allows")
 
-    def begin(self, stream: "Stream", caller_id: str) -> None:
+    def _counted(self, caller: Caller) -> dict[tuple[str, str], int]:
+        """What its streams are counted by, and how many of each may be."""
+        of_machine = {("machine", caller.machine_id): max(self._most // SHARE, 1)} if caller.machine_id else {}
+        return {("token", caller.id): EACH} | of_machine
+
+    def begin(self, stream: "Stream", caller: Caller) -> None:
         """One more. It must be given to `end`. Raises as `require_room`."""
-        self.require_room(caller_id)
+        self.require_room(caller)
         self._streams.add(stream)
-        self._each[caller_id] += 1
+        self._each.update(self._counted(caller).keys())
         self._limits.working -= 1
         self._loop = asyncio.get_running_loop()
         if self._reading is None:
@@ -88,13 +97,14 @@ class Feed:
             self._kept, self._from, self.reached = [], stream.begins, stream.begins
             self._reading = self._loop.create_task(self._read_on())
 
-    def end(self, stream: "Stream", caller_id: str) -> None:
+    def end(self, stream: "Stream", caller: Caller) -> None:
         """One less."""
         self._limits.working += 1
         self._streams.discard(stream)
-        self._each[caller_id] -= 1
-        if not self._each[caller_id]:
-            del self._each[caller_id]
+        for each in self._counted(caller):
+            self._each[each] -= 1
+            if not self._each[each]:
+                del self._each[each]
         if not self._streams and self._reading is not None:
             self._reading.cancel()
             self._reading = None
@@ -159,7 +169,7 @@ class Stream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, feed: Feed, who: Who, caller_id: str, wanted: Wanted, first: Reading, behind: int | None
+        self, feed: Feed, who: Who, caller: Caller, wanted: Wanted, first: Reading, behind: int | None
     ) -> None:
         """`first` is a reading behind `behind`, the id that the client has; None: it has none, and begins now."""
         super().__init__()
@@ -169,7 +179,7 @@ class Stream(Response):
         self.place = first.last if behind is None else behind
         self._feed = feed
         self._who = who
-        self._caller_id = caller_id
+        self._caller = caller
         self._wanted = wanted
         self.lost = behind is not None and not first.dropped <= behind <= first.last
         """What lies behind its place is not known any more."""
@@ -182,7 +192,7 @@ class Stream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI 3
         """Answer. Raises Often, Unavailable before anything was sent."""
-        self._feed.begin(self, self._caller_id)
+        self._feed.begin(self, self._caller)
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             if not scope["state"].get("bare"):
@@ -190,7 +200,7 @@ class Stream(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             peer_of(scope).waiter = None
-            self._feed.end(self, self._caller_id)
+            self._feed.end(self, self._caller)
 
     async def _tell(self, scope: Scope, send: Send) -> None:
         peer = peer_of(scope)

@@ -42,7 +42,7 @@ class Presented:
 
     def caller(self, token: Token) -> Caller:
         """Whom the token stands for."""
-        return Caller(token.id, token.name, "machine", token.grants, self.address, self.request_id)
+        return _caller(token, self.address, self.request_id)
 
     def __call__(self, view: View) -> Caller:
         """See `Who`."""
@@ -69,7 +69,7 @@ def machine(shown: Shown, message: str, address: str, request_id: str) -> Who:
         token = view.snapshot.machine(shown.sha256)
         if token is None or not usable_over(token.certificates, shown, view.now) or _expired(token, view.now):
             raise Stranger(message, address, request_id)
-        return _in_place(token, Caller(token.id, token.name, "machine", token.grants, address, request_id))
+        return _in_place(token, _caller(token, address, request_id))
 
     return made_out
 
@@ -81,6 +81,10 @@ def nobody(message: str, address: str, request_id: str) -> Who:
         raise Stranger(message, address, request_id)
 
     return made_out
+
+
+def _caller(token: Token, address: str, request_id: str) -> Caller:
+    return Caller(token.id, token.name, "machine", token.grants, address, request_id, token.machine_id)
 
 
 def _expired(token: Token, now: datetime) -> bool:

@@ -1,11 +1,14 @@
 """Statements: what is proven by a JWT, an issuer's or a cluster's, looked at for one proof after the other.
 
-Whatever is asked outside is asked only after what can be read without it fits: the account's name, for a cluster.
+Whatever is asked outside is asked only after what can be read without it fits: the account's name, for a cluster. Why
+nothing could be had there is for the log: it tells of issuers and settings, and whoever asks is not known yet.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+
+import structlog
 
 from service.core.errors import Unavailable
 from service.core.machine import HeldProof, Metadata
@@ -21,7 +24,10 @@ from service.core.proof import (
 from service.core.secret import Secret
 from service.keeper.decoy import DECOY
 
+log = structlog.get_logger("statements")
+
 _LONGEST = 200
+_UNKNOWN = "the proof cannot be looked at now: try again in a while"
 
 
 class Statements:
@@ -48,7 +54,8 @@ class Statements:
             except Unproven as error:
                 wrong = error
             except Unavailable as error:
-                unknown = error
+                log.warning("a proof cannot be looked at", proof=held.proof.kind, id=held.id, reason=error.message)
+                unknown = Unavailable(_UNKNOWN)
         raise unknown or wrong
 
     def _proven(self, jwt: Secret, held: HeldProof, now: datetime) -> Metadata:

@@ -92,6 +92,26 @@ def test_a_token_is_one_however_it_is_spelt_and_whichever_way_it_takes() -> None
         assert len(it._server.app.state.reception.limits._caller._full_at) == 1  # type: ignore[union-attr]
 
 
+def test_no_header_more_makes_another_caller() -> None:
+    token = b"Authorization: Bearer one\r\n"
+    for target, further in (
+        (b"/api/x", b"X-Vault-Token: %d\r\n"),
+        (b"/api/x", b"X-Vault-Token:\r\nX-Number: %d\r\n"),
+        (b"/v1/x", b"X-Vault-Token:\r\nX-Number: %d\r\n"),
+        (b"/v1/x", b"X-Vault-Token: one\r\nX-Number: %d\r\n"),
+        (b"/api/x", b"Authorization:\r\nX-Number: %d\r\n"),
+    ):
+        with listening(Envelope(echo, Reception(lambda *_: None, Limits(caller=0.001)))) as it:
+            asked = [b"GET %b HTTP/1.1\r\nHost: x\r\n%b%b\r\n" % (target, token, further % n) for n in range(2)]
+            assert [it.sent(each).status for each in asked] == [200, 429], (target, further)
+
+
+def test_the_token_of_the_vault_door_is_counted() -> None:
+    one, other = (b"GET /v1/x HTTP/1.1\r\nHost: x\r\nX-Vault-Token: %b\r\n\r\n" % name for name in (b"one", b"other"))
+    with listening(Envelope(echo, Reception(lambda *_: None, Limits(caller=0.001)))) as it:
+        assert [it.sent(one).status, it.sent(one).status, it.sent(other).status] == [200, 429, 200]
+
+
 def _get(target: str, authorization: str) -> bytes:
     return f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n".encode()
 

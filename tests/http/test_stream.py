@@ -306,6 +306,27 @@ def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
 
+def test_a_machine_takes_a_part_of_the_streams_whatever_tokens_it_has() -> None:
+    with running_keywright(streams=8) as it:
+        owner = it.client()
+        body = {"name": "shop/web", "grants": [{"level": "use", "kind": "everything"}]}
+        assert owner.post("/machines", json=body).status_code == 201
+        made = [owner.post("/machine-tokens", json={"machine": "shop/web"}).json()["token"] for _ in range(3)]
+        first, second, third = (it.client(token) for token in made)
+        with listens(first), listens(second):
+            answer = third.get("/stream")
+            assert (answer.status_code, answer.json()["type"]) == (429, "urn:keywright:problem:too-many")
+            assert "one machine" in answer.json()["detail"]
+            with listens(owner):
+                pass
+        wait_until(
+            lambda: "keywright_streams 0.0" in httpx2.get(f"{it.url}/metrics", trust_env=False).text, "still open"
+        )
+        with listens(third):
+            pass
+        wait_until(lambda: not it._server.app.state.feed._each, "what ended is counted")  # type: ignore[union-attr]
+
+
 def test_an_idle_stream_lives_and_says_so(it: Keywright, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "BEATS_EVERY", 0.3)
     for limit in ("HEAD_WITHIN", "BODY_WITHIN", "KEEPS", "GONE_AFTER", "LINGERS"):

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.core.errors import Invalid, KeywrightError, Unauthenticated, Unavailable
 from service.core.proof import AppRole, Jwt, Kubernetes, Signer
@@ -20,6 +21,8 @@ from tests.rigs.cluster import AUDIENCE as CLUSTER_AUDIENCE
 from tests.rigs.cluster import ISSUER, ApiServer, running_api_server
 from tests.rigs.issuer import AUDIENCE, SUBJECT, Issuer, pem, rsa, running_issuer
 from tests.rigs.stub import Answer
+
+UNKNOWN = "the proof cannot be looked at now: try again in a while"
 
 
 @pytest.fixture
@@ -130,7 +133,10 @@ def test_an_issuer_that_does_not_answer_is_no_refusal(home: Home, issuer: Issuer
     service.keeper.machines.add(SYSTEM, "deploy", [], [workflow(issuer)])
     issuer.answers["/keys"] = Answer(500)
     good = issuer.signed(issuer.claims())
-    refused(lambda: by_jwt(service, good), Unavailable)
+    with capture_logs() as logs:
+        assert refused(lambda: by_jwt(service, good), Unavailable) == UNKNOWN
+    assert "does not answer now (status 500)" in logs[0]["reason"]
+    assert good not in str(logs)
     spare = replace(workflow(issuer), signer=Signer(issuer.url, (pem(issuer.keys[0]),)))
     service.keeper.machines.add_proof(SYSTEM, "deploy", spare)
     by_jwt(service, good)  # by the other one, which needs nobody
@@ -217,7 +223,9 @@ def test_a_cluster_may_be_known_by_its_keys_alone(home: Home) -> None:
 def test_without_a_cluster_nothing_is_known(home: Home) -> None:
     service = home.service()
     service.keeper.machines.add(SYSTEM, "web", [], [pods()])
-    assert "KEYWRIGHT_KUBERNETES_API" in refused(lambda: by_account(service, ApiServer().token()), Unavailable)
+    with capture_logs() as logs:
+        assert refused(lambda: by_account(service, ApiServer().token()), Unavailable) == UNKNOWN
+    assert "KEYWRIGHT_KUBERNETES_API" in logs[0]["reason"]
 
 
 def test_a_statement_of_the_future_is_measured_by_the_ledgers_clock(sqlite_home: Home, issuer: Issuer) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from providers.proofs.gate import Places
 from providers.proofs.kubernetes import Cluster, NoCluster
 from service.core.errors import Unavailable
 from service.core.proof import ServiceAccount, Unproven
@@ -25,7 +26,7 @@ def server(tmp_path: Path) -> Iterator[ApiServer]:
 
 
 def asked(server: ApiServer, token: str, folder: Path, audience: str = AUDIENCE) -> ServiceAccount:
-    return Cluster(server.url + "/", None, folder / "reviewer").reviewed(Secret(token), (audience, "another"))
+    return Cluster(server.url + "/", None, folder / "reviewer", Places()).reviewed(Secret(token), (audience, "another"))
 
 
 def test_whose_it_is(server: ApiServer, tmp_path: Path) -> None:
@@ -99,3 +100,12 @@ def test_keywrights_own_token_is_read_each_time(server: ApiServer, tmp_path: Pat
         asked(server, server.token(), tmp_path)
     (tmp_path / "reviewer").write_text(good)
     asked(server, server.token(), tmp_path)
+
+
+def test_a_server_that_failed_is_left_alone_for_a_while(server: ApiServer, tmp_path: Path) -> None:
+    server.instead = Answer(500)
+    cluster = Cluster(server.url, None, tmp_path / "reviewer", Places())
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="status 500"):
+            cluster.reviewed(Secret(server.token()), (AUDIENCE,))
+    assert len(server.asked) == 1

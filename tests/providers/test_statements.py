@@ -16,14 +16,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from providers.proofs import asking
-from providers.proofs.jwks import AGAIN, KEPT, RESTS, IssuerKeys
+from providers.proofs.gate import PATIENCE, RESTS, Places
+from providers.proofs.jwks import AGAIN, KEPT, IssuerKeys
 from providers.proofs.statement import SignedStatements
 from service.core.errors import Unavailable
 from service.core.proof import ALGORITHMS, Signer, Unproven
 from service.core.secret import Secret
 from tests.rigs.issuer import AUDIENCE, PRESENT, SUBJECT, Issuer, pem, rsa, running_issuer, signed
 from tests.rigs.ports import free_port, silent_port
-from tests.rigs.stub import Answer
+from tests.rigs.stub import Answer, stub
 
 NOW = datetime.fromtimestamp(PRESENT, UTC)
 
@@ -53,7 +54,8 @@ class Looking:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self._statements = SignedStatements(IssuerKeys(self.clock))
+        self.keys = IssuerKeys(Places(), self.clock)
+        self._statements = SignedStatements(self.keys)
 
     def at(self, jwt: str, signer: Signer, *audiences: str, now: datetime = NOW) -> str:
         """The subject, or why not."""
@@ -239,6 +241,18 @@ def test_the_keys_are_got_once_for_many_who_come_at_once(issuer: Issuer, looking
     assert issuer.fetched == 1
 
 
+def test_who_needs_no_new_key_does_not_wait_for_who_does(issuer: Issuer, looking: Looking) -> None:
+    good, signer = issuer.signed(issuer.claims(PRESENT)), signer_of(issuer)
+    assert looking.at(good, signer) == SUBJECT
+    looking.clock.now += AGAIN
+    gate = next(iter(looking.keys._held.values())).gate
+    with gate.passed():
+        assert looking.at(good, signer) == SUBJECT
+        looking.clock.now += PATIENCE
+        with pytest.raises(Unavailable):
+            looking.at(issuer.signed(issuer.claims(PRESENT), kid="made-up"), signer)
+
+
 WELL_KNOWN = "/.well-known/openid-configuration"
 
 
@@ -310,9 +324,17 @@ def test_only_the_issuer_that_was_named_is_asked_and_in_confidence(issuer: Issue
         (Answer(302, headers={"Location": "/elsewhere"}), "status 302"),
         (Answer(200, right | {"issuer": "https://else.test"}), "another name"),
         (Answer(200, right | {"jwks_uri": "http://else.test/keys"}), "jwks_uri must be"),
+        (Answer(200, right | {"jwks_uri": "http://localhost:1/keys"}), "this machine itself"),
+        (Answer(200, right | {"jwks_uri": "HTTP://127.0.0.1:1/keys"}), "this machine itself"),
     ]:
         issuer.answers[WELL_KNOWN] = answer
         with pytest.raises(Unavailable, match=said):
             looking.at(good, signer)
         looking.clock.now += RESTS
     assert issuer.fetched == 0
+
+
+def test_an_issuer_of_this_machine_may_be_asked_without_tls(looking: Looking) -> None:
+    local = Issuer()
+    with stub(local.answer) as (local.url, local.asked):
+        assert looking.at(local.signed(local.claims(PRESENT)), Signer(local.url)) == SUBJECT

@@ -43,3 +43,18 @@ def test_a_traceback_keeps_its_lines() -> None:
     except ZeroDivisionError:
         structlog.get_logger("http").exception("a defect")
     assert "\n  File " in stream.getvalue()
+
+
+@pytest.mark.usefixtures("own_logging")
+@pytest.mark.parametrize("shape", ["text", "json"])
+@pytest.mark.parametrize("kind", ["kw", "ks"])
+def test_a_token_in_a_path_is_not_told(shape: str, kind: str) -> None:
+    stream = io.StringIO()
+    configure(read({}, log_format=shape), stream)
+    secret = "aZ0-_" * 8 + "aaa"
+    path = f"/v1/auth/token/lookup/{kind}_0123456789abcdef_{secret}"
+    structlog.get_logger("http").info("request", path=path, again=path[:-20])
+    logging.getLogger("foreign").warning("asked for %s", path)
+    said = stream.getvalue()
+    assert secret[:10] not in said
+    assert said.count("0123456789abcdef") == 3

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.core.errors import Forbidden, KeywrightError, Unauthenticated
+from service.core.token import masked
 from service.http.envelope import STRANGE
 from service.http.vault import ask as asking
 from service.http.vault import database, kv1, kv2, logins, system, tokens, wrapping
@@ -78,6 +79,6 @@ async def _routed(ask: Ask) -> Answer:
             raise Forbidden("there is no such login")
     found = ask.mounts.find(ask.path)
     if found is None:
-        raise NoRoute(f'no handler for route "{ask.path[:200]}". route entry not found.')
+        raise NoRoute(f'no handler for route "{masked(ask.path)[:200]}". route entry not found.')
     mount, behind = found
     return await _ENGINES[mount.engine](ask, mount, behind)

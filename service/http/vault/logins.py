@@ -9,6 +9,7 @@ from typing import Any
 from service.core.access import Caller
 from service.core.errors import Unauthenticated
 from service.core.secret import Secret
+from service.http.request import proving
 from service.http.vault.answer import Answer
 from service.http.vault.ask import Ask, Operation, aside
 from service.http.vault.errors import Refused, Unsupported
@@ -52,7 +53,8 @@ async def _by_approle(ask: Ask, body: dict[str, Any]) -> LoggedIn:
 async def _by_statement(ask: Ask, kind: str, body: dict[str, Any]) -> LoggedIn:
     logins = ask.keeper.logins
     prove = logins.jwt if kind == "jwt" else logins.kubernetes
-    return await aside(prove, _text(body, "role"), Secret(_text(body, "jwt")), ask.address, ask.request_id)
+    role, jwt = _text(body, "role"), Secret(_text(body, "jwt"))
+    return await proving(ask.request, lambda: prove(role, jwt, ask.address, ask.request_id))
 
 
 def _text(body: dict[str, Any], name: str) -> str:

@@ -110,6 +110,11 @@ def test_what_is_not_there_is_said_as_vault_says_it(vault: Vault) -> None:
     assert vault("POST", "secret/config", {"max_versions": 5}).status_code == 400
 
 
+def test_a_token_in_a_path_is_not_said_again(vault: Vault) -> None:
+    answer = vault("GET", "none/kw_0123456789abcdef_" + "x" * 43)
+    assert answer.json()["errors"] == ['no handler for route "none/kw_0123456789abcdef_…". route entry not found.']
+
+
 def test_version_1_is_read_and_listed_and_not_written(vault: Vault) -> None:
     vault.ok("POST", "secret/data/production/old/one", {"data": {"a": "b"}})
     for query in ("", "?x=y"):  # in the lane, and not
