@@ -259,14 +259,15 @@ def upgrade() -> None:
         sa.Column("made_by", sa.String(length=64), nullable=False),
         sa.Column("served", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("expires_at", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_wrappings"),
     )
     with op.batch_alter_table("wrappings", schema=None) as batch_op:
-        batch_op.create_index("ix_wrappings_made_by", ["made_by"], unique=False)
-        batch_op.create_index("ix_wrappings_expires_at", ["expires_at"], unique=False)
+        batch_op.create_index("ix_wrappings_made_by_expires_at_size", ["made_by", "expires_at", "size"], unique=False)
+        batch_op.create_index("ix_wrappings_expires_at_size", ["expires_at", "size"], unique=False)
 
     op.create_table(
         "variables",
@@ -578,8 +579,8 @@ def downgrade() -> None:
     op.drop_table("logins")
     op.drop_table("variables")
     with op.batch_alter_table("wrappings", schema=None) as batch_op:
-        batch_op.drop_index("ix_wrappings_expires_at")
-        batch_op.drop_index("ix_wrappings_made_by")
+        batch_op.drop_index("ix_wrappings_expires_at_size")
+        batch_op.drop_index("ix_wrappings_made_by_expires_at_size")
 
     op.drop_table("wrappings")
     with op.batch_alter_table("replies", schema=None) as batch_op:
