@@ -29,7 +29,7 @@ from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls, of_connection, of_variable
-from service.ledger import connections, variables
+from service.ledger import connections, variables, wrappings
 from service.ledger.ledger import Transaction
 
 V = TypeVar("V")
@@ -192,6 +192,8 @@ class Variables:
             if state is VersionState.KEPT and version.state is not VersionState.DELETED:
                 raise Conflict(f"version {number} of {name} is not deleted")
             variables.set_state(tx, variable.id, number, state)
+            if state is VersionState.DESTROYED:
+                wrappings.lost(tx, wall.id, variable.id)
             deed.detail["live"] = variable.live == number
             return self._moved(tx, variable, live=None if variable.live == number else variable.live)
 
@@ -208,6 +210,7 @@ class Variables:
             variable = found(tx, wall, caller, name, Level.OWN)
             check_revision(if_match, variable.revision)
             variables.remove(tx, variable.id)
+            wrappings.lost(tx, wall.id, variable.id)
 
         self._door.change(caller, Deed("variable.delete", environment, name), act)
 

@@ -1,7 +1,9 @@
 """Wrapped answers: kept sealed under a token of their own, which opens them once.
 
     room ──→ made ─┬→ opened    in one transaction with its end: of two who open it at once, one is refused
-                   └→ expired   and gone with the next ones that are made or opened
+                   ├→ expired   and gone with the next ones that are made or opened
+                   └→ lost      with what it came from: a version that is destroyed, a variable, connection or
+                                environment that is deleted, in the same transaction
 
 Whether there is room is judged before that is done whose answer is to be wrapped, or what is good once would be used
 up for nothing. What is under way at once may therefore go beyond the bounds, each by one answer.
@@ -15,19 +17,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service.core.access import Caller, Stranger
-from service.core.errors import Conflict, Forbidden, Invalid
+from service.core.errors import Absent, Conflict, Forbidden, Invalid
 from service.core.event import fit
 from service.core.keyring import SYSTEM
 from service.core.sealed import wrapping_context
 from service.core.secret import Secret
 from service.core.token import hashed, make, split
+from service.core.variable import ValueKind
 from service.keeper.asked import Asked
 from service.keeper.door import Deed, Door
 from service.keeper.keys import Keyrings
 from service.keeper.recorder import Recorder
 from service.keeper.snapshot import View
 from service.keeper.walls import Walls
-from service.ledger import tokens, wrappings
+from service.ledger import connections, environments, tokens, variables, wrappings
 from service.ledger.ledger import Transaction
 from service.ledger.wrappings import Wrapping
 
@@ -48,6 +51,15 @@ class Wrapped:
     path: str
     created_at: datetime
     lasts: timedelta
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which variable, or connection, an answer came from; without a name, the environment as a whole."""
+
+    environment: str
+    name: str
+    connection: bool = False
 
 
 class Wrappings:
@@ -82,8 +94,13 @@ class Wrappings:
         else:
             self._door.poll(caller, Deed("wrapping.make"), evaluate)
 
-    def wrap(self, caller: Caller, answer: Secret, path: str, lasts: timedelta) -> tuple[Wrapped, Secret]:
-        """Keep an answer that was given to this caller, and the text of the token for it. Raises Invalid."""
+    def wrap(
+        self, caller: Caller, answer: Secret, path: str, lasts: timedelta, source: Source | None = None
+    ) -> tuple[Wrapped, Secret]:
+        """Keep an answer that was given to this caller, and the text of the token for it.
+
+        Raises Invalid; Absent, if what it came from is gone meanwhile.
+        """
         checked(lasts)
         wrapping_id, text, secret = make(self._door.randomness)
         where = fit(path)[:LONGEST_PATH]
@@ -93,7 +110,16 @@ class Wrappings:
             sealed = ring.seal(answer, wrapping_context(SYSTEM, wrapping_id), self._door.randomness)
             ends = tx.now + lasts
             new = Wrapping(
-                wrapping_id, secret, _owner(tx, caller), self._served, where, len(sealed), sealed, tx.now, ends
+                wrapping_id,
+                secret,
+                _owner(tx, caller),
+                self._served,
+                *_came_from(tx, source),
+                where,
+                len(sealed),
+                sealed,
+                tx.now,
+                ends,
             )
             wrappings.add(tx, new)
             return _told(new)
@@ -151,6 +177,27 @@ def _owner(tx: Transaction, caller: Caller) -> str:
     """Whom the bounds are for: however many tokens a machine has, it is one."""
     token = tokens.find(tx, caller.id)
     return (token.machine_id if token else "") or caller.id
+
+
+def _came_from(tx: Transaction, source: Source | None) -> tuple[str | None, str, bool]:
+    """Ids of the environment and of what is in it; and whether what that tells is composed of others."""
+    if source is None:
+        return None, "", False
+    wall = environments.find(tx, source.environment)
+    if wall is None:
+        raise Absent(f"environment {source.environment} does not exist")
+    if not source.name:
+        return wall.id, "", False
+    if source.connection:
+        found = connections.find(tx, wall.id, source.name)
+        if found is None:
+            raise Absent(f"connection {source.name} does not exist in {source.environment}")
+        return wall.id, found.id, False
+    variable = variables.find(tx, wall.id, source.name)
+    if variable is None:
+        raise Absent(f"variable {source.name} does not exist in {source.environment}")
+    composed = any(version.kind is ValueKind.TEMPLATE for version in variables.history(tx, variable.id))
+    return wall.id, variable.id, composed
 
 
 def checked(lasts: timedelta) -> timedelta:

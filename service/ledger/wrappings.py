@@ -3,7 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text, delete, func, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from service.ledger.columns import Moment, id_column
 from service.ledger.ledger import Transaction
@@ -18,6 +32,10 @@ wrappings = Table(
     Column("hash", LargeBinary, nullable=False),
     Column("made_by", String(64), nullable=False),  # id of a machine or of a token, which may be gone
     Column("served", Text, nullable=False),  # environments of the instance that made it; empty: all
+    # What the answer came from; it goes with its environment. Empty: from none.
+    Column("environment_id", String(64), ForeignKey("environments.id", ondelete="CASCADE")),
+    Column("source_id", String(64), nullable=False),  # of a variable or a connection
+    Column("composed", Boolean, nullable=False),  # of others in the environment as well
     Column("path", Text, nullable=False),
     Column("size", Integer, nullable=False),  # bytes of `sealed`, to be summed without reading it
     Column("sealed", LargeBinary, nullable=False),
@@ -25,6 +43,7 @@ wrappings = Table(
     Column("expires_at", Moment, nullable=False),
     Index(None, "made_by", "expires_at", "size"),
     Index(None, "expires_at", "size"),
+    Index(None, "environment_id", "source_id"),
 )
 
 
@@ -36,6 +55,9 @@ class Wrapping:
     hash: bytes
     made_by: str
     served: str
+    environment_id: str | None
+    source_id: str
+    composed: bool
     path: str
     size: int
     sealed: bytes
@@ -81,6 +103,12 @@ def remove(tx: Transaction, wrapping_id: str) -> None:
     """It was opened; expired ones go, too."""
     tx.sql.execute(delete(wrappings).where(wrappings.c.id == wrapping_id))
     _sweep(tx)
+
+
+def lost(tx: Transaction, environment_id: str, source_id: str) -> None:
+    """What a variable or connection held is gone for good: so is every answer that came from it, or may have."""
+    from_it = (wrappings.c.source_id == source_id) | wrappings.c.composed
+    tx.sql.execute(delete(wrappings).where(wrappings.c.environment_id == environment_id, from_it))
 
 
 def _sweep(tx: Transaction) -> None:

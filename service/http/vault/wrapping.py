@@ -11,7 +11,8 @@ from service.core.secret import Secret
 from service.http.vault.answer import Answer, enveloped, moment, text_of, told
 from service.http.vault.ask import Ask, Operation, aside
 from service.http.vault.errors import Refused, Unsupported, unsupported_path
-from service.keeper.wrappings import checked
+from service.http.vault.mounts import Engine
+from service.keeper.wrappings import Source, checked
 
 HEADER = "x-vault-wrap-ttl"
 UNKNOWN = "wrapping token is not valid or does not exist"
@@ -85,7 +86,7 @@ async def wrapped(ask: Ask, given: Answer, lasts_: timedelta) -> str:
         "lease_duration": given.lease_duration,
         "warnings": given.warnings,
     }
-    made, token = await aside(ask.keeper.wrappings.wrap, caller, Secret(text_of(kept)), ask.path, lasts_)
+    made, token = await aside(ask.keeper.wrappings.wrap, caller, Secret(text_of(kept)), ask.path, lasts_, _source(ask))
     info = {
         "token": token.reveal(),
         "accessor": made.id,
@@ -96,6 +97,19 @@ async def wrapped(ask: Ask, given: Answer, lasts_: timedelta) -> str:
     if given.caller:
         info["wrapped_accessor"] = given.caller.id
     return enveloped("", "null", wrap_info=text_of(info))
+
+
+def _source(ask: Ask) -> Source | None:
+    """What an answer came from; None for what is in no environment."""
+    found = ask.mounts.find(ask.path)
+    if found is None:
+        return None
+    mount, rest = found
+    place = mount.place(rest if mount.engine is Engine.KV1 else rest.partition("/")[2], ask.namespace)
+    if not place.environment:
+        return None
+    name = "" if ask.operation is Operation.LIST else place.name
+    return Source(place.environment, name, connection=mount.engine is Engine.DATABASE)
 
 
 async def _room_for_login(ask: Ask, caller: Caller) -> None:
