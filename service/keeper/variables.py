@@ -98,13 +98,13 @@ class Variables:
 
         return self._door.fetch(caller, Deed("variable.list", environment, folder), evaluate)
 
-    def get(self, caller: Caller, environment: str, name: str) -> Definition:
-        """The definition and the versions. Raises Absent."""
+    def get(self, caller: Caller, environment: str, name: str, level: Level = Level.USE) -> Definition:
+        """The definition and the versions, for who has this level at least. Raises Absent, Forbidden."""
         names.path(name)
 
         def evaluate(tx: Transaction) -> Definition:
             wall = self._walls.enter(tx, caller, environment)
-            return _definition(tx, found(tx, wall, caller, name, Level.USE))
+            return _definition(tx, found(tx, wall, caller, name, level))
 
         return self._door.fetch(caller, Deed("variable.get", environment, name), evaluate)
 

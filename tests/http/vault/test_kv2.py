@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from tests.http.vault.client import MERGE, Vault
+from tests.http.vault.test_token import using
 from tests.rigs.keywright import Keywright
 
 NOBODY: dict[str, Any] = {"errors": []}
@@ -277,3 +278,28 @@ def test_what_cannot_be_a_secret_is_absent(vault: Vault, path: str) -> None:
     for kind in ("data", "metadata", "subkeys"):
         answer = vault("GET", f"secret/{kind}/{path}")
         assert (answer.status_code, answer.json()) == (404, NOBODY)
+
+
+def test_who_may_not_change_versions_is_not_told_that_it_was_done(it: Keywright, vault: Vault) -> None:
+    put(vault, "not/theirs", {"a": "b"})
+    vault.ok("DELETE", "secret/data/production/not/theirs")
+    put(vault, "not/deleted", {"a": "b"})
+    everything = {"kind": "environment", "environment": "production"}
+    asked = [
+        ("DELETE", "data", "theirs", None),
+        ("POST", "delete", "theirs", [1]),
+        ("POST", "undelete", "deleted", [1]),
+        ("POST", "destroy", "deleted", [9]),
+    ]
+
+    def statuses(client: Vault) -> list[int]:
+        return [
+            client(method, f"secret/{kind}/production/not/{name}", versions and {"versions": versions}).status_code
+            for method, kind, name, versions in asked
+        ]
+
+    with using(it, it.token("only-uses", {"level": "use", **everything})) as uses:
+        assert statuses(uses) == [403] * 4
+    with using(it, it.token("only-edits", {"level": "edit", **everything})) as edits:
+        assert statuses(edits) == [204, 204, 204, 403]
+    assert statuses(vault) == [204] * 4
