@@ -80,9 +80,9 @@ def test_a_namespace_is_an_environment(vault: Vault) -> None:
     assert vault.ok("GET", "secret/data/in/namespace", headers=inside)["data"]["data"] == {"a": "b"}
     for elsewhere in ("staging", "nowhere"):
         assert vault("GET", "secret/data/in/namespace", headers={"X-Vault-Namespace": elsewhere}).status_code == 404
-    for refused in ("a/b", "staging"):
+    for refused, errors in (("a/b", ["namespace not found"]), ("staging", [])):
         answer = vault("GET", "own/secret/data/in/namespace", headers={"X-Vault-Namespace": refused})
-        assert (answer.status_code, answer.json()) == (404, {"errors": ["namespace not found"]})
+        assert (answer.status_code, answer.json()) == (404, {"errors": errors})
     root = {"X-Vault-Namespace": "root"}
     assert vault("GET", "secret/data/production/in/namespace", headers=root).status_code == 200
 
