@@ -118,11 +118,12 @@ class Variables:
         secret: bool | None,
         activate: bool,
         if_match: int | None,
+        same_kind: bool = False,
     ) -> tuple[Definition, bool]:
         """A new version, live at once if `activate`. True beside it if the variable is new.
 
-        `secret` None keeps what the variable is; a new one is secret. Raises Invalid, Absent, Forbidden,
-        Outdated, TooLarge.
+        `secret` None keeps what the variable is; a new one is secret. With `same_kind` a live version of another kind
+        is left as it is. Raises Invalid, Absent, Forbidden, Outdated, TooLarge, Conflict for another kind.
         """
         names.path(name)
         plain_text = value.sealable()
@@ -132,6 +133,8 @@ class Variables:
             former = variables.find(tx, wall.id, name)
             require(caller, Level.EDIT, of_variable(wall, name), f"variable {name}")
             check_revision(if_match, former.revision if former else 0)
+            if same_kind and former and former.live:
+                _of_kind(_version(tx, former, former.live), name, value.kind)
             is_secret = secret if secret is not None else (former.secret if former else True)
             if former and former.secret and not is_secret:
                 require(caller, Level.OWN, of_variable(wall, name), f"variable {name}")
@@ -335,6 +338,15 @@ def _version(tx: Transaction, variable: Variable, number: int) -> Version:
     if version is None:
         raise Absent(f"variable {variable.name} has no version {number}")
     return version
+
+
+def _of_kind(live: Version, name: str, kind: ValueKind) -> None:
+    """Raises Conflict, where a value of this kind would take the place of one of another."""
+    if live.kind is not kind:
+        raise Conflict(
+            f"variable {name} is a {live.kind.value}, and a {kind.value} would take its place: if that is meant, "
+            "PUT it at Keywright's own door"
+        )
 
 
 def _definition(tx: Transaction, variable: Variable) -> Definition:

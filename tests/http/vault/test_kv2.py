@@ -247,10 +247,24 @@ def test_templates_and_references_are_read_resolved(vault: Vault, owner: httpx2.
     answer = vault("PATCH", "secret/data/production/whole", {"data": {"a": "b"}}, headers=MERGE)
     assert answer.status_code == 400
     assert "template" in answer.json()["errors"][0]
-    put(vault, "whole", {"value": "y"})
+    owner.put("/environments/production/variables/whole", json={"value": "y"})
     answer = vault("GET", "secret/data/production/whole?version=1")
     assert answer.status_code == 400
     assert vault.data("secret/data/production/whole")["data"] == {"value": "y"}
+
+
+def test_a_template_or_a_reference_is_not_written_over(vault: Vault, owner: httpx2.Client) -> None:
+    put(vault, "base", {"value": "x"})
+    for name, body in (("composed", {"template": "<${base}>"}), ("kept-elsewhere", {"reference": "env:SHOP_KEY"})):
+        where = f"/environments/production/variables/{name}"
+        assert owner.put(where, json=body).status_code == 201
+        for options in ({}, {"options": {"cas": 1}}):
+            answer = vault("POST", f"secret/data/production/{name}", {"data": {"value": "y"}} | options)
+            assert answer.status_code == 400
+            assert "own door" in answer.json()["errors"][0]
+        assert len(owner.get(where).json()["versions"]) == 1
+        vault.ok("DELETE", f"secret/data/production/{name}")
+        assert put(vault, name, {"value": "y"}) == 2, "what was deleted is in nobody's way"
 
 
 @pytest.mark.parametrize(
