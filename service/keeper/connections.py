@@ -32,7 +32,7 @@ from service.keeper.references import References
 from service.keeper.registration import Registration
 from service.keeper.verification import Verification
 from service.keeper.walls import Walls, of_connection, of_environment
-from service.ledger import connections, findings, restorations, rotations
+from service.ledger import connections, findings, restorations, rotations, wrappings
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 
@@ -187,6 +187,7 @@ class Connections:
                     f"connection {name} is in a rotation ({rotation.id}, {rotation.stage.value}); let it end first"
                 )
             connections.remove(tx, stored.id)
+            wrappings.lost(tx, wall.id, stored.id)
 
         self._door.change(caller, Deed("connection.delete", environment, name), act)
 

@@ -29,7 +29,7 @@ from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls, of_connection, of_variable
-from service.ledger import connections, variables
+from service.ledger import connections, variables, wrappings
 from service.ledger.ledger import Transaction
 
 V = TypeVar("V")
@@ -98,13 +98,13 @@ class Variables:
 
         return self._door.fetch(caller, Deed("variable.list", environment, folder), evaluate)
 
-    def get(self, caller: Caller, environment: str, name: str) -> Definition:
-        """The definition and the versions. Raises Absent."""
+    def get(self, caller: Caller, environment: str, name: str, level: Level = Level.USE) -> Definition:
+        """The definition and the versions, for who has this level at least. Raises Absent, Forbidden."""
         names.path(name)
 
         def evaluate(tx: Transaction) -> Definition:
             wall = self._walls.enter(tx, caller, environment)
-            return _definition(tx, found(tx, wall, caller, name, Level.USE))
+            return _definition(tx, found(tx, wall, caller, name, level))
 
         return self._door.fetch(caller, Deed("variable.get", environment, name), evaluate)
 
@@ -118,11 +118,12 @@ class Variables:
         secret: bool | None,
         activate: bool,
         if_match: int | None,
+        same_kind: bool = False,
     ) -> tuple[Definition, bool]:
         """A new version, live at once if `activate`. True beside it if the variable is new.
 
-        `secret` None keeps what the variable is; a new one is secret. Raises Invalid, Absent, Forbidden,
-        Outdated, TooLarge.
+        `secret` None keeps what the variable is; a new one is secret. With `same_kind` a live version of another kind
+        is left as it is. Raises Invalid, Absent, Forbidden, Outdated, TooLarge, Conflict for another kind.
         """
         names.path(name)
         plain_text = value.sealable()
@@ -132,6 +133,8 @@ class Variables:
             former = variables.find(tx, wall.id, name)
             require(caller, Level.EDIT, of_variable(wall, name), f"variable {name}")
             check_revision(if_match, former.revision if former else 0)
+            if same_kind and former and former.live:
+                _of_kind(_version(tx, former, former.live), name, value.kind)
             is_secret = secret if secret is not None else (former.secret if former else True)
             if former and former.secret and not is_secret:
                 require(caller, Level.OWN, of_variable(wall, name), f"variable {name}")
@@ -192,6 +195,8 @@ class Variables:
             if state is VersionState.KEPT and version.state is not VersionState.DELETED:
                 raise Conflict(f"version {number} of {name} is not deleted")
             variables.set_state(tx, variable.id, number, state)
+            if state is VersionState.DESTROYED:
+                wrappings.lost(tx, wall.id, variable.id)
             deed.detail["live"] = variable.live == number
             return self._moved(tx, variable, live=None if variable.live == number else variable.live)
 
@@ -208,6 +213,7 @@ class Variables:
             variable = found(tx, wall, caller, name, Level.OWN)
             check_revision(if_match, variable.revision)
             variables.remove(tx, variable.id)
+            wrappings.lost(tx, wall.id, variable.id)
 
         self._door.change(caller, Deed("variable.delete", environment, name), act)
 
@@ -332,6 +338,15 @@ def _version(tx: Transaction, variable: Variable, number: int) -> Version:
     if version is None:
         raise Absent(f"variable {variable.name} has no version {number}")
     return version
+
+
+def _of_kind(live: Version, name: str, kind: ValueKind) -> None:
+    """Raises Conflict, where a value of this kind would take the place of one of another."""
+    if live.kind is not kind:
+        raise Conflict(
+            f"variable {name} is a {live.kind.value}, and a {kind.value} would take its place: if that is meant, "
+            "PUT it at Keywright's own door"
+        )
 
 
 def _definition(tx: Transaction, variable: Variable) -> Definition:

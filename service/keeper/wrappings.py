@@ -1,7 +1,12 @@
 """Wrapped answers: kept sealed under a token of their own, which opens them once.
 
-    made ─┬→ opened    in one transaction with its end: of two who open it at once, one is refused
-          └→ expired   and gone with the next one that is made
+    room ──→ made ─┬→ opened    in one transaction with its end: of two who open it at once, one is refused
+                   ├→ expired   and gone with the next ones that are made or opened
+                   └→ lost      with what it came from: a version that is destroyed, a variable, connection or
+                                environment that is deleted, in the same transaction
+
+Whether there is room is judged before that is done whose answer is to be wrapped, or what is good once would be used
+up for nothing. What is under way at once may therefore go beyond the bounds, each by one answer.
 
 Whoever carries the token can be held to have read nothing: if somebody else opened it first, its receiver is refused,
 and the log tells who it was. The token is of the shape of every other, and its secret is kept as a hash only.
@@ -12,25 +17,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service.core.access import Caller, Stranger
-from service.core.errors import Conflict, Invalid
+from service.core.errors import Absent, Conflict, Forbidden, Invalid
 from service.core.event import fit
 from service.core.keyring import SYSTEM
 from service.core.sealed import wrapping_context
 from service.core.secret import Secret
 from service.core.token import hashed, make, split
+from service.core.variable import ValueKind
 from service.keeper.asked import Asked
 from service.keeper.door import Deed, Door
 from service.keeper.keys import Keyrings
 from service.keeper.recorder import Recorder
 from service.keeper.snapshot import View
 from service.keeper.walls import Walls
-from service.ledger import wrappings
+from service.ledger import connections, environments, tokens, variables, wrappings
 from service.ledger.ledger import Transaction
 from service.ledger.wrappings import Wrapping
 
 LONGEST = timedelta(hours=768)
-MOST = 1000
-"""Of one caller at once."""
+MOST, BYTES = 1000, 8 * 2**20
+"""Of one machine at once, or of one token that is no machine's; sealed."""
+MOST_IN_ALL, BYTES_IN_ALL = 20_000, 128 * 2**20
 LONGEST_PATH = 500
 _NOTHING = bytes(32)
 _UNKNOWN = "wrapping token is not valid or does not exist"
@@ -46,6 +53,15 @@ class Wrapped:
     lasts: timedelta
 
 
+@dataclass(frozen=True)
+class Source:
+    """Which variable, or connection, an answer came from; without a name, the environment as a whole."""
+
+    environment: str
+    name: str
+    connection: bool = False
+
+
 class Wrappings:
     """Makes and opens them."""
 
@@ -56,19 +72,55 @@ class Wrappings:
         self._served = ",".join(sorted(walls.pinned or ()))
         """The environments that this instance serves; empty for all."""
 
-    def wrap(self, caller: Caller, answer: Secret, path: str, lasts: timedelta) -> tuple[Wrapped, Secret]:
-        """Keep an answer that was given to this caller, and the text of the token for it. Raises Invalid, Conflict."""
-        if not timedelta(0) < lasts <= LONGEST:
-            raise Invalid(f"a wrapped answer is kept for {LONGEST // timedelta(hours=1)}h at most", field="ttl")
+    def room(self, caller: Caller | None = None, *, login: bool = False) -> None:
+        """May there be one more, of this caller's? Before a `login` is looked at, it is nobody's yet.
+
+        Raises Forbidden for a caller who has no grant, Conflict.
+        """
+
+        def evaluate(tx: Transaction) -> None:
+            if caller is not None and not (caller.grants or login):
+                raise Forbidden("a token without a grant has nothing to wrap")
+            if not wrappings.kept(tx).below(MOST_IN_ALL, BYTES_IN_ALL):
+                raise Conflict("too many wrapped answers wait to be opened here: open some, or wait until some expire")
+            if caller is not None and not wrappings.kept(tx, _owner(tx, caller)).below(MOST, BYTES):
+                raise Conflict(
+                    f"{MOST:,} wrapped answers, or {BYTES // 2**20} MiB of them, wait to be opened, which is the most "
+                    "of one machine, or of one token that is no machine's"
+                )
+
+        if caller is None:
+            self._door.look(evaluate)
+        else:
+            self._door.poll(caller, Deed("wrapping.make"), evaluate)
+
+    def wrap(
+        self, caller: Caller, answer: Secret, path: str, lasts: timedelta, source: Source | None = None
+    ) -> tuple[Wrapped, Secret]:
+        """Keep an answer that was given to this caller, and the text of the token for it.
+
+        Raises Invalid; Absent, if what it came from is gone meanwhile.
+        """
+        checked(lasts)
         wrapping_id, text, secret = make(self._door.randomness)
         where = fit(path)[:LONGEST_PATH]
 
         def act(tx: Transaction) -> Wrapped:
-            if wrappings.count(tx, caller.id) >= MOST:
-                raise Conflict(f"{MOST} wrapped answers of this token wait to be opened, which is the most")
             ring = self._keyrings.sealer(tx, SYSTEM)
             sealed = ring.seal(answer, wrapping_context(SYSTEM, wrapping_id), self._door.randomness)
-            new = Wrapping(wrapping_id, secret, caller.id, self._served, where, sealed, tx.now, tx.now + lasts)
+            ends = tx.now + lasts
+            new = Wrapping(
+                wrapping_id,
+                secret,
+                _owner(tx, caller),
+                self._served,
+                *_came_from(tx, source),
+                where,
+                len(sealed),
+                sealed,
+                tx.now,
+                ends,
+            )
             wrappings.add(tx, new)
             return _told(new)
 
@@ -119,6 +171,40 @@ class Wrappings:
         except Stranger as stranger:
             return stranger
         raise AssertionError("it is refused always")
+
+
+def _owner(tx: Transaction, caller: Caller) -> str:
+    """Whom the bounds are for: however many tokens a machine has, it is one."""
+    token = tokens.find(tx, caller.id)
+    return (token.machine_id if token else "") or caller.id
+
+
+def _came_from(tx: Transaction, source: Source | None) -> tuple[str | None, str, bool]:
+    """Ids of the environment and of what is in it; and whether what that tells is composed of others."""
+    if source is None:
+        return None, "", False
+    wall = environments.find(tx, source.environment)
+    if wall is None:
+        raise Absent(f"environment {source.environment} does not exist")
+    if not source.name:
+        return wall.id, "", False
+    if source.connection:
+        found = connections.find(tx, wall.id, source.name)
+        if found is None:
+            raise Absent(f"connection {source.name} does not exist in {source.environment}")
+        return wall.id, found.id, False
+    variable = variables.find(tx, wall.id, source.name)
+    if variable is None:
+        raise Absent(f"variable {source.name} does not exist in {source.environment}")
+    composed = any(version.kind is ValueKind.TEMPLATE for version in variables.history(tx, variable.id))
+    return wall.id, variable.id, composed
+
+
+def checked(lasts: timedelta) -> timedelta:
+    """For how long an answer is to be kept. Raises Invalid."""
+    if not timedelta(0) < lasts <= LONGEST:
+        raise Invalid(f"a wrapped answer is kept for {LONGEST // timedelta(hours=1)}h at most", field="ttl")
+    return lasts
 
 
 def _told(it: Wrapping) -> Wrapped:

@@ -15,7 +15,7 @@ from service.http.envelope import STRANGE
 from service.http.vault import ask as asking
 from service.http.vault import database, kv1, kv2, logins, system, tokens, wrapping
 from service.http.vault.answer import Answer
-from service.http.vault.ask import Ask
+from service.http.vault.ask import Ask, aside
 from service.http.vault.errors import NoRoute, Refused, refusal
 from service.http.vault.mounts import Engine
 
@@ -50,23 +50,28 @@ async def door(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _answered(request: Request) -> Response:
     ask = asking.read(request)
-    answer = await _routed(ask)
+    lasts = wrapping.lasts(ask)
+    answer = await _routed(ask, wraps=lasts is not None)
     if answer.empty:
         return Response(None, 204, {"content-type": "application/json"})
     text = answer.text(ask.request_id)
-    lasts = wrapping.lasts(ask)
     if lasts is not None and answer.wraps:
-        text = await wrapping.wrapped(ask, answer, answer.caller or await ask.caller(), lasts)
+        text = await wrapping.wrapped(ask, answer, lasts)
     return Response(text, answer.status, media_type="application/json")
 
 
-async def _routed(ask: Ask) -> Answer:
+async def _routed(ask: Ask, *, wraps: bool) -> Answer:
+    """The answer. Whether it can be wrapped, if it is to be, is judged before anything is done for it."""
     first, _, rest = ask.path.partition("/")
     if first == "sys" and rest in system.PUBLIC:
         return await system.answer(ask, rest)
     if first == "auth" and logins.is_login(rest):
+        if wraps:
+            await aside(ask.keeper.wrappings.room)
         return await logins.answer(ask, rest)
-    await ask.caller()  # no caller, no further word: who is not known learns of no path whether it is there
+    caller = await ask.caller()  # no caller, no further word: who is not known learns of no path whether it is there
+    if wraps:
+        await aside(ask.keeper.wrappings.room, caller)
     match first:
         case "sys":
             await ask.inside()

@@ -1,9 +1,12 @@
-"""KV version 2: deleting, undeleting and destroying versions. What is so already is passed over."""
+"""KV version 2: deleting, undeleting and destroying versions.
+
+What is so already is passed over, but by whoever might change it only.
+"""
 
 import contextlib
 from typing import Any
 
-from service.core.access import Caller
+from service.core.access import Caller, Level
 from service.core.errors import Conflict, Outdated
 from service.core.variable import Version, VersionState
 from service.http.vault import secret
@@ -33,13 +36,14 @@ async def change(ask: Ask, place: Place, kind: str) -> None:
 
 
 def _delete_live(keeper: Keeper, caller: Caller, place: Place) -> None:
-    live = keeper.variables.get(caller, place.environment, place.name).variable.live
+    live = keeper.variables.get(caller, place.environment, place.name, Level.EDIT).variable.live
     if live is not None:
         keeper.variables.set_state(caller, place.environment, place.name, live, VersionState.DELETED)
 
 
 def _change(keeper: Keeper, caller: Caller, place: Place, state: VersionState, numbers: list[int]) -> None:
-    before = keeper.variables.get(caller, place.environment, place.name)
+    level = Level.OWN if state is VersionState.DESTROYED else Level.EDIT
+    before = keeper.variables.get(caller, place.environment, place.name, level)
     meant = [version for version in before.versions if version.number in numbers and _changes(version, state)]
     after = before
     for version in meant:

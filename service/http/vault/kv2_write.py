@@ -21,7 +21,7 @@ _TRIES = 5
 
 
 async def write(ask: Ask, place: Place) -> Answer:
-    """A new version, which is live. Raises Absent, Forbidden, Refused."""
+    """A new version, which is live. Raises Absent, Forbidden, Refused, Conflict for a template or a reference."""
     caller = await ask.caller()
     body = await ask.body()
     data, cas = _data(body), _cas(body)
@@ -90,7 +90,7 @@ def _standing(keeper: Keeper, caller: Caller, place: Place) -> tuple[int, int]:
 def _put(keeper: Keeper, caller: Caller, place: Place, data: Any, revision: int | None) -> dict[str, Any]:
     value = NewValue(ValueKind.LITERAL, secret.value_of(data))
     definition, _ = keeper.variables.put(
-        caller, place.environment, place.name, value, secret=None, activate=True, if_match=revision
+        caller, place.environment, place.name, value, secret=None, activate=True, if_match=revision, same_kind=True
     )
     return _told(definition)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from service.core import names
 from service.core.errors import Invalid
-from service.http.vault.errors import Refused
 
 DEFAULT = '{"secret/": {"type": "kv-v2"}, "kv/": {"type": "kv-v1"}, "database/": {"type": "database"}}'
 NAMESPACES = uuid.UUID("6f1c4b5e-7a53-4e0c-9a3c-0d5b6f1e2a77")
@@ -50,10 +49,12 @@ class Mount:
     """The one that it is fixed to; empty for any."""
 
     def place(self, rest: str, namespace: str) -> Place:
-        """Where the rest of a path leads. Raises Refused for a namespace that the mount is not in."""
+        """Where the rest of a path leads; with a namespace that the mount is not in, to an environment that is none."""
         fixed = self.environment or namespace
         if namespace and namespace != fixed:
-            raise Refused(404, "namespace not found")
+            # No environment's name ends so. From here it goes as with one that the caller has no grant in, to the same
+            # answer: nobody learns which environment a mount is fixed to.
+            return Place(f"{namespace}/", rest)
         if fixed:
             return Place(fixed, rest)
         environment, _, name = rest.partition("/")
@@ -67,7 +68,7 @@ class Mount:
         told = {
             "accessor": f"{kind}_{mark}",
             "config": {"default_lease_ttl": 0, "force_no_cache": False, "max_lease_ttl": 0},
-            "description": f"environment {self.environment}" if self.environment else "",
+            "description": "",  # whoever has a token may read it: it does not tell the environment
             "external_entropy_access": False,
             "local": False,
             "options": options,

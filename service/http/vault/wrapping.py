@@ -5,12 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 from service.core.access import Caller, Stranger
-from service.core.errors import Invalid
+from service.core.errors import Conflict, Invalid
 from service.core.schedule import duration
 from service.core.secret import Secret
 from service.http.vault.answer import Answer, enveloped, moment, text_of, told
 from service.http.vault.ask import Ask, Operation, aside
 from service.http.vault.errors import Refused, Unsupported, unsupported_path
+from service.http.vault.mounts import Engine
+from service.keeper.wrappings import Source, checked
 
 HEADER = "x-vault-wrap-ttl"
 UNKNOWN = "wrapping token is not valid or does not exist"
@@ -28,6 +30,8 @@ async def answer(ask: Ask, rest: str) -> Answer:
         if lasts(ask) is None:
             raise Refused(400, "endpoint requires response wrapping to be used")
         return told(await ask.body())
+    if lasts(ask) is not None:  # it would be gone if that failed
+        raise Refused(400, f"sys/wrapping/{rest} is answered without X-Vault-Wrap-TTL only")
     named = (await ask.body()).get("token")
     token = named if isinstance(named, str) and named else ask.token
     try:
@@ -65,13 +69,16 @@ def lasts(ask: Ask) -> timedelta | None:
     if said in ("", "0", "0s"):
         return None
     try:
-        return duration(said, "X-Vault-Wrap-TTL")
+        return checked(duration(said, "X-Vault-Wrap-TTL"))
     except Invalid as error:
         raise Refused(400, f"error parsing X-Vault-Wrap-TTL header: {error.message}") from None
 
 
-async def wrapped(ask: Ask, given: Answer, caller: Caller, lasts_: timedelta) -> str:
-    """What is sent instead of an answer: where it can be had once."""
+async def wrapped(ask: Ask, given: Answer, lasts_: timedelta) -> str:
+    """What is sent instead of an answer: where it can be had once. Raises Conflict, for a login only."""
+    if given.caller:
+        await _room_for_login(ask, given.caller)
+    caller = given.caller or await ask.caller()
     kept = {
         "data": given.data,
         "auth": given.auth,
@@ -79,7 +86,7 @@ async def wrapped(ask: Ask, given: Answer, caller: Caller, lasts_: timedelta) ->
         "lease_duration": given.lease_duration,
         "warnings": given.warnings,
     }
-    made, token = await aside(ask.keeper.wrappings.wrap, caller, Secret(text_of(kept)), ask.path, lasts_)
+    made, token = await aside(ask.keeper.wrappings.wrap, caller, Secret(text_of(kept)), ask.path, lasts_, _source(ask))
     info = {
         "token": token.reveal(),
         "accessor": made.id,
@@ -90,3 +97,25 @@ async def wrapped(ask: Ask, given: Answer, caller: Caller, lasts_: timedelta) ->
     if given.caller:
         info["wrapped_accessor"] = given.caller.id
     return enveloped("", "null", wrap_info=text_of(info))
+
+
+def _source(ask: Ask) -> Source | None:
+    """What an answer came from; None for what is in no environment."""
+    found = ask.mounts.find(ask.path)
+    if found is None:
+        return None
+    mount, rest = found
+    place = mount.place(rest if mount.engine is Engine.KV1 else rest.partition("/")[2], ask.namespace)
+    if not place.environment:
+        return None
+    name = "" if ask.operation is Operation.LIST else place.name
+    return Source(place.environment, name, connection=mount.engine is Engine.DATABASE)
+
+
+async def _room_for_login(ask: Ask, caller: Caller) -> None:
+    """Which machine logs in is known behind the login only: without room, nobody is left with its token."""
+    try:
+        await aside(ask.keeper.wrappings.room, caller, login=True)
+    except Conflict:
+        await aside(ask.keeper.logins.end, caller)
+        raise

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from tests.http.vault.client import MERGE, Vault
+from tests.http.vault.test_token import using
 from tests.rigs.keywright import Keywright
 
 NOBODY: dict[str, Any] = {"errors": []}
@@ -79,9 +80,9 @@ def test_a_namespace_is_an_environment(vault: Vault) -> None:
     assert vault.ok("GET", "secret/data/in/namespace", headers=inside)["data"]["data"] == {"a": "b"}
     for elsewhere in ("staging", "nowhere"):
         assert vault("GET", "secret/data/in/namespace", headers={"X-Vault-Namespace": elsewhere}).status_code == 404
-    for refused in ("a/b", "staging"):
+    for refused, errors in (("a/b", ["namespace not found"]), ("staging", [])):
         answer = vault("GET", "own/secret/data/in/namespace", headers={"X-Vault-Namespace": refused})
-        assert (answer.status_code, answer.json()) == (404, {"errors": ["namespace not found"]})
+        assert (answer.status_code, answer.json()) == (404, {"errors": errors})
     root = {"X-Vault-Namespace": "root"}
     assert vault("GET", "secret/data/production/in/namespace", headers=root).status_code == 200
 
@@ -246,10 +247,24 @@ def test_templates_and_references_are_read_resolved(vault: Vault, owner: httpx2.
     answer = vault("PATCH", "secret/data/production/whole", {"data": {"a": "b"}}, headers=MERGE)
     assert answer.status_code == 400
     assert "template" in answer.json()["errors"][0]
-    put(vault, "whole", {"value": "y"})
+    owner.put("/environments/production/variables/whole", json={"value": "y"})
     answer = vault("GET", "secret/data/production/whole?version=1")
     assert answer.status_code == 400
     assert vault.data("secret/data/production/whole")["data"] == {"value": "y"}
+
+
+def test_a_template_or_a_reference_is_not_written_over(vault: Vault, owner: httpx2.Client) -> None:
+    put(vault, "base", {"value": "x"})
+    for name, body in (("composed", {"template": "<${base}>"}), ("kept-elsewhere", {"reference": "env:SHOP_KEY"})):
+        where = f"/environments/production/variables/{name}"
+        assert owner.put(where, json=body).status_code == 201
+        for options in ({}, {"options": {"cas": 1}}):
+            answer = vault("POST", f"secret/data/production/{name}", {"data": {"value": "y"}} | options)
+            assert answer.status_code == 400
+            assert "own door" in answer.json()["errors"][0]
+        assert len(owner.get(where).json()["versions"]) == 1
+        vault.ok("DELETE", f"secret/data/production/{name}")
+        assert put(vault, name, {"value": "y"}) == 2, "what was deleted is in nobody's way"
 
 
 @pytest.mark.parametrize(
@@ -277,3 +292,28 @@ def test_what_cannot_be_a_secret_is_absent(vault: Vault, path: str) -> None:
     for kind in ("data", "metadata", "subkeys"):
         answer = vault("GET", f"secret/{kind}/{path}")
         assert (answer.status_code, answer.json()) == (404, NOBODY)
+
+
+def test_who_may_not_change_versions_is_not_told_that_it_was_done(it: Keywright, vault: Vault) -> None:
+    put(vault, "not/theirs", {"a": "b"})
+    vault.ok("DELETE", "secret/data/production/not/theirs")
+    put(vault, "not/deleted", {"a": "b"})
+    everything = {"kind": "environment", "environment": "production"}
+    asked = [
+        ("DELETE", "data", "theirs", None),
+        ("POST", "delete", "theirs", [1]),
+        ("POST", "undelete", "deleted", [1]),
+        ("POST", "destroy", "deleted", [9]),
+    ]
+
+    def statuses(client: Vault) -> list[int]:
+        return [
+            client(method, f"secret/{kind}/production/not/{name}", versions and {"versions": versions}).status_code
+            for method, kind, name, versions in asked
+        ]
+
+    with using(it, it.token("only-uses", {"level": "use", **everything})) as uses:
+        assert statuses(uses) == [403] * 4
+    with using(it, it.token("only-edits", {"level": "edit", **everything})) as edits:
+        assert statuses(edits) == [204, 204, 204, 403]
+    assert statuses(vault) == [204] * 4

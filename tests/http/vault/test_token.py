@@ -137,6 +137,32 @@ def test_a_namespace_is_one_that_the_token_has_business_in(it: Keywright) -> Non
     }
 
 
+def test_to_which_environment_a_mount_is_fixed_is_told_to_nobody_else(it: Keywright) -> None:
+    token = it.token("elsewhere", {"level": "own", "kind": "environment", "environment": "staging"})
+    with using(it, token) as other:
+        assert "production" not in other("GET", "sys/mounts").text
+        for path in ("sys/mounts/own/secret", "sys/mounts/own/secret/tune", "sys/internal/ui/mounts/own/secret/x"):
+            assert "production" not in other("GET", path).text
+        for method, path, body in (
+            ("GET", "data/shop/PASSWORD", None),
+            ("POST", "data/shop/PASSWORD", {"data": {"a": "b"}}),
+            ("POST", "data/shop/PASSWORD", {}),
+            ("PATCH", "data/shop/PASSWORD", {}),
+            ("DELETE", "data/shop/PASSWORD", None),
+            ("POST", "destroy/shop/PASSWORD", {"versions": [1]}),
+            ("PATCH", "metadata/shop/PASSWORD", {}),
+            ("LIST", "metadata/shop", None),
+            ("LIST", "metadata", None),
+            ("LIST", "data", None),
+        ):
+            asked = [
+                other(method, f"own/secret/{path}", body, headers={"X-Vault-Namespace": namespace})
+                for namespace in ("production", "staging", "nowhere")
+            ]
+            assert len({(answer.status_code, answer.text) for answer in asked}) == 1, (method, path)
+            assert asked[0].status_code >= 400
+
+
 def test_what_may_be_seen_and_not_changed_is_403(it: Keywright) -> None:
     token = it.token("reader", {"level": "use", "kind": "environment", "environment": "production"})
     with using(it, token) as reader:

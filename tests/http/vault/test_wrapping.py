@@ -7,11 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 
-from service.core.access import Caller
-from service.core.errors import Conflict
-from service.core.secret import Secret
 from service.keeper import wrappings
 from tests.http.vault.client import Vault
 from tests.http.vault.test_token import using
@@ -120,16 +116,6 @@ def test_it_ends() -> None:
         vault.ok("GET", "sys/mounts", headers=ttl)
         with it.service.ledger.read() as tx:
             assert tx.sql.exec_driver_sql("SELECT count(*) FROM wrappings").scalar_one() == 1, "what ended is gone"
-
-
-def test_nobody_makes_them_without_bound(it: Keywright, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wrappings, "MOST", 2)
-    caller = Caller("somebody", "somebody", "machine", ())
-    keeper = it.service.keeper
-    for _ in range(2):
-        keeper.wrappings.wrap(caller, Secret("x"), "a/b", timedelta(minutes=1))
-    with pytest.raises(Conflict):
-        keeper.wrappings.wrap(caller, Secret("x"), "a/b", timedelta(minutes=1))
 
 
 def test_an_instance_opens_nothing_of_environments_that_it_does_not_serve(tmp_path: Path) -> None:

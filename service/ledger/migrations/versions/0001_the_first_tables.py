@@ -253,22 +253,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_replies_expires_at", ["expires_at"], unique=False)
 
     op.create_table(
-        "wrappings",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("hash", sa.LargeBinary(), nullable=False),
-        sa.Column("made_by", sa.String(length=64), nullable=False),
-        sa.Column("served", sa.Text(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("created_at", Moment(), nullable=False),
-        sa.Column("expires_at", Moment(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_wrappings"),
-    )
-    with op.batch_alter_table("wrappings", schema=None) as batch_op:
-        batch_op.create_index("ix_wrappings_made_by", ["made_by"], unique=False)
-        batch_op.create_index("ix_wrappings_expires_at", ["expires_at"], unique=False)
-
-    op.create_table(
         "variables",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("environment_id", sa.String(length=64), nullable=False),
@@ -285,6 +269,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_variables"),
         sa.UniqueConstraint("environment_id", "name", name="uq_variables_environment_id_name"),
     )
+    op.create_table(
+        "wrappings",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("made_by", sa.String(length=64), nullable=False),
+        sa.Column("served", sa.Text(), nullable=False),
+        sa.Column("environment_id", sa.String(length=64), nullable=True),
+        sa.Column("source_id", sa.String(length=64), nullable=False),
+        sa.Column("composed", sa.Boolean(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("expires_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["environment_id"], ["environments.id"], name="fk_wrappings_environment_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_wrappings"),
+    )
+    with op.batch_alter_table("wrappings", schema=None) as batch_op:
+        batch_op.create_index("ix_wrappings_made_by_expires_at_size", ["made_by", "expires_at", "size"], unique=False)
+        batch_op.create_index("ix_wrappings_environment_id_source_id", ["environment_id", "source_id"], unique=False)
+        batch_op.create_index("ix_wrappings_expires_at_size", ["expires_at", "size"], unique=False)
+
     op.create_table(
         "logins",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -576,12 +584,13 @@ def downgrade() -> None:
 
     op.drop_table("rotations")
     op.drop_table("logins")
-    op.drop_table("variables")
     with op.batch_alter_table("wrappings", schema=None) as batch_op:
-        batch_op.drop_index("ix_wrappings_expires_at")
-        batch_op.drop_index("ix_wrappings_made_by")
+        batch_op.drop_index("ix_wrappings_expires_at_size")
+        batch_op.drop_index("ix_wrappings_environment_id_source_id")
+        batch_op.drop_index("ix_wrappings_made_by_expires_at_size")
 
     op.drop_table("wrappings")
+    op.drop_table("variables")
     with op.batch_alter_table("replies", schema=None) as batch_op:
         batch_op.drop_index("ix_replies_expires_at")
 
