@@ -29,6 +29,7 @@ from service.core.connection import (
     Target,
     Tls,
     TlsMode,
+    Unprotected,
 )
 from service.core.connection import Unreachable as Unreached
 from service.core.database import Session
@@ -185,9 +186,11 @@ def test_tls_is_as_asked_and_never_less(old_postgresql: PostgresServer) -> None:
 
 
 @pytest.mark.parametrize("mode", [TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA, TlsMode.REQUIRE])
-def test_a_server_without_tls_is_unreachable_where_tls_is_asked(new_postgresql: PostgresServer, mode: TlsMode) -> None:
+def test_a_server_without_tls_is_told_where_tls_is_asked(new_postgresql: PostgresServer, mode: TlsMode) -> None:
     access = with_tls(new_postgresql.superuser(), mode, trustme.CA().cert_pem.bytes().decode())
-    assert isinstance(database.probe(access, new_postgresql.endpoint), Unreached)
+    said = database.probe(access, new_postgresql.endpoint)
+    assert isinstance(said, Unprotected)
+    assert said.reason == f"{new_postgresql.endpoint} offers no TLS, which the connection asks for: see `tls`"
     with pytest.raises(ChangeUnreachable):
         database.set_password(access, "postgres", Secret("new"), next_fence())
 
