@@ -17,7 +17,7 @@ from service.commands.shape import Data, Json
 from service.commands.shape import say as _say
 from service.commands.shape import settings as _settings
 from service.commands.shape import with_service as _with_service
-from service.core.errors import EscrowError, KeywrightError
+from service.core.errors import KeywrightError, Unavailable
 
 app = typer.Typer(
     name="keywrightd",
@@ -39,7 +39,7 @@ def main() -> None:
     try:
         app()
     except KeywrightError as error:
-        place = f": {error.place}" if isinstance(error, EscrowError) else ""
+        place = f": {error.place}" if isinstance(error, Unavailable) and error.place else ""
         print(f"keywrightd: {error.message}{place}", file=sys.stderr)
         sys.exit(1)
 

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from service.core import errors
-from service.core.errors import EscrowError, Invalid, KeywrightError
+from service.core.errors import Invalid, KeywrightError, Unavailable
 
 
 class WrongType(KeywrightError):
@@ -105,7 +105,7 @@ def note(error: KeywrightError, status: int, path: str) -> None:
     if status >= 500:
         # The cause may quote statements: it goes to the log by its class only.
         cause = type(error.__cause__).__name__ if error.__cause__ else None
-        place = error.place if isinstance(error, EscrowError) else None
+        place = (error.place or None) if isinstance(error, Unavailable) else None
         log.error("failed", path=path[:200], error=error.message, cause=cause, place=place)
 
 
