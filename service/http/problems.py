@@ -14,6 +14,7 @@ from starlette.routing import Match
 
 from service.core import errors
 from service.core.errors import Invalid, KeywrightError, Unavailable
+from service.http.shapes.forms import wanted
 
 
 class WrongType(KeywrightError):
@@ -132,6 +133,8 @@ def install(app: FastAPI) -> None:
         field = _place(first["loc"])
         # Of a rejected request nothing is repeated: what was put in the wrong place may be a secret.
         detail = f"{field}: {first['msg'].removeprefix('Value error, ')}"
+        if first["type"] == "string_pattern_mismatch":
+            detail = f"{field}: {wanted(first['ctx']['pattern'])}"
         if first["type"] == "extra_forbidden":
             detail = f"{field}: there is no such field"
         return answer(request, 422, "invalid", "The request is malformed", detail, field)
