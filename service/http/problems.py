@@ -28,8 +28,8 @@ TYPE = "urn:keywright:problem:"
 MEDIA = "application/problem+json"
 
 TABLE: dict[type[KeywrightError], tuple[int, str, str]] = {
-    errors.Invalid: (422, "invalid", "The request is malformed"),
-    errors.Unauthenticated: (401, "unauthenticated", "No caller"),
+    errors.Invalid: (422, "invalid", "Something in the request is not right"),
+    errors.Unauthenticated: (401, "unauthenticated", "No valid token"),
     errors.Forbidden: (403, "forbidden", "Not permitted"),
     errors.Absent: (404, "absent", "Not there"),
     errors.Conflict: (409, "conflict", "Not in this state"),
@@ -137,7 +137,7 @@ def install(app: FastAPI) -> None:
             detail = f"{field}: {wanted(first['ctx']['pattern'])}"
         if first["type"] == "extra_forbidden":
             detail = f"{field}: there is no such field"
-        return answer(request, 422, "invalid", "The request is malformed", detail, field)
+        return answer(request, *TABLE[errors.Invalid], detail, field)
 
     @app.exception_handler(HTTPException)
     def framework(request: Request, error: HTTPException) -> Response:
