@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 something failed (one line on standard error says what); 2
 import json
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     name="keywrightd",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they print local variables
-    help="The Keywright server. Settings are environment variables KEYWRIGHT_…; see `keywrightd settings`.",
+    context_settings={"help_option_names": ["--help", "-h"]},
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 broken chain or index of events, 4 the demo saw a failure.",
 )
 keys = typer.Typer(no_args_is_help=True, help="Data keys and the master key.")
@@ -31,6 +32,21 @@ escrow = typer.Typer(no_args_is_help=True, help="The second way in to administra
 app.add_typer(keys, name="keys")
 app.add_typer(events.app, name="events")
 app.add_typer(escrow, name="escrow")
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"keywrightd {metadata.version('keywright-server')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[  # told before anything else
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version, and end.")
+    ] = False,
+) -> None:
+    """The Keywright server. Settings are environment variables KEYWRIGHT_…; see `keywrightd settings`."""
 
 
 def main() -> None:
