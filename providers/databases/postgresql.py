@@ -120,9 +120,8 @@ class PostgreSQL:
             lines = [f"{statement.as_string(connection)};" for statement in statements]
             shared = look.roles.get(role)
             if shared and shared.login:
-                lines.append(
-                    f"-- once nobody logs in as {role} itself any more:\n-- {roles.retire(role).as_string(connection)};"
-                )
+                later = roles.retire(role).as_string(connection)
+                lines.append(f"-- once nobody logs in as {role} itself any more: {later};")
         return tuple(lines)
 
     def inherited(self, administration: Access, role: str, username: str, database: str) -> frozenset[str]:
