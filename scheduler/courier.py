@@ -1,22 +1,22 @@
 """The courier: makes deliveries of signals, and sends what is due, in threads of its own.
 
     look   when this process changed something, when an attempt ended, and each second: others may have
-    send   each attempt in a thread: two at once for one target, so that a slow one delays no other; it is claimed by a
-           lease, so that of many processes one sends it
+    send   each attempt in a thread, as many at once as its webhook's share is, so that a slow target delays no other;
+           it is claimed by a lease, so that of many processes one sends it
 
 What waits, and since when, is in the ledger: a courier that dies loses nothing, and may have sent something twice.
 """
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 
 import structlog
 
+from scheduler.shares import Shares
 from service.core.errors import Absent, KeywrightError
 from service.core.webhook import Post
-from service.keeper.deliveries import Deliveries, Held
+from service.keeper.deliveries import Deliveries, Due, Held
 
 log = structlog.get_logger("courier")
 
@@ -24,10 +24,6 @@ EVERY = 1.0
 """Seconds between two looks."""
 TIDIES = 60.0
 """Seconds between two looks at what is old, and at what waits for long."""
-EACH = 2
-"""Attempts at one target at once."""
-MOST = 128
-"""Attempts at once."""
 STUCK_AFTER = 3600.0
 """Seconds that a delivery may wait before `/readyz` warns."""
 STOPS_WITHIN = 5.0
@@ -44,7 +40,7 @@ class Courier:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._fewer = threading.Condition()
-        self._running: Counter[str] = Counter()
+        self._running = Shares()
         self.trouble = ""
         """What `/readyz` is to warn of; empty if nothing."""
         deliveries.on_change(self._news.set)
@@ -69,12 +65,12 @@ class Courier:
     def look(self) -> None:
         """Make what is to be made, and send what is due."""
         self._deliveries.make()
-        for webhook_id in self._deliveries.due():
+        for due in self._deliveries.due():
             with self._fewer:
-                room = min(EACH - self._running[webhook_id], MOST - self._running.total())
+                room = self._running.room(due)
             if room > 0 and not self._stopped.is_set():
-                for held in self._deliveries.claim(webhook_id, room):
-                    self._begin(held)
+                for held in self._deliveries.claim(due.webhook_id, room):
+                    self._begin(due, held)
 
     def watch(self) -> None:
         """Let go of what is old; see what waits for long."""
@@ -83,12 +79,12 @@ class Courier:
         said = f"{queue.waiting} deliveries to webhooks wait, the oldest for {age / 3600:.0f} hours"
         self.trouble = said if age > STUCK_AFTER else ""
 
-    def _begin(self, held: Held) -> None:
+    def _begin(self, due: Due, held: Held) -> None:
         with self._fewer:
-            self._running[held.webhook_id] += 1
-        threading.Thread(target=self._send, args=(held,), name=f"delivery {held.id}", daemon=True).start()
+            self._running.begin(due)
+        threading.Thread(target=self._send, args=(due, held), name=f"delivery {held.id}", daemon=True).start()
 
-    def _send(self, held: Held) -> None:
+    def _send(self, due: Due, held: Held) -> None:
         try:
             parcel = self._deliveries.parcel(held)
             answer = self._post.post(parcel.url, parcel.headers, parcel.body)
@@ -102,8 +98,7 @@ class Courier:
             log.exception("a delivery failed unexpectedly", delivery=held.id)
         finally:
             with self._fewer:
-                self._running[held.webhook_id] -= 1
-                self._running += Counter()  # those with nothing under way go
+                self._running.end(due)
                 self._fewer.notify_all()
             self._news.set()
 

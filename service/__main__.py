@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 something failed (one line on standard error says what); 2
 import json
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,13 +18,13 @@ from service.commands.shape import Data, Json
 from service.commands.shape import say as _say
 from service.commands.shape import settings as _settings
 from service.commands.shape import with_service as _with_service
-from service.core.errors import EscrowError, KeywrightError
+from service.core.errors import KeywrightError, Unavailable
 
 app = typer.Typer(
     name="keywrightd",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they print local variables
-    help="The Keywright server. Settings are environment variables KEYWRIGHT_…; see `keywrightd settings`.",
+    context_settings={"help_option_names": ["--help", "-h"]},
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 broken chain or index of events, 4 the demo saw a failure.",
 )
 keys = typer.Typer(no_args_is_help=True, help="Data keys and the master key.")
@@ -33,13 +34,28 @@ app.add_typer(events.app, name="events")
 app.add_typer(escrow, name="escrow")
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"keywrightd {metadata.version('keywright-server')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[  # told before anything else
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version, and end.")
+    ] = False,
+) -> None:
+    """The Keywright server. Settings are environment variables KEYWRIGHT_…; see `keywrightd settings`."""
+
+
 def main() -> None:
     """The command's entry: errors are one line on standard error."""
     os.umask(0o077)  # the ledger, its WAL and the key file are nobody else's business
     try:
         app()
     except KeywrightError as error:
-        place = f": {error.place}" if isinstance(error, EscrowError) else ""
+        place = f": {error.place}" if isinstance(error, Unavailable) and error.place else ""
         print(f"keywrightd: {error.message}{place}", file=sys.stderr)
         sys.exit(1)
 

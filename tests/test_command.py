@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ def run(*words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     """Run it, in an environment of nothing else."""
     command = [str(Path(sys.executable).with_name("keywrightd")), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environ, check=False)
+
+
+def test_it_tells_its_version_and_its_commands() -> None:
+    told = run("--version")
+    assert (told.returncode, told.stdout) == (0, f"keywrightd {metadata.version('keywright-server')}\n")
+    for words in (("-h",), ("events", "-h"), ("serve", "-h")):
+        assert run(*words).returncode == 0
+        assert run(*words).stdout == run(*words[:-1], "--help").stdout
 
 
 @pytest.mark.parametrize(

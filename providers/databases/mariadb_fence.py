@@ -24,7 +24,7 @@ from pymysql.err import MySQLError
 from providers.databases.mariadb_accounts import NATIVE, refuses_hashes, validating
 from providers.databases.mariadb_answers import CHANGE_USERS, not_permitted
 from providers.databases.mariadb_login import Link
-from service.core.database import Fence
+from service.core.database import FENCE, Fence
 
 READ_NUMBER = "GRANT SELECT (max_questions, max_updates) ON mysql.user TO {};"
 _NUMBER = "SELECT max_questions * 4294967296 + max_updates FROM mysql.user WHERE User = %s AND Host = 'localhost'"
@@ -77,7 +77,7 @@ def lock(link: Link, fence: Fence, username: str, seconds: float) -> bool:
 def account(key: str) -> str:
     """The name of the account that keeps the number; MariaDB's names have 80 characters at most."""
     plain = key if _KEY.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()[:32]
-    return f"keywright_fence_{plain}"
+    return FENCE + plain
 
 
 def number(link: Link, key: str) -> int | None:

@@ -38,12 +38,17 @@ from service.core.secret import Secret
 
 _PLACEHOLDER = SQL("'<verifier of the new password>'")
 
+# Before version 16 memberships have no options, and let everybody act as the role.
 IDENTITY = """
+WITH held AS (
+  SELECT g.rolname, bool_or(coalesce(to_jsonb(m) ->> 'inherit_option', 'true') = 'true'
+                         OR coalesce(to_jsonb(m) ->> 'set_option', 'true') = 'true') AS acts
+    FROM pg_catalog.pg_auth_members m
+    JOIN pg_catalog.pg_roles g ON g.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member
+   WHERE u.rolname = current_user GROUP BY g.rolname)
 SELECT current_user::text,
-  (SELECT coalesce(string_agg(DISTINCT g.rolname, ',' ORDER BY g.rolname), '')
-     FROM pg_catalog.pg_auth_members m
-     JOIN pg_catalog.pg_roles g ON g.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member
-    WHERE u.rolname = current_user),
+  (SELECT coalesce(string_agg(rolname, ',' ORDER BY rolname), '') FROM held WHERE acts),
+  (SELECT coalesce(string_agg(rolname, ',' ORDER BY rolname), '') FROM held WHERE NOT acts),
   (SELECT coalesce(string_agg(replace(name, '=', '.') || '=' || replace(setting, E'\\n', ' '),
                               E'\\n' ORDER BY name), '')
      FROM pg_catalog.pg_settings
@@ -71,7 +76,7 @@ class PostgreSQL:
             return outcome(failed)
         except psycopg.Error as error:
             return Unreachable(f"{endpoint} let the login in, and then gave no answer ({error.sqlstate or 'silence'})")
-        return Accepted(dict(zip(("current_user", "memberships", "settings"), row or (), strict=True)))
+        return Accepted(dict(zip(("current_user", "memberships", "administers", "settings"), row or (), strict=True)))
 
     def set_password(self, administration: Access, username: str, password: Secret, fence: Fence) -> tuple[str, ...]:
         """Make `password` the only one of `username`; `Database.set_password`."""
@@ -115,9 +120,8 @@ class PostgreSQL:
             lines = [f"{statement.as_string(connection)};" for statement in statements]
             shared = look.roles.get(role)
             if shared and shared.login:
-                lines.append(
-                    f"-- once nobody logs in as {role} itself any more:\n-- {roles.retire(role).as_string(connection)};"
-                )
+                later = roles.retire(role).as_string(connection)
+                lines.append(f"-- once nobody logs in as {role} itself any more: {later};")
         return tuple(lines)
 
     def inherited(self, administration: Access, role: str, username: str, database: str) -> frozenset[str]:

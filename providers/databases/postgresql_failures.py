@@ -4,8 +4,8 @@ a login that failed                                a statement that failed
 28P01              Rejected                        42501 42704        ChangeNotPermitted
 28000 42501 3D000  NotPermitted                    25006 55P03 57014  ChangeUnreachable  (standby, busy)
 55000 22021        NotPermitted                    25P03 25P04        ChangeUnreachable  (stood still too long)
-any other, none    Unreachable                     08xxx 53xxx 57Pxx  ChangeUnreachable
-                                                   40xxx 55006        ChangeUnreachable  (try again)
+none, without TLS  Unprotected                     08xxx 53xxx 57Pxx  ChangeUnreachable
+any other, none    Unreachable                     40xxx 55006        ChangeUnreachable  (try again)
                                                    58xxx XXxxx        ChangeUnreachable  (server trouble)
                                                    any other          ChangeRefused
                                                    no reply           ChangeUnreachable: rolled back
@@ -15,7 +15,7 @@ any other, none    Unreachable                     08xxx 53xxx 57Pxx  ChangeUnre
 import psycopg
 
 from providers.databases.postgresql_login import LoginFailed
-from service.core.connection import Access, NotPermitted, Rejected, Unreachable
+from service.core.connection import Access, NotPermitted, Rejected, Unprotected, Unreachable
 from service.core.errors import ChangeError, ChangeNotPermitted, ChangeRefused, ChangeUnreachable
 
 _LOGIN_FORBIDDEN = {
@@ -43,7 +43,7 @@ def outcome(failure: LoginFailed) -> Rejected | NotPermitted | Unreachable:
         return Rejected(f"{failure.reason}: username and password do not go together")
     if failure.sqlstate in _LOGIN_FORBIDDEN:
         return NotPermitted(f"{failure.reason}: {_LOGIN_FORBIDDEN[failure.sqlstate]}")
-    return Unreachable(failure.reason)
+    return Unprotected(failure.reason) if failure.plain else Unreachable(failure.reason)
 
 
 def not_let_in(failure: LoginFailed, access: Access) -> ChangeError:

@@ -28,7 +28,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from providers.databases import postgresql_roles as roles
 from providers.databases.postgresql_failures import is_busy
 from providers.databases.postgresql_login import Bounded
-from service.core.database import Fence
+from service.core.database import FENCE, Fence
 from service.core.errors import ChangeFenced, ChangeUnreachable
 
 _COMMENT = re.compile("keywright fence ([0-9]{1,19})")
@@ -39,7 +39,7 @@ _SAVEPOINT = SQL("keywright_fence")
 def role_name(key: str) -> str:
     """The role that keeps the number of this key."""
     plain = key if _KEY.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()[:32]
-    return f"keywright_fence_{plain}"
+    return FENCE + plain
 
 
 def locks(fence: Fence, username: str) -> tuple[str, str]:

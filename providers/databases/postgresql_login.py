@@ -17,7 +17,9 @@ import hashlib
 import re
 import select
 import shutil
+import socket
 import ssl
+import struct
 import sys
 import tempfile
 import time
@@ -39,6 +41,7 @@ T = TypeVar("T")
 
 _SQLSTATE_ONLY = 3  # PQERRORS_SQLSTATE in libpq-fe.h
 _CODE = re.compile(r":  ([0-9A-Z]{5})\s*$")
+_SSL_REQUEST = struct.pack(">ii", 8, 80877103)
 _NOTHING = "/dev/null/nothing"
 """A path at which there can be no file: libpq treats it as absent, and does not look in the home directory."""
 _OWNED = re.compile(
@@ -79,12 +82,16 @@ _ROOTS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.cr
 
 
 class LoginFailed(Exception):
-    """There is no connection. `sqlstate` is the server's code, or None when it was not the server who refused."""
+    """There is no connection. `sqlstate` is the server's code, or None when it was not the server who refused.
 
-    def __init__(self, sqlstate: str | None, reason: str) -> None:
+    `plain`: the server answered that it has no TLS, and was told nothing more.
+    """
+
+    def __init__(self, sqlstate: str | None, reason: str, *, plain: bool = False) -> None:
         super().__init__(reason)
         self.sqlstate = sqlstate
         self.reason = reason
+        self.plain = plain
 
 
 class Bounded(psycopg.Connection[tuple[Any, ...]]):
@@ -200,7 +207,19 @@ def connect(access: Access, endpoint: Endpoint, certificates: Certificates, *, s
     pgconn.finish()
     if code := _CODE.search(text):
         raise LoginFailed(code[1], f"{endpoint} answered with SQLSTATE {code[1]}")
+    if access.target.tls.mode is not TlsMode.DISABLE and _has_no_tls(endpoint, deadline):
+        raise LoginFailed(None, f"{endpoint} offers no TLS, which the connection asks for: see `tls`", plain=True)
     raise LoginFailed(None, " ".join(text.split()))
+
+
+def _has_no_tls(endpoint: Endpoint, deadline: float) -> bool:
+    """Does it answer SSLRequest with N (PostgreSQL manual, SSL Session Encryption)? libpq has no code for that."""
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), max(0.01, deadline - time.monotonic())) as asked:
+            asked.sendall(_SSL_REQUEST)
+            return asked.recv(1) == b"N"
+    except (OSError, ValueError):  # ValueError: a name that is none
+        return False
 
 
 def sendable(text: str) -> bool:

@@ -118,6 +118,10 @@ class Unreachable:
     reason: str
 
 
+class Unprotected(Unreachable):
+    """It answered, and offers no TLS, which the target asks for: nothing was said of the login."""
+
+
 @dataclass(frozen=True)
 class NotPermitted:
     """The server refuses this login whatever its password: locked, no access to the database, host rules."""

@@ -25,6 +25,9 @@ from typing import Protocol, runtime_checkable
 from service.core.connection import Access, Endpoint, NotPermitted, Probe, Unreachable
 from service.core.secret import Secret
 
+FENCE = "keywright_fence_"
+"""How what keeps a fence in a target is named, before the fence's key, which is the connection's id."""
+
 
 @dataclass(frozen=True)
 class Fence:

@@ -80,7 +80,15 @@ class Often(KeywrightError):
 
 
 class Unavailable(KeywrightError):
-    """Keywright cannot answer this now; the same request may succeed later."""
+    """Keywright cannot answer this now; the same request may succeed later.
+
+    `place` is what it needs and does not have, where that is known: for the log and for who works on the server;
+    callers do not learn it.
+    """
+
+    def __init__(self, message: str, *, place: str = "") -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class Unrecorded(Unavailable):
@@ -88,14 +96,7 @@ class Unrecorded(Unavailable):
 
 
 class EscrowError(Unavailable):
-    """The escrow file cannot be read or written: what needs it is not done now.
-
-    `place` is its path, for the log and for who works on the server; callers do not learn it.
-    """
-
-    def __init__(self, message: str, *, place: str) -> None:
-        super().__init__(message)
-        self.place = place
+    """The escrow file cannot be read or written: what needs it is not done now. `place` is its path."""
 
 
 class StoreError(KeywrightError):

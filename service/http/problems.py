@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from service.core import errors
-from service.core.errors import EscrowError, Invalid, KeywrightError
+from service.core.errors import Invalid, KeywrightError, Unavailable
+from service.http.shapes.forms import wanted
 
 
 class WrongType(KeywrightError):
@@ -27,8 +28,8 @@ TYPE = "urn:keywright:problem:"
 MEDIA = "application/problem+json"
 
 TABLE: dict[type[KeywrightError], tuple[int, str, str]] = {
-    errors.Invalid: (422, "invalid", "The request is malformed"),
-    errors.Unauthenticated: (401, "unauthenticated", "No caller"),
+    errors.Invalid: (422, "invalid", "Something in the request is not right"),
+    errors.Unauthenticated: (401, "unauthenticated", "No valid token"),
     errors.Forbidden: (403, "forbidden", "Not permitted"),
     errors.Absent: (404, "absent", "Not there"),
     errors.Conflict: (409, "conflict", "Not in this state"),
@@ -105,7 +106,7 @@ def note(error: KeywrightError, status: int, path: str) -> None:
     if status >= 500:
         # The cause may quote statements: it goes to the log by its class only.
         cause = type(error.__cause__).__name__ if error.__cause__ else None
-        place = error.place if isinstance(error, EscrowError) else None
+        place = (error.place or None) if isinstance(error, Unavailable) else None
         log.error("failed", path=path[:200], error=error.message, cause=cause, place=place)
 
 
@@ -132,9 +133,11 @@ def install(app: FastAPI) -> None:
         field = _place(first["loc"])
         # Of a rejected request nothing is repeated: what was put in the wrong place may be a secret.
         detail = f"{field}: {first['msg'].removeprefix('Value error, ')}"
+        if first["type"] == "string_pattern_mismatch":
+            detail = f"{field}: {wanted(first['ctx']['pattern'])}"
         if first["type"] == "extra_forbidden":
             detail = f"{field}: there is no such field"
-        return answer(request, 422, "invalid", "The request is malformed", detail, field)
+        return answer(request, *TABLE[errors.Invalid], detail, field)
 
     @app.exception_handler(HTTPException)
     def framework(request: Request, error: HTTPException) -> Response:

@@ -18,7 +18,7 @@ from service.keeper.snapshot import View
 
 _NOTHING = bytes(32)
 """Compared with when there is no such token, so that unknown ids take the same time as wrong secrets."""
-_UNKNOWN = "the token is unknown, expired or revoked; a new one comes from POST /api/v1/tokens"
+_UNKNOWN = "the token is unknown, expired or revoked: ask whoever gave it for a new one"
 
 
 @dataclass(slots=True)

@@ -6,6 +6,8 @@
 
 What is looked at is claimed by one conditional statement, so that of many replicas one looks. Whatever a login
 shows counts only if the connection is, afterwards, as it was before: a rotation may have passed in between.
+That an administration login administers the roles that Keywright made by it is known when it is seen, and no drift:
+that it does not any more is.
 An event tells what became another, not that all is as before.
 """
 
@@ -13,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from service.core.connection import Accepted, Access, Account, NotPermitted, Rejected, Target
+from service.core.database import FENCE
 from service.core.errors import StoreError
 from service.core.reference import select
 from service.core.rotation import CredentialState, Stage, Strategy
@@ -101,12 +104,12 @@ class Checks:
         if before is None:
             return ""
         finding = self._found(before)
-        after, known = self._door.look(
-            lambda tx: (self._before(tx, connection_id), checks.known(tx, connection_id)),
+        after, known, made = self._door.look(
+            lambda tx: (self._before(tx, connection_id), checks.known(tx, connection_id), _made(tx, connection_id)),
         )
         if after is None or not before.same(after):
             return ""
-        kept, drifted = self._compared(known, finding)
+        kept, drifted = self._compared(known, finding, made)
         news = self._news(after.stored, finding, drifted)
         if news and not self._record(before, finding, drifted, news):
             return ""
@@ -160,12 +163,15 @@ class Checks:
         return Finding(outcome, tuple(check), tuple(away), tuple(identity))
 
     @staticmethod
-    def _compared(known: dict[str, dict[str, dict[str, str]]], finding: Finding) -> tuple[dict[str, object], list[str]]:
-        """What is to be kept as known, and what drifted from it, in sentences."""
+    def _compared(
+        known: dict[str, dict[str, dict[str, str]]], finding: Finding, made: frozenset[str]
+    ) -> tuple[dict[str, object], list[str]]:
+        """What is to be kept as known, and what drifted from it, in sentences. `made`: parts that are ours."""
         identity, seen = dict(known.get("identity", {})), {}
         drifted: list[str] = []
         for endpoint, now in finding.identity:
-            if changes := drift.difference(identity.setdefault(endpoint, now), now):
+            identity[endpoint] = dict.fromkeys(made & now.keys(), "") | identity.get(endpoint, now)
+            if changes := drift.difference(identity[endpoint], now):
                 seen[endpoint] = now
                 drifted += [f"{endpoint}: {change}" for change in changes]
         kept: dict[str, object] = {"identity": identity}
@@ -196,3 +202,17 @@ class Checks:
             return True
 
         return self._door.change(SYSTEM, deeds, act)
+
+
+def _made(tx: Transaction, connection_id: str) -> frozenset[str]:
+    """Parts that a login gains as Keywright makes roles by it: fences, and what logins act as or are.
+
+    The login that was imported was there before, whoever gave it to the administration login.
+    """
+    roles = {FENCE + connection_id}
+    for stored in connections.administered_by(tx, connection_id):
+        imported = stored.definition.get("login")
+        policy = definitions.policy(stored.policy, definitions.target(stored.definition).engine)
+        shared = [policy.role] if policy and policy.role else []
+        roles |= {FENCE + stored.id, *shared, *connections.usernames(tx, stored.id)} - {imported}
+    return frozenset(map(drift.administration, roles))

@@ -17,10 +17,10 @@ from service.keeper.keys import Keyrings
 from service.keeper.tokens import SYSTEM as SCHEDULER
 from service.keeper.walls import Walls
 from service.ledger import deliveries, signals, webhooks
-from service.ledger.deliveries import Held, Queue
+from service.ledger.deliveries import Due, Held, Queue
 from service.ledger.ledger import Transaction
 
-__all__ = ["Deliveries", "Held", "Parcel", "Queue"]
+__all__ = ["Deliveries", "Due", "Held", "Parcel", "Queue"]
 
 PAGE = 500
 SIGNALS_KEPT = timedelta(days=7)
@@ -81,8 +81,8 @@ class Deliveries:
         if page:
             deliveries.reach(tx, page[-1].seq)
 
-    def due(self) -> list[str]:
-        """The webhooks that something is due for."""
+    def due(self) -> list[Due]:
+        """The webhooks that something is due for, the longest due first."""
         return self._door.look(lambda tx: deliveries.due(tx, self._walls.pinned))
 
     def claim(self, webhook_id: str, limit: int) -> list[Held]:

@@ -1,7 +1,8 @@
 """Drift: what a login is and may do, in parts that can be compared and shown.
 
     current_user, role       as they are
-    membership NAME          one for each role
+    membership NAME          one for each role that it can act as
+    administration NAME      one for each role that it can only give to others, as to whoever made it
     setting NAME             its value; a keyed digest where the value may be a secret
     grant STATEMENT          one for each line of SHOW GRANTS
 
@@ -41,6 +42,8 @@ def parts(identity: Mapping[str, str], key: bytes = b"") -> dict[str, str]:
         match name:
             case "memberships":
                 found |= {f"membership {role}": "" for role in text.split(",") if role}
+            case "administers":
+                found |= {administration(role): "" for role in text.split(",") if role}
             case "grants":
                 found |= {f"grant {line}": "" for line in text.splitlines() if line}
             case "settings":
@@ -54,6 +57,11 @@ def parts(identity: Mapping[str, str], key: bytes = b"") -> dict[str, str]:
     return found
 
 
+def administration(role: str) -> str:
+    """The part that tells that a login administers a role, and cannot act as it."""
+    return f"administration {role}"
+
+
 def difference(before: Parts, now: Parts) -> tuple[str, ...]:
     """What became another, in sentences; none if nothing did."""
     names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
@@ -64,7 +72,7 @@ def difference(before: Parts, now: Parts) -> tuple[str, ...]:
 
 def _sentence(name: str, before: str | None, now: str | None) -> str:
     kind, _, what = name.partition(" ")
-    if kind in ("membership", "grant"):
+    if kind in ("membership", "administration", "grant"):
         return f"{kind} {'gained' if before is None else 'lost'}: {_short(what)}"
     if any(value is not None and value.startswith(_HIDDEN) for value in (before, now)):
         return f"{name}: changed (its value is not shown)"

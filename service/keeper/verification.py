@@ -16,6 +16,7 @@ from service.core.connection import (
     Rejected,
     Target,
     TlsMode,
+    Unprotected,
     Unreachable,
 )
 from service.core.errors import ChangeUnreachable, Invalid
@@ -92,6 +93,8 @@ class Verification:
                     f"{who} was not verified at {endpoint}: {reason}. Where a rotation waits for this login, "
                     "`keywright rotation ID --retry` says that its password is right now"
                 )
+            case Unprotected(reason) if endpoint.required:
+                raise Invalid(f"tls: {reason}", field="tls")
             case Unreachable(reason) if endpoint.required:
                 raise ChangeUnreachable(f"{endpoint} cannot be reached, so {who} could not be verified: {reason}")
             case Rejected(reason) | NotPermitted(reason) | Unreachable(reason):

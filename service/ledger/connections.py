@@ -115,6 +115,11 @@ def administered(tx: Transaction, connection_id: str) -> list[str]:
     return [row.name for row in tx.sql.execute(query.order_by(connections.c.name))]
 
 
+def administered_by(tx: Transaction, connection_id: str) -> list[StoredConnection]:
+    """All connections that this one administers."""
+    return [_connection(row) for row in tx.sql.execute(_QUERY.where(connections.c.administered_by == connection_id))]
+
+
 def self_administered(tx: Transaction, within: frozenset[str] | None) -> list[StoredConnection]:
     """Those that administer themselves; in the environments named, if any are."""
     query = _QUERY.where(connections.c.administered_by == connections.c.id).order_by(connections.c.id)

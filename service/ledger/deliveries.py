@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
@@ -21,6 +22,15 @@ from service.ledger.tables import environments
 MOST_WAITING = 10_000
 """Deliveries that may wait for one target; further ones are dead at once, and can be replayed."""
 _ROWS = 500
+
+
+@dataclass(frozen=True)
+class Due:
+    """A webhook that something is due for; its environment's id, empty where it listens to all; its target's host."""
+
+    webhook_id: str
+    environment: str
+    host: str
 
 
 @dataclass(frozen=True)
@@ -115,14 +125,15 @@ def listed(tx: Transaction, webhook_id: str, state: str, after: str, limit: int)
     return [_delivery(row) for row in tx.sql.execute(query)]
 
 
-def due(tx: Transaction, within: frozenset[str] | None) -> list[str]:
-    """Webhooks that something is due for; in the environments named, if any are."""
-    query = select(deliveries.c.webhook_id).distinct().where(_due(tx.now))
-    query = query.join(webhooks, webhooks.c.id == deliveries.c.webhook_id).where(webhooks.c.enabled)
+def due(tx: Transaction, within: frozenset[str] | None) -> list[Due]:
+    """Webhooks that something is due for, the longest due first; in the environments named, if any are."""
+    query = select(webhooks.c.id, webhooks.c.environment_id, webhooks.c.url).where(_due(tx.now), webhooks.c.enabled)
+    query = query.join(deliveries, webhooks.c.id == deliveries.c.webhook_id).group_by(webhooks.c.id)
+    query = query.order_by(func.min(deliveries.c.next_at), webhooks.c.id)
     if within is not None:
         query = query.join(environments, environments.c.id == webhooks.c.environment_id)
         query = query.where(environments.c.name.in_(within))
-    return list(tx.sql.execute(query).scalars())
+    return [Due(row.id, row.environment_id or "", urlsplit(row.url).netloc.lower()) for row in tx.sql.execute(query)]
 
 
 def claim(tx: Transaction, webhook_id: str, holder: str, lease: timedelta, limit: int) -> list[Held]:

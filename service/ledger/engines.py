@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from service.core.errors import Invalid, Unavailable, Unrecorded
-from service.ledger.failures import why_away
+from service.ledger.failures import place, why_away
 
 WAITS = 10.0
 """Seconds that a transaction waits for its turn, or for a connection."""
@@ -64,7 +64,7 @@ def _postgresql(url: str, pool_size: int) -> Engine:
 
 def said_away(failure: type[Unavailable], why: str) -> str:
     """What is said of a ledger that is away."""
-    return f"the ledger does not answer: {why}" + (DOUBT if issubclass(failure, Unrecorded) else "")
+    return f"the ledger cannot be used: {why}" + (DOUBT if issubclass(failure, Unrecorded) else "")
 
 
 @contextmanager
@@ -77,7 +77,8 @@ def told_apart(failure: type[Unavailable]) -> Iterator[None]:
     except DBAPIError as error:
         away = why_away(error.orig) if error.orig else None
         if away or error.connection_invalidated:
-            raise failure(said_away(failure, away or "its connection broke")) from error
+            said = said_away(failure, away or "its connection broke")
+            raise failure(said, place=place(error.orig) if error.orig else "") from error
         if isinstance(error, DataError) and getattr(error.orig, "sqlstate", "") is None:
             # The driver itself refused a text before sending it: PostgreSQL knows no NUL in texts.
             raise Invalid("a name, an id or a cursor holds a character that none of ours has") from None

@@ -4,6 +4,7 @@ What is not listed is a mistake in our SQL, and stays loud. Known are SQLite's r
 (https://www.sqlite.org/rescode.html) and PostgreSQL's SQLSTATE (its manual, appendix A).
 """
 
+import re
 from typing import Any
 
 _SQLITE = {
@@ -38,6 +39,10 @@ _POSTGRESQL = {
 }
 """By the beginning of the SQLSTATE, the longest one first."""
 
+_ANSWERED = re.compile(r"failed: [^\s:]+:  ")
+"""What a server says while somebody logs in, as libpq hands it on: in its language, and without its code. Two blanks
+stand behind its severity in every language (fe-protocol3.c), and nowhere in what libpq says of its own."""
+
 
 def why_away(error: BaseException) -> str | None:
     """Of an exception of a driver: why the database is away, or None for a mistake in what was asked of it."""
@@ -54,4 +59,20 @@ def why_away(error: BaseException) -> str | None:
             if said := _POSTGRESQL.get(state[:length]):
                 return f"{said} (SQLSTATE {state})"
         return f"SQLSTATE {state}" if name == "OperationalError" else None
+    if _ANSWERED.search(getattr(_login(error), "error_message", b"").decode(errors="replace")):
+        return "it answers, and does not let us in: its role, its password or its database is another, or not there"
     return "it cannot be reached" if name in ("OperationalError", "InterfaceError") else None
+
+
+def place(error: BaseException) -> str:
+    """Of an exception of a driver: where it was that nobody got in, without the password; empty if somebody did."""
+    tried = _login(error)
+    if tried is None:
+        return ""
+    host, port, user, name = (part.decode(errors="replace") for part in (tried.host, tried.port, tried.user, tried.db))
+    return f"PostgreSQL at {host}:{port}, role {user}, database {name}"
+
+
+def _login(error: BaseException) -> Any:
+    """The connection of psycopg's that failed before anything could be asked."""
+    return getattr(error, "pgconn", None) if getattr(error, "sqlstate", None) is None else None

@@ -77,10 +77,16 @@ def test_a_dry_run_begins_nothing(inside: Inside, server: Server) -> None:
         "shop/a",
         "shop/b",
         "shop/admin is left out: it has no rotation policy",
-        "2 connections, 1 left out; the last one begins after 1 seconds",
+        "2 connections, 1 left out; the last one begins after 1 s",
     ]
     assert json.loads(inside("incident", "shop", "--reason", "a leak", "--dry-run", "--json").stdout) == PLAN
     assert all(asked.body["dry_run"] for asked in server.asked)
+
+
+def test_one_connection_begins_at_once(inside: Inside, server: Server) -> None:
+    server.route("POST", PATH, Told(200, PLAN | {"connections": ["shop/a"], "skipped": [], "lasts": 0.0}))
+    found = inside("incident", "shop", "--reason", "a leak", "--dry-run")
+    assert found.stdout.splitlines() == ["shop/a", "1 connection; it begins at once"]
 
 
 def test_without_anybody_to_ask_it_takes_yes(inside: Inside, server: Server) -> None:

@@ -118,6 +118,13 @@ def test_rehearse(inside: Inside, server: Server, problems: list[str], code: int
     assert (told.returncode, json.loads(told.stdout)) == (code, told_)
 
 
+def test_a_rehearsal_of_an_emergency_says_what_it_does_not_show(inside: Inside, server: Server) -> None:
+    server.route("POST", "/environments/development/rehearsals", Told(body=REHEARSAL | {"problems": []}))
+    note = "note: this is the plan without --emergency, with which nothing is announced and nothing drains\n"
+    assert inside("rotate", "shop/db", "--rehearse", "--emergency").stdout.endswith(note)
+    assert "--emergency" not in inside("rotate", "shop/db", "--rehearse").stdout
+
+
 def test_rotations_are_listed_by_connection_and_stage(inside: Inside, server: Server) -> None:
     server.route("GET", POST, Told(body={"items": [rotation("stuck", [], "look\x1b")], "next": None}))
     told = inside("rotations", "shop/db", "--stage", "stuck")

@@ -240,6 +240,8 @@ def test_a_revoked_and_an_expired_token(it: Keywright, owner: httpx2.Client) -> 
     unknown = it.client(f"kw_{'0' * 16}_{'a' * 43}").get("/me")
     assert revoked.status_code == unknown.status_code == 401
     assert revoked.json()["detail"] == unknown.json()["detail"]
+    assert revoked.json()["title"] == "No valid token"
+    assert "/api/" not in revoked.json()["detail"], "whoever has no token can ask nothing there"
 
 
 def test_an_expired_token() -> None:

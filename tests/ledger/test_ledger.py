@@ -230,7 +230,7 @@ def test_a_full_or_read_only_file_answers_nothing(sqlite_home: Home) -> None:
     for limited in ("PRAGMA query_only = ON", "PRAGMA max_page_count = 1"):
         pragmas[:] = [*whole, limited]
         for way in (ledger.change, ledger.holding):
-            with pytest.raises(Unrecorded, match="does not answer"):
+            with pytest.raises(Unrecorded, match="cannot be used"):
                 write(way, size=100_000)
         pragmas[:] = whole
         assert names(ledger) == []

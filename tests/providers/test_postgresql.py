@@ -29,6 +29,7 @@ from service.core.connection import (
     Target,
     Tls,
     TlsMode,
+    Unprotected,
 )
 from service.core.connection import Unreachable as Unreached
 from service.core.database import Session
@@ -185,9 +186,11 @@ def test_tls_is_as_asked_and_never_less(old_postgresql: PostgresServer) -> None:
 
 
 @pytest.mark.parametrize("mode", [TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA, TlsMode.REQUIRE])
-def test_a_server_without_tls_is_unreachable_where_tls_is_asked(new_postgresql: PostgresServer, mode: TlsMode) -> None:
+def test_a_server_without_tls_is_told_where_tls_is_asked(new_postgresql: PostgresServer, mode: TlsMode) -> None:
     access = with_tls(new_postgresql.superuser(), mode, trustme.CA().cert_pem.bytes().decode())
-    assert isinstance(database.probe(access, new_postgresql.endpoint), Unreached)
+    said = database.probe(access, new_postgresql.endpoint)
+    assert isinstance(said, Unprotected)
+    assert said.reason == f"{new_postgresql.endpoint} offers no TLS, which the connection asks for: see `tls`"
     with pytest.raises(ChangeUnreachable):
         database.set_password(access, "postgres", Secret("new"), next_fence())
 
@@ -414,14 +417,13 @@ def test_what_is_explained_is_what_a_person_can_run(server: PostgresServer, shop
     lines = database.explain(administration, role, login)
     assert server.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{login}'") == []
     assert "PASSWORD '<verifier of the new password>'" in "\n".join(lines)
-    assert lines[-1].endswith(f'-- ALTER ROLE "{role}" NOLOGIN;')
-    assert all(line.startswith("--") for line in lines[-1].splitlines())
+    assert lines[-1] == f'-- once nobody logs in as {role} itself any more: ALTER ROLE "{role}" NOLOGIN;'
     with server.connect() as connection:
         verifier = connection.pgconn.encrypt_password(b"by hand", login.encode(), b"scram-sha-256").decode()
     for line in lines[:-1]:
         server.execute(line.replace("<verifier of the new password>", verifier))
     assert probe(server, login, "by hand") == probe(server, role, "used")
-    server.execute(lines[-1].rpartition("-- ")[2])
+    server.execute(lines[-1].rpartition("any more: ")[2])
     assert isinstance(probe(server, role, "used"), NotPermitted)
     assert isinstance(probe(server, login, "by hand"), Accepted)
     server.administers(administration.account.username, login)

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from standardwebhooks import WebhookVerificationError
 
-from scheduler import courier
+from scheduler import shares
 from service.core.webhook import LIVES, Answer, Outcome, State, again_after
 from service.keeper import webhooks as keeping
 from service.ledger import deliveries as stored
@@ -251,7 +251,7 @@ def test_a_target_that_is_gone_is_asked_no_more(stand: Stand, target: Receiver) 
 
 
 def test_a_slow_target_delays_no_other(stand: Stand, target: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "MOST", 4)
+    monkeypatch.setattr(shares, "MOST", 8)
     with receiver() as slow:
         slow.waits = threading.Event()
         stand.webhook(slow.url, "slow")
@@ -259,7 +259,7 @@ def test_a_slow_target_delays_no_other(stand: Stand, target: Receiver, monkeypat
         stand.put(*(f"shop/V{number}" for number in range(10)))
         target.wait(10)
         stand.settled(hook, 10, state="delivered")
-        assert len(slow.came) == courier.EACH
+        assert len(slow.came) == shares.EACH
         slow.waits.set()
         slow.wait(10)
 
@@ -416,11 +416,11 @@ def test_what_was_under_way_when_it_was_killed_is_sent_again() -> None:
             hook = owner.post("/webhooks", json=body).json()
             for number in range(6):
                 put(owner, f"shop/V{number}")
-        target.wait(courier.EACH)
+        target.wait(shares.EACH)
         it.kill()
         target.waits.set()
         it.start()
-        target.wait(courier.EACH + 6)
+        target.wait(shares.EACH + 6)
         with it.client() as owner:
             path = f"/webhooks/{hook['id']}/deliveries"
             wait_until(
@@ -428,7 +428,7 @@ def test_what_was_under_way_when_it_was_killed_is_sent_again() -> None:
             )
         sent = Counter(each["resource"] for each in target.verified(hook["secret"]))
         assert set(sent) == {f"shop/V{number}" for number in range(6)}
-        assert sum(sent.values()) == courier.EACH + 6
+        assert sum(sent.values()) == shares.EACH + 6
         assert len({came.id for came in target.came}) == 6
 
 
@@ -447,7 +447,7 @@ def test_a_pinned_instance_sends_what_is_of_its_environments(target: Receiver) -
         with running_keywright(**settings) as pinned:
             keeper = pinned.service.keeper.deliveries
             keeper.make()
-            assert keeper.due() == [hook["id"]]
+            assert [due.webhook_id for due in keeper.due()] == [hook["id"]]
             pinned.service.courier.look()
             target.wait(1)
         stand.pass_(hours=1)  # the other one's clock was not ours

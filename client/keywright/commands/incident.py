@@ -130,7 +130,10 @@ def _tell(plan: dict[str, Any], as_json: bool) -> None:
 
 def _summary(plan: dict[str, Any]) -> str:
     left_out = f", {len(plan['skipped'])} left out" if plan["skipped"] else ""
-    return f"{len(plan['connections'])} connections{left_out}; the last one begins after {plan['lasts']:g} seconds"
+    number = len(plan["connections"])
+    if number == 1 and not plan["lasts"]:
+        return f"1 connection{left_out}; it begins at once"
+    return f"{number} connections{left_out}; the last one begins after {plan['lasts']:g} s"
 
 
 def _confirm(plan: dict[str, Any], emergency: bool) -> None:

@@ -46,7 +46,7 @@ def rotate(
     with options.place(address, environment) as place:
         name = names.path(connection, "connection")
         if rehearse:
-            _rehearse(place, name, as_json)
+            _rehearse(place, name, as_json, emergency)
             return
         body: dict[str, object] = {"connection": name}
         body |= {"reason": reason} if reason else {}
@@ -124,11 +124,13 @@ def rotation(
             screen.say(f"--{choice.get('hand')}: {choice.get('sentence')}")
 
 
-def _rehearse(place: options.Place, name: str, as_json: bool) -> None:
+def _rehearse(place: options.Place, name: str, as_json: bool, emergency: bool) -> None:
     told = place.door.post(place.within("/rehearsals"), {"connection": name}).body
     if not isinstance(told, dict):
         raise Unexpected(f"{place.found.address} answered with a rehearsal that is none: is this Keywright's address?")
     screen.dump(told) if as_json else rehearsal.show(told)
+    if emergency and not as_json:
+        screen.say("note: this is the plan without --emergency, with which nothing is announced and nothing drains")
     if told.get("problems"):
         raise typer.Exit(ROTATION_FAILED)
 
