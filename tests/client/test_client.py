@@ -194,6 +194,12 @@ def test_a_credential_of_another_form_is_refused(server: Server, client: Client,
         client.credential("shop/db")
 
 
+def test_numbers_without_an_end_are_of_another_form(server: Server, client: Client) -> None:
+    server.credentials["shop/db"] = ('"7"', credential() | {"generation": float("inf")})
+    with pytest.raises(Unexpected):
+        client.credential("shop/db")
+
+
 @pytest.mark.parametrize("body", [[], {"value": "x"}, {"name": "a", "value": 5}, {"name": "a", "value": None}])
 def test_a_value_of_another_form_is_refused(server: Server, client: Client, body: object) -> None:
     server.route("GET", "/environments/development/values/a", Told(body=body))
