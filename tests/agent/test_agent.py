@@ -55,6 +55,22 @@ def test_once(site: Place) -> None:
     assert "secret" not in told.stderr + told.stdout + site.read("status")
 
 
+def test_the_status_tells_an_agent_that_is_gone_from_one_that_ended(site: Place) -> None:
+    site.write("a.toml", TWO)
+    for number, told in ((signal.SIGKILL, "; it is gone\n"), (signal.SIGTERM, "; it ended\n")):
+        it = site.start(*agent())
+        site.until("status", f'"pid": {it.pid},')
+        well = site.call(*agent("--status"))
+        assert (well.returncode, "; it" in well.stdout) == (0, False), well.stdout
+        site.end(it, number)
+        over = site.call(*agent("--status"))
+        assert over.returncode == 1
+        assert told in over.stdout
+    assert site.call(*agent("--once")).returncode == 0
+    done = site.call(*agent("--status"))
+    assert (done.returncode, "; it ended\n" in done.stdout) == (0, True)
+
+
 def test_a_change_is_written_where_it_belongs_and_nowhere_else(site: Place) -> None:
     site.write("a.toml", TWO)
     it = site.start(*agent())

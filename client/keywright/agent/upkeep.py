@@ -66,7 +66,7 @@ class Upkeep:
         signals.take(self._inbox.put)
         while (code := self._ending()) is None:
             self._step()
-        self._tell(time.monotonic())
+        self._tell(time.monotonic(), ended=True)
         return code
 
     def _ending(self) -> int | None:
@@ -222,7 +222,7 @@ class Upkeep:
     def _tell_soon(self, now: float) -> None:
         self._tell_at = min(self._tell_at, now + SOON)
 
-    def _tell(self, now: float) -> None:
+    def _tell(self, now: float, *, ended: bool = False) -> None:
         """Write status and cache. Both have ages in them, so that they are written now and then all the same."""
         self._tell_at = now + BEAT
         if all(page.text is not None for page in self.pages):
@@ -232,6 +232,7 @@ class Upkeep:
                 self._sealed.write([*self._heeded.allowed(), *self._laid_by.values()])
             if self._wanted.status is not None:
                 told = status.told(self._ask.address, self._ask.environment, self._heeded, self.pages, self._child)
+                told |= {"ended": ended, "once": self._once}
                 Destination(self._wanted.status).write(json.dumps(told).encode())
         except Unwritable as error:
             self._complain(str(error))
