@@ -19,7 +19,7 @@ def lives(it: Mapping[str, Any]) -> bool | None:
     pid, began = it.get("pid"), it.get("began")
     if not isinstance(pid, int) or began is None or it.get("namespace") != _namespace():
         return None
-    return _began(pid) == began
+    return bool(_began(pid) == began)
 
 
 def _began(pid: int) -> int | None:
