@@ -55,6 +55,26 @@ def test_once(site: Place) -> None:
     assert "secret" not in told.stderr + told.stdout + site.read("status")
 
 
+def test_once_a_name_that_is_not_there_costs_its_own_templates_only(site: Place) -> None:
+    site.write("a.toml", TWO + ANOTHER.replace("{{ value('shop/KEY') }}", "\\n{{ value('shop/NONE') }}"))
+    told = site.call(*agent("--once", "--json"))
+    assert told.returncode == 4
+    assert site.read("both") == "host=db1 key=k1-secret\n"
+    assert site.read("host") == '"db1"'
+    lines = told.stderr.splitlines()
+    error = json.loads(lines.pop())
+    assert f"{site.folder}/first, line 2: value shop/NONE: " in error["message"]
+    assert all("was written" in line for line in lines), lines
+
+
+def test_a_program_that_is_not_started_is_said(site: Place) -> None:
+    site.write("a.toml", '[exec]\ncommand = ["sleep", "300"]\n[exec.environment]\nURL = "{{ nothing }}"\n')
+    it = site.start(*agent())
+    site.until("log", "exec.environment: URL, line 1: 'nothing' is not defined")
+    site.until("log", "the program is not started as long as exec.environment: URL cannot be rendered")
+    site.end(it)
+
+
 def test_the_status_tells_an_agent_that_is_gone_from_one_that_ended(site: Place) -> None:
     site.write("a.toml", TWO)
     for number, told in ((signal.SIGKILL, "; it is gone\n"), (signal.SIGTERM, "; it ended\n")):

@@ -38,6 +38,8 @@ class Unheard(Exception):
     def __init__(self, subject: Subject) -> None:
         super().__init__(str(subject))
         self.subject = subject
+        self.line = 0
+        """Of the template that asked for it; 0 where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,10 @@ class Template:
                     raise Broken(f"{self.name}: it writes more than {LARGEST:,} characters")
             text = "".join(pieces)
             text.encode()
-        except (Unheard, Broken):
+        except Unheard as unheard:
+            unheard.line = _line(unheard)
+            raise
+        except Broken:
             raise
         except Exception as error:  # noqa: BLE001 - a template can fail of anything, and the text may quote a value
             raise Broken(f"{self.name}, line {_line(error)}: {self._reason(error)}") from None

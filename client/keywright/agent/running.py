@@ -47,7 +47,7 @@ def check(wanted: Configuration, address: str | None, environment: str | None, a
         for file in wanted.files:
             rendering.template(file.name, file.source)
         for name, text in (wanted.program.environment if wanted.program else {}).items():
-            rendering.template(name, text)
+            rendering.template(f"exec.environment: {name}", text)
         for place in places:
             place.look()
     except (Broken, Unwritable) as error:
