@@ -68,7 +68,8 @@ def test_once_a_name_that_is_not_there_costs_its_own_templates_only(site: Place)
 
 
 def test_a_program_that_is_not_started_is_said(site: Place) -> None:
-    site.write("a.toml", '[exec]\ncommand = ["sleep", "300"]\n[exec.environment]\nURL = "{{ nothing }}"\n')
+    environment = "[exec.environment]\nURL = \"{{ value('shop/KEY').nothing }}\"\n"
+    site.write("a.toml", '[exec]\ncommand = ["sleep", "300"]\n' + environment)
     it = site.start(*agent())
     site.until("log", "exec.environment: URL, line 1: 'nothing' is not defined")
     site.until("log", "the program is not started as long as exec.environment: URL cannot be rendered")
@@ -270,6 +271,10 @@ def test_checking_does_nothing(site: Place) -> None:
         (TWO.replace('"host"', '"none/host"'), "cannot be entered"),
         (TWO.replace("status", "colour"), "colour is not known"),
         (TWO + CACHE, "key file"),
+        (TWO.replace("value('shop/KEY')", "vaule('shop/KEY')"), "/both, line 1: 'vaule' is not defined"),
+        (TWO + 'command = ["no-such-program"]\n', "no-such-program is not found"),
+        (TWO + '[exec]\ncommand = ["./no-such-program"]\n', "no-such-program is not found"),
+        (TWO + '[exec]\ncommand = ["sleep"]\n[exec.environment]\nURL = "{{ x }}"', "exec.environment: URL, line 1"),
     ):
         site.write("a.toml", wrong)
         told = site.call(*agent("--check"), KEYWRIGHT_ADDR="http://127.0.0.1:1")

@@ -15,6 +15,7 @@ from typing import Any
 
 import jinja2
 import jinja2.sandbox
+from jinja2 import meta, nodes
 from jinja2.exceptions import SecurityError
 
 from keywright.agent import subject
@@ -25,6 +26,8 @@ from keywright.errors import Invalid, KeywrightError
 
 LARGEST = 4 * 1024 * 1024
 """Characters that a template may write, and that one value in it may grow to."""
+FUNCTIONS = frozenset({"value", "credential", "age"})
+"""What templates may call."""
 _GROWING = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map"})
 
 
@@ -117,14 +120,19 @@ class Rendering:
         self._environment.filters.update({name: _defined(filter_) for name, filter_ in FILTERS.items()})
 
     def template(self, name: str, source: str) -> "Template":
-        """Raises Broken when it is none."""
+        """Raises Broken when it is none, or uses what nobody defines, in whichever branch."""
         try:
+            tree = self._environment.parse(source)
+            undeclared = meta.find_undeclared_variables(tree) - FUNCTIONS
             compiled = self._environment.from_string(source)
         except jinja2.TemplateError as error:
             line = getattr(error, "lineno", None)
             raise Broken(f"{name}{f', line {line}' if line else ''}: {error.message}") from None
         except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError) as error:
             raise Broken(f"{name}: it cannot be read ({type(error).__name__})") from None
+        if undeclared:
+            first = next(node for node in tree.find_all(nodes.Name) if node.name in undeclared)
+            raise Broken(f"{name}, line {first.lineno}: {first.name!r} is not defined")
         return Template(name, source, compiled, self._now)
 
 
