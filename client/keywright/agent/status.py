@@ -67,7 +67,8 @@ def aged(status: Mapping[str, Any], now: float) -> dict[str, Any]:
         each
         | {
             "age": max(0, round(now - each["heard"])) if each["heard"] is not None else None,
-            "past": each["good_until"] is not None and now >= each["good_until"],
+            # Where the server answers, that it is not asked for a longer promise is no trouble: it tells a change itself.
+            "past": bool(each["error"]) and each["good_until"] is not None and now >= each["good_until"],
         }
         for each in status["subjects"]
     ]
