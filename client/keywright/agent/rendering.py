@@ -175,8 +175,8 @@ class Template:
             return int(max(known[each].age(self.now()) for each in used))
 
         functions = {
-            "value": lambda name: look(subject.value(_name(name))).value(),
-            "credential": lambda name: offered(look(subject.credential(_name(name))).credential()),
+            "value": lambda name: look(subject.value(self._name(name))).value(),
+            "credential": lambda name: offered(look(subject.credential(self._name(name))).credential()),
             "age": age,
         }
         pieces: list[str] = []
@@ -198,6 +198,12 @@ class Template:
             raise Broken(f"{self.name}, line {_line(error)}: {self._reason(error)}") from None
         return text
 
+    def _name(self, given: object) -> str:
+        """One that was put together may hold a value, which would travel in a URL and stand in the log."""
+        if not isinstance(given, str) or given not in self.source:
+            raise Invalid("value() and credential() take a name that stands in the template as a whole")
+        return given
+
     def _reason(self, error: Exception) -> str:
         if isinstance(error, KeywrightError | SecurityError):
             told = str(error)
@@ -217,12 +223,6 @@ def _defined(filter_: Callable[[Any], str]) -> Callable[[Any], str]:
 
 def _quotes_only(told: str, source: str) -> bool:
     return all(word in source for word in told.split("'")[1::2])
-
-
-def _name(given: object) -> str:
-    if not isinstance(given, str):
-        raise Invalid("value() and credential() take a name, as text")
-    return given
 
 
 def _line(error: Exception) -> int:

@@ -67,7 +67,7 @@ def aged(status: Mapping[str, Any], now: float) -> dict[str, Any]:
         each
         | {
             "age": max(0, round(now - each["heard"])) if each["heard"] is not None else None,
-            # Where the server answers, that it is not asked for a longer promise is no trouble: it tells a change itself.
+            # A server that answers tells a change itself, before it retires what it promised for a shorter time.
             "past": bool(each["error"]) and each["good_until"] is not None and now >= each["good_until"],
         }
         for each in status["subjects"]
