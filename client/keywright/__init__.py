@@ -10,6 +10,8 @@ client.credential("shop/db").best.url   # cheap: ask before every login
 `.settings` connect applications with one changed line, and need what they are named for.
 """
 
+from importlib.metadata import version
+
 from keywright.async_client import AsyncClient
 from keywright.certificate import Certificate
 from keywright.client import Client, Value
@@ -29,6 +31,8 @@ from keywright.errors import (
     Unreachable,
 )
 from keywright.watching import Watcher
+
+__version__ = version("keywright")
 
 __all__ = [
     "Absent",
@@ -52,4 +56,5 @@ __all__ = [
     "Unreachable",
     "Value",
     "Watcher",
+    "__version__",
 ]

@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from keywright import __version__
 from keywright.commands import build
 from keywright.commands.endings import UNEXPECTED, USAGE, fail_usage
 
@@ -12,6 +13,9 @@ from keywright.commands.endings import UNEXPECTED, USAGE, fail_usage
 def main() -> int:
     """Run the command line and return its exit code (see `keywright.commands.endings`)."""
     arguments = sys.argv[1:] or ["--help"]
+    if arguments == ["--version"]:
+        print(f"keywright {__version__}")
+        return 0
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     try:
         code = build()(arguments, standalone_mode=False)

@@ -78,7 +78,7 @@ def reply(address: str, response: httpx2.Response) -> Reply:
         raise unexpected(address, f"a redirect (status {status}), which is never followed", status)
     try:
         body = response.json()
-    except ValueError:  # its own text would quote the answer
+    except (ValueError, RecursionError):  # its own text would quote the answer
         if response.is_success:
             raise unexpected(address, "something that is not JSON", status) from None
         body = None
@@ -122,5 +122,5 @@ def _served_at(response: httpx2.Response) -> float:
     """The server's clock (RFC 9110, 6.6.1), so that `good_until` does not depend on ours being right."""
     try:
         return parsedate_to_datetime(response.headers["Date"]).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return time.time()

@@ -10,6 +10,7 @@ from keywright.answers import Reply, failures, reply
 from keywright.bearer import Bearer
 from keywright.certificate import Certificate
 from keywright.door import CUT
+from keywright.size import limit_async
 from keywright.trust import Trust
 
 
@@ -74,5 +75,10 @@ class AsyncDoor:
                 with contextlib.suppress(httpx2.TransportError):
                     await before.aclose()
         if self._opened is None:
-            self._opened = httpx2.AsyncClient(auth=Bearer(self._token), timeout=self._timeout, **self._trust.settings())
+            self._opened = httpx2.AsyncClient(
+                auth=Bearer(self._token),
+                timeout=self._timeout,
+                event_hooks={"response": [limit_async]},
+                **self._trust.settings(),
+            )
         return self._opened

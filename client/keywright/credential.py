@@ -80,7 +80,14 @@ def from_wire(body: object) -> Credential:
     """A credential from the server's answer. Raises Unexpected, quoting nothing, when it is not one."""
     try:
         return _credential(body)
-    except (KeyError, TypeError, ValueError, AttributeError):  # their texts could quote a password
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):  # their texts could quote a password
         raise Unexpected(
             "the server's credential has not the form that this client knows: update one of them"
         ) from None

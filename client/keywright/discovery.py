@@ -22,7 +22,7 @@ from keywright import login, names
 from keywright.address import checked_address
 from keywright.certificate import Certificate
 from keywright.errors import Invalid, Unauthenticated
-from keywright.machine import KUBERNETES_FILE, MachineLogin, Proof, approle, content, kubernetes
+from keywright.machine import KUBERNETES_FILE, Proof, approle, kubernetes, shared
 
 TOKEN_NAMES = (
     "KEYWRIGHT_TOKEN",
@@ -94,7 +94,7 @@ def discover(
     trusted = ca or around.get("KEYWRIGHT_CA_FILE") or (stored.ca if stored else None)
     source = _given_token(token, around)
     if source is None and (proof := machine_proof(around)):
-        source = MachineLogin(where, proof, ca=trusted, certificate=shown)
+        source = shared(where, proof, ca=trusted, certificate=shown)
     if source is None and stored is not None:
         source = _fixed(stored.token)
     if source is None and shown is None:
@@ -131,9 +131,9 @@ def machine_proof(environ: Mapping[str, str]) -> Proof | None:
     """What the process environment gives a machine to sign in with. Raises Invalid for a half of it."""
     if role_id := environ.get("KEYWRIGHT_ROLE_ID"):
         if secret_id := environ.get("KEYWRIGHT_SECRET_ID"):
-            return approle(role_id, lambda: secret_id)
+            return approle(role_id, secret_id)
         if secret_file := environ.get("KEYWRIGHT_SECRET_ID_FILE"):
-            return approle(role_id, lambda: content(secret_file))
+            return approle(role_id, None, secret_file)
         raise Invalid("KEYWRIGHT_ROLE_ID needs KEYWRIGHT_SECRET_ID or KEYWRIGHT_SECRET_ID_FILE", field="secret_id")
     if machine := environ.get("KEYWRIGHT_MACHINE"):
         file = environ.get("KEYWRIGHT_KUBERNETES_TOKEN_FILE")

@@ -16,6 +16,7 @@ from keywright.answers import Reply, failures, reply, unexpected
 from keywright.bearer import Bearer
 from keywright.certificate import Certificate
 from keywright.forks import OfProcess
+from keywright.size import STREAM, limit
 from keywright.trust import Trust
 
 __all__ = ["CUT", "Door", "Reply"]
@@ -91,7 +92,7 @@ class Door:
 
         Ends where the server ends it. Raises every error of `errors`.
         """
-        headers = {"Accept": "text/event-stream"} | ({} if last is None else {"Last-Event-ID": last})
+        headers = {"Accept": STREAM} | ({} if last is None else {"Last-Event-ID": last})
         timeout = httpx2.Timeout(self._timeout, read=silent)
         with (
             failures(self.address, silent),
@@ -99,7 +100,7 @@ class Door:
                 "GET", f"{self.address}/api/v1{path}", params=query, headers=headers, timeout=timeout
             ) as response,
         ):
-            if not response.is_success or not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+            if not response.is_success or not response.headers.get("Content-Type", "").startswith(STREAM):
                 response.read()
                 reply(self.address, response)
                 raise unexpected(self.address, "something that is no stream", response.status_code)
@@ -135,7 +136,12 @@ class Door:
             _close(before)
         opened = self._opened
         if opened is None or opened[0] != os.getpid():
-            client = httpx2.Client(auth=Bearer(self._token), timeout=self._timeout, **self._trust.settings())
+            client = httpx2.Client(
+                auth=Bearer(self._token),
+                timeout=self._timeout,
+                event_hooks={"response": [limit]},
+                **self._trust.settings(),
+            )
             opened = self._opened = os.getpid(), client
         return opened[1]
 

@@ -1,12 +1,13 @@
 """Variables and connections as entries of a process environment.
 
 A variable `shop/db/PASSWORD` becomes `PASSWORD`, its last segment, exactly as written.
-Two that would share an entry are refused rather than one winning in silence.
+Two that would share an entry are refused rather than one winning in silence. So are entries by which loaders, shells
+and interpreters are told what to run: who may write a variable is not who may choose the program.
 """
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from keywright.client import Value
 from keywright.credential import Credential
@@ -17,10 +18,17 @@ from keywright.names import last
 _ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+_COMMANDING = re.compile(
+    r"(LD_|DYLD_|PYTHON|PERL5|GIT_|KEYWRIGHT_).*|PATH|IFS|BASH_ENV|ENV|NODE_OPTIONS|RUBYOPT|JAVA_TOOL_OPTIONS"
+)
+
+
 class Entries:
     """Entries for a process environment, each with where it comes from."""
 
-    def __init__(self) -> None:
+    def __init__(self, allow: Collection[str] = ()) -> None:
+        """`allow` names entries that variables may give although a program may be commanded by them."""
+        self._allow = allow
         self._values: dict[str, str] = {}
         self._sources: dict[str, str] = {}
 
@@ -47,6 +55,11 @@ class Entries:
     def add_variables(self, values: Iterable[tuple[str, Value]]) -> None:
         """Each variable under its last segment; an object as JSON. Raises as `add`."""
         for name, value in values:
+            if _COMMANDING.fullmatch(last(name)) and last(name) not in self._allow:
+                raise Invalid(
+                    f"{name} cannot be injected: by {last(name)} a program is told what to run; rename it, pick others "
+                    f"with --names, or give --allow {last(name)}"
+                )
             self.add(last(name), value if isinstance(value, str) else json.dumps(value), name)
 
     def add_connection(self, credential: Credential, prefix: str = "") -> None:

@@ -9,6 +9,7 @@ import httpx2
 from keywright import errors
 from keywright.address import loopback
 from keywright.certificate import Certificate, Showing
+from keywright.size import HEADERS
 
 
 class Trust:
@@ -35,7 +36,7 @@ class Trust:
         """How an HTTP client is to be made for this address."""
         parts = urlsplit(self._address)
         return {
-            "headers": {"Accept": "application/json", "User-Agent": "keywright"},
+            "headers": {"Accept": "application/json", "User-Agent": "keywright", **HEADERS},
             "verify": self._verify,
             "follow_redirects": False,
             "trust_env": parts.scheme == "https" and not loopback(parts.hostname or ""),

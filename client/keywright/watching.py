@@ -5,6 +5,7 @@ goes into the client's cache, so that logins find it there.
     nothing changed   asked again: with the ETag, or in full once half of the promise is used up
     no answer         a pause, twice as long each time; what is in the cache is promised for its own time
     refused           a longer pause; the error is told to the log, once until an answer comes
+anything else     just so: whatever an answer is made of, the next one is asked for
 
 Never more than one question in `PAUSE` seconds, whatever the server or a proxy before it answers.
 """
@@ -59,11 +60,13 @@ async def watch(
             path = f"/environments/{environment}/credentials/{connection}"
             reply = await door.get(path, etag=etag, wait=wait)
             now = kept.put(connection, answer(door.address, reply, etag))
-        except KeywrightError as error:
+        except Exception as error:  # noqa: BLE001 - what ends this thread would let the credential grow old unseen
             failures += 1
-            if failures == 1:
-                log.warning("%s is not watched for now: %s", connection, error)
-            await asyncio.sleep((_OUTAGE if passing(error) else _REFUSAL).pause(failures, error))
+            ours = error if isinstance(error, KeywrightError) else None
+            if failures == 1:  # the text of what nobody foresaw may quote a password
+                log.warning("%s is not watched for now: %s", connection, ours or type(error).__name__)
+            away = ours is not None and passing(ours)
+            await asyncio.sleep((_OUTAGE if away else _REFUSAL).pause(failures, ours))
             continue
         failures = 0
         if changed is not None and before is not None and now.generation != before.generation:

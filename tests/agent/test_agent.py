@@ -55,6 +55,43 @@ def test_once(site: Place) -> None:
     assert "secret" not in told.stderr + told.stdout + site.read("status")
 
 
+def test_once_a_name_that_is_not_there_costs_its_own_templates_only(site: Place) -> None:
+    site.write("a.toml", TWO + ANOTHER.replace("{{ value('shop/KEY') }}", "\\n{{ value('shop/NONE') }}"))
+    told = site.call(*agent("--once", "--json"))
+    assert told.returncode == 4
+    assert site.read("both") == "host=db1 key=k1-secret\n"
+    assert site.read("host") == '"db1"'
+    lines = told.stderr.splitlines()
+    error = json.loads(lines.pop())
+    assert f"{site.folder}/first, line 2: value shop/NONE: " in error["message"]
+    assert all("was written" in line for line in lines), lines
+
+
+def test_a_program_that_is_not_started_is_said(site: Place) -> None:
+    environment = "[exec.environment]\nURL = \"{{ value('shop/KEY').nothing }}\"\n"
+    site.write("a.toml", '[exec]\ncommand = ["sleep", "300"]\n' + environment)
+    it = site.start(*agent())
+    site.until("log", "exec.environment: URL, line 1: 'nothing' is not defined")
+    site.until("log", "the program is not started as long as exec.environment: URL cannot be rendered")
+    site.end(it)
+
+
+def test_the_status_tells_an_agent_that_is_gone_from_one_that_ended(site: Place) -> None:
+    site.write("a.toml", TWO)
+    for number, told in ((signal.SIGKILL, "; it is gone\n"), (signal.SIGTERM, "; it ended\n")):
+        it = site.start(*agent())
+        site.until("status", f'"pid": {it.pid},')
+        well = site.call(*agent("--status"))
+        assert (well.returncode, "; it" in well.stdout) == (0, False), well.stdout
+        site.end(it, number)
+        over = site.call(*agent("--status"))
+        assert over.returncode == 1
+        assert told in over.stdout
+    assert site.call(*agent("--once")).returncode == 0
+    done = site.call(*agent("--status"))
+    assert (done.returncode, "; it ended\n" in done.stdout) == (0, True)
+
+
 def test_a_change_is_written_where_it_belongs_and_nowhere_else(site: Place) -> None:
     site.write("a.toml", TWO)
     it = site.start(*agent())
@@ -234,6 +271,10 @@ def test_checking_does_nothing(site: Place) -> None:
         (TWO.replace('"host"', '"none/host"'), "cannot be entered"),
         (TWO.replace("status", "colour"), "colour is not known"),
         (TWO + CACHE, "key file"),
+        (TWO.replace("value('shop/KEY')", "vaule('shop/KEY')"), "/both, line 1: 'vaule' is not defined"),
+        (TWO + 'command = ["no-such-program"]\n', "no-such-program is not found"),
+        (TWO + '[exec]\ncommand = ["./no-such-program"]\n', "no-such-program is not found"),
+        (TWO + '[exec]\ncommand = ["sleep"]\n[exec.environment]\nURL = "{{ x }}"', "exec.environment: URL, line 1"),
     ):
         site.write("a.toml", wrong)
         told = site.call(*agent("--check"), KEYWRIGHT_ADDR="http://127.0.0.1:1")

@@ -79,6 +79,20 @@ def test_it_does_not_open_once_it_was_changed(tmp_path: Path, key: Path) -> None
     (tmp_path / "cache").write_text("{")
     with pytest.raises(Invalid, match="does not open"):
         it.read()
+    (tmp_path / "cache").write_text("[" * 100_000)
+    with pytest.raises(Invalid, match="does not open"):
+        it.read()
+
+
+def test_what_is_no_plain_file_is_not_waited_for_nor_followed(tmp_path: Path, key: Path) -> None:
+    it = sealed(tmp_path, key)
+    os.mkfifo(tmp_path / "cache")
+    with pytest.raises(Invalid, match="does not open"):
+        it.read()
+    (tmp_path / "cache").unlink()
+    (tmp_path / "cache").symlink_to(key)
+    with pytest.raises(Invalid, match="cannot be read"):
+        it.read()
 
 
 def test_a_key_that_is_none(tmp_path: Path, key: Path) -> None:

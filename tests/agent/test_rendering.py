@@ -144,6 +144,21 @@ def test_errors_quote_no_value(source: str) -> None:
     assert caught.value.__suppress_context__
 
 
+def test_a_value_is_never_asked_for_as_a_name() -> None:
+    for source in ("{{ value(value('shop/KEY')) }}", "{{ credential('shop/' ~ value('shop/KEY')) }}"):
+        needs = Needs()
+        with pytest.raises(Broken, match="stands in the template"):
+            render(source, needs)
+        assert needs.subjects == {subject.value("shop/KEY")}
+    assert render("{% for n in ['shop/KEY', 'shop/PORT'] %}{{ value(n) }}{% endfor %}") == SECRET + "5432"
+
+
+def test_what_nobody_defines_is_found_without_rendering() -> None:
+    with pytest.raises(Broken, match=r"^/etc/x, line 2: 'vaule' is not defined$"):
+        Rendering(time.time).template("/etc/x", "vaule\n{% if value('a') %}{{ vaule('a') }}{% endif %}")
+    Rendering(time.time).template("/etc/x", "{% for n in range(2) %}{% set x = n %}{{ loop.index }}{{ x }}{% endfor %}")
+
+
 def test_errors_tell_the_line_and_a_name_of_the_template() -> None:
     with pytest.raises(Broken, match=r"^/etc/x, line 3: 'nothing' is not defined$"):
         render("a\nb\n{{ nothing }}\n")

@@ -79,6 +79,14 @@ def test_failures_are_told_and_followed_by_growing_pauses() -> None:
     assert all(gap >= least for gap, least in zip(gaps, (0.5, 1, 2), strict=True)), gaps
 
 
+def test_whatever_goes_wrong_is_a_failure_and_the_next_answer_is_asked_for() -> None:
+    it = Script([fails(RecursionError("k1-secret")), fails(OverflowError()), reply]).play()
+    assert [type(news) for news in it.news] == [Failed, Failed, Heard]
+    told = [str(news.error) for news in it.news if isinstance(news, Failed)]
+    assert "RecursionError" in told[0]
+    assert "secret" not in told[0]
+
+
 def test_a_server_that_holds_nothing_open_is_not_asked_in_a_tight_loop() -> None:
     at_once = lambda: Reply(304, None, '"1"', time.time())  # noqa: E731
     it = Script([reply, at_once, at_once, at_once]).play()

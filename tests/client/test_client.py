@@ -1,15 +1,14 @@
 """The library against a real server."""
 
-import os
-import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from keywright import Absent, Client, Invalid, Unauthenticated, Unexpected, Unreachable
 
+from tests.client.children import in_a_child
 from tests.client.server import PASSWORD, TOKEN, Asked, Server, Told, credential, entry, free_port, problem, serve
 
 SHOP = "/environments/development/credentials/shop/db"
@@ -124,19 +123,6 @@ def test_threads_share_one_question(server: Server) -> None:
     assert server.count("GET", SHOP) == 1
 
 
-def in_a_child(does: Callable[[], bool]) -> bool:
-    """Whether `does` is true in a forked process."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(10)  # rather than wait for ever, should the promise be broken
-        code = 1
-        try:
-            code = 0 if does() else 2
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: a fork beside threads
 def test_a_forked_child_has_connections_of_its_own(server: Server, client: Client) -> None:
     server.values = {"a": "b"}
@@ -190,6 +176,12 @@ def test_a_credential_of_another_form_is_refused(server: Server, client: Client,
     body = credential()
     del body[field]
     server.credentials["shop/db"] = ('"7"', body)
+    with pytest.raises(Unexpected):
+        client.credential("shop/db")
+
+
+def test_numbers_without_an_end_are_of_another_form(server: Server, client: Client) -> None:
+    server.credentials["shop/db"] = ('"7"', credential() | {"generation": float("inf")})
     with pytest.raises(Unexpected):
         client.credential("shop/db")
 

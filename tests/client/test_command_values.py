@@ -218,3 +218,9 @@ def test_completion_for_the_shell(keywright: Command) -> None:
     told = keywright(_KEYWRIGHT_COMPLETE="complete_bash", COMP_WORDS="keywright rot", COMP_CWORD="1")
     assert told.stdout.split() == ["rotate", "rotations", "rotation"]
     assert "--install-completion" in keywright().stdout
+
+
+def test_a_folder_without_variables_is_said_beside(keywright: Command) -> None:
+    told = keywright("get", "--folder", "nope")
+    assert (told.returncode, told.stdout) == (0, "")
+    assert "no variables in nope" in told.stderr

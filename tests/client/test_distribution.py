@@ -5,6 +5,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from keywright import __version__
+
 CLIENT = Path(__file__).parents[2] / "client"
 
 
@@ -25,3 +27,11 @@ def test_every_package_is_in_the_distribution() -> None:
 def test_it_needs_three_libraries() -> None:
     needed = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert {line.partition(">=")[0] for line in needed} == {"httpx2", "rich", "typer"}
+
+
+def test_it_tells_its_version() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "keywright", "--version"], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert told.stdout == f"keywright {__version__}\n"
+    assert __version__ == tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]["version"]

@@ -3,13 +3,16 @@
 import socket
 import ssl
 import threading
+import time
 import traceback
 from pathlib import Path
 
+import httpx2
 import keywright
 import pytest
 import trustme
 from keywright import errors
+from keywright.answers import reply
 from keywright.door import Door
 
 from tests.client.server import TOKEN, Asked, Server, Told, free_port, problem, serve
@@ -50,6 +53,8 @@ def test_every_problem_has_its_error(server: Server, slug: str, status: int, kin
     ("told", "kind"),
     [
         (Told(200, b"<html>sign in to the wifi</html>"), errors.Unexpected),
+        (Told(200, b"[" * 100_000), errors.Unexpected),
+        (Told(503, b"[" * 100_000), errors.Unavailable),
         (Told(404, b"nothing here"), errors.Unexpected),
         (Told(404, {"detail": "Not Found"}), errors.Unexpected),
         (Told(400, b""), errors.Unexpected),
@@ -65,6 +70,13 @@ def test_an_answer_that_is_not_keywrights(server: Server, told: Told, kind: type
         asked.get("/me")
     assert type(caught.value) is kind
     assert "wifi" not in str(caught.value)
+
+
+@pytest.mark.parametrize("date", ["soon", "Mon, 01 Jan 9999999999999999999999 00:00:00 GMT"])
+def test_without_a_date_our_own_clock_counts(date: str) -> None:
+    before = time.time()
+    told = reply("https://a", httpx2.Response(200, json={}, headers={"Date": date}))
+    assert before <= told.at <= time.time()
 
 
 def test_text_from_the_server_loses_its_control_characters(server: Server) -> None:

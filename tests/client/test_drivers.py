@@ -4,7 +4,8 @@ Each login is tried with a set of which some entries are wrong, as it is in the 
 """
 
 import asyncio
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
@@ -34,7 +35,8 @@ def offer(it: Server, server: PostgresServer | MariaDBServer, *passwords: str, p
     """Have the stub offer a set with these passwords."""
     tls = {"mode": server.tls.mode.value, "ca": server.tls.ca}
     where = {"endpoints": [{"host": server.host, "port": port or server.port, "part": "primary", "required": True}]}
-    database = {"database": "postgres" if isinstance(server, PostgresServer) else "shop", "tls": tls}
+    engine, name = ("postgresql", "postgres") if isinstance(server, PostgresServer) else ("mariadb", "shop")
+    database = {"engine": engine, "database": name, "tls": tls}
     entries = [entry(password=text, username=USER) for text in passwords]
     it.credentials["shop/db"] = (f'"{next(_etags)}"', credential(*entries) | where | database)
 
@@ -239,3 +241,25 @@ def test_what_does_not_belong_together_is_refused(client: Client) -> None:
         attach(create_engine("sqlite://"), client, "shop/db")
     with pytest.raises(Invalid, match="AsyncClient"):
         attach(create_async_engine("postgresql+psycopg://"), client, "shop/db")
+
+
+@pytest.mark.parametrize(
+    ("engine", "log_in"),
+    [
+        ("postgresql", lambda client: connect_mysql(client, "shop/db")),
+        ("mariadb", lambda client: connect(client, "shop/db")),
+        ("postgresql", lambda client: attach(create_engine("mysql+pymysql://"), client, "shop/db").connect()),
+        ("mariadb", lambda client: attach(create_engine("postgresql+psycopg://"), client, "shop/db").connect()),
+    ],
+)
+def test_a_driver_for_another_kind_of_database_never_connects(
+    server: Server, client: Client, engine: str, log_in: Callable[[Client], object]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        where = [{"host": "127.0.0.1", "port": silent.getsockname()[1], "part": "primary", "required": True}]
+        server.credentials["shop/db"] = ('"1"', credential() | {"engine": engine, "endpoints": where})
+        with pytest.raises(Invalid, match=f"shop/db is to {engine}"):
+            log_in(client)
+        with pytest.raises(BlockingIOError):
+            silent.accept()

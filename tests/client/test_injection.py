@@ -57,3 +57,14 @@ def test_a_connection_with_a_prefix() -> None:
         "SHOP_DB_USER": "shop_a",
         "SHOP_DB_PASSWORD": PASSWORD,
     }
+
+
+@pytest.mark.parametrize(
+    "entry", ["LD_PRELOAD", "PATH", "ENV", "BASH_ENV", "PYTHONPATH", "GIT_SSH_COMMAND", "KEYWRIGHT_ADDR"]
+)
+def test_what_commands_a_program_is_refused_unless_it_is_allowed(entry: str) -> None:
+    with pytest.raises(Invalid, match=f"shop/{entry} cannot be injected.*--allow {entry}"):
+        Entries().add_variables([(f"shop/{entry}", "x")])
+    entries = Entries([entry])
+    entries.add_variables([(f"shop/{entry}", "x"), ("shop/MY_PATH", "y")])
+    assert entries.values() == {entry: "x", "MY_PATH": "y"}

@@ -8,6 +8,7 @@ from keywright import AsyncClient, Client, Invalid, Unauthenticated, Unexpected
 from keywright.discovery import discover
 from keywright.machine import PAUSE, MachineLogin, Proof
 
+from tests.client.children import in_a_child
 from tests.client.server import Asked, Server, Told, in_seconds, problem
 
 LIFE = 900.0
@@ -153,6 +154,45 @@ def test_a_token_is_renewed_as_long_as_that_gives_it_a_life(server: Server) -> N
     now[0] += LIFE * 0.2
     assert source() == "kw_machine-2"
     assert (server.count("POST", "/me/renewals"), given) == (2, [])
+
+
+def test_one_proof_is_one_login_for_all_clients_of_a_process(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logins = Logins(server, "/login/kubernetes")
+    kubernetes(tmp_path, server, monkeypatch)
+    for _ in range(3):
+        with Client() as client:
+            assert client.value("a") == "b"
+    assert len(logins.bodies) == 1
+    monkeypatch.setenv("KEYWRIGHT_MACHINE", "other")
+    with Client() as client:
+        assert client.value("a") == "b"
+    assert logins.bodies[1:] == [{"machine": "other", "jwt": "ey.first"}]
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: a fork beside threads
+def test_a_forked_child_uses_the_same_token(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logins = Logins(server, "/login/kubernetes")
+    kubernetes(tmp_path, server, monkeypatch)
+    with Client() as client:
+        assert client.value("a") == "b"
+        logins.down = problem("unauthenticated", 401)  # a secret id was good once
+        assert in_a_child(lambda: client.value("a") == "b")
+
+
+def test_a_proof_that_was_refused_rests_longer_each_time_and_another_does_not(server: Server) -> None:
+    logins, now, secret = Logins(server, "/login/approle"), [0.0], ["s-1"]
+    logins.down = problem("unauthenticated", 401, "it was used")
+    source = MachineLogin(server.address, Proof("/login/approle", lambda: {"s": secret[0]}), now=lambda: now[0])
+    for _ in range(100):
+        for _ in range(10):
+            with pytest.raises(Unauthenticated, match="it was used"):
+                source()
+        now[0] += 1
+    assert 3 <= server.count("POST", "/login/approle") <= 8
+    logins.down, secret[0] = None, "s-2"
+    assert source() == "kw_machine-1"
 
 
 def test_a_login_that_is_refused_says_so(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 import ssl
 import stat
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -18,6 +19,11 @@ def told(**tls: object) -> Credential:
     return from_wire(credential() | {"tls": {"mode": "disable", "ca": None} | tls})
 
 
+def of_mariadb(it: Credential) -> Credential:
+    """The same of a MariaDB."""
+    return replace(it, engine="mariadb")
+
+
 def test_a_driver_is_told_what_the_credential_says() -> None:
     it = told(mode="require")
     assert libpq(it, it.best) == {
@@ -30,7 +36,7 @@ def test_a_driver_is_told_what_the_credential_says() -> None:
         "sslmode": "require",
         "user": "shop_a",
     }
-    assert pymysql(it, it.best) | {"ssl": None} == {
+    assert pymysql(of_mariadb(it), it.best) | {"ssl": None} == {
         "auth_plugin_map": ANY,
         "charset": "utf8mb4",
         "connect_timeout": 5,
@@ -57,7 +63,7 @@ def test_a_driver_is_told_what_the_credential_says() -> None:
 )
 def test_tls_is_as_it_says(mode: str, verify: bool, names: bool) -> None:
     it = told(mode=mode)
-    for made in (pymysql(it, it.best)["ssl"], asyncpg(it, it.best)["ssl"]):
+    for made in (pymysql(of_mariadb(it), it.best)["ssl"], asyncpg(it, it.best)["ssl"]):
         assert isinstance(made, ssl.SSLContext)
         assert (made.verify_mode is ssl.CERT_REQUIRED, made.check_hostname) == (verify, names)
     assert ("sslrootcert" in libpq(it, it.best)) is verify
@@ -66,7 +72,7 @@ def test_tls_is_as_it_says(mode: str, verify: bool, names: bool) -> None:
 def test_plain_is_said_and_not_left_to_the_driver() -> None:
     it = told()
     assert libpq(it, it.best)["sslmode"] == "disable"
-    assert pymysql(it, it.best)["ssl_disabled"] is True
+    assert pymysql(of_mariadb(it), it.best)["ssl_disabled"] is True
     assert asyncpg(it, it.best)["ssl"] is False
 
 
@@ -78,7 +84,7 @@ def test_authorities_are_in_a_file_of_our_own() -> None:
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert libpq(it, it.best)["sslrootcert"] == str(file)
     with pytest.raises(Invalid, match="PEM"):
-        pymysql(it, it.best)
+        pymysql(of_mariadb(it), it.best)
 
 
 def test_what_the_application_says_stands_except_for_the_login() -> None:
@@ -94,6 +100,17 @@ def test_what_the_application_says_stands_except_for_the_login() -> None:
     assert (made["prepare_threshold"], made["options"]) == (None, "-c x=y")
     assert (made["sslmode"], made["dbname"]) == ("verify-ca", "shop")
     assert merged({"sslmode": "require"}, ours).keys() & {"sslmode", "sslrootcert"} == {"sslmode"}
-    assert merged({"database": "other", "passwd": "mine"}, pymysql(it, it.best))["database"] == "other"
-    assert "passwd" not in merged({"passwd": "mine"}, pymysql(it, it.best))
+    assert merged({"database": "other", "passwd": "mine"}, pymysql(of_mariadb(it), it.best))["database"] == "other"
+    assert "passwd" not in merged({"passwd": "mine"}, pymysql(of_mariadb(it), it.best))
     assert merged({"host": "", "port": None}, ours)["host"] == "db1"
+
+
+def test_a_driver_for_another_kind_of_database_is_refused() -> None:
+    it = told()
+    for ours in (
+        lambda: pymysql(it, it.best),
+        lambda: libpq(of_mariadb(it), it.best),
+        lambda: asyncpg(of_mariadb(it), it.best),
+    ):
+        with pytest.raises(Invalid, match="shop/db is to"):
+            ours()

@@ -5,7 +5,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from keywright import AsyncClient, Client, Credential
+from keywright import AsyncClient, Client, Credential, watching
+from keywright.answers import Reply
+from keywright.keeping import Answer
+from keywright.retrying import Pace
 from keywright.watching import ENDS_WITHIN
 
 from tests.client.server import TOKEN, Asked, Server, Told, credential, entry, problem
@@ -176,3 +179,24 @@ def test_tasks_watch_too(shop: Shop, server: Server) -> None:
         assert task.cancelled()
 
     asyncio.run(watch())
+
+
+def test_an_answer_of_any_form_does_not_end_the_watching(
+    shop: Shop, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_REFUSAL", Pace(0.01, 0.02))
+    odd = iter([RuntimeError("p1"), OverflowError("p1")])
+    whole = watching.answer
+
+    def answer(address: str, reply: Reply, etag: str | None) -> Answer:
+        for error in odd:
+            raise error
+        return whole(address, reply, etag)
+
+    monkeypatch.setattr(watching, "answer", answer)
+    told: list[Credential] = []
+    client.credential("shop/db")
+    with client.watch("shop/db", told.append):
+        wait_until(lambda: any(wait > 10 for wait in shop.waits), "nobody waits")
+        shop.turn()
+        wait_until(lambda: bool(told), "nobody was told")

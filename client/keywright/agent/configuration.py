@@ -26,6 +26,10 @@ from keywright.errors import Invalid
 
 KEY_FILE = "KEYWRIGHT_AGENT_KEY_FILE"
 MOST_TEMPLATES = 200
+_TOP = ("address", "environment", "token_file", "ca", "status", "template", "exec", "cache")
+_TEMPLATE = ("source", "template", "destination", "mode", "owner", "group", "command", "timeout", "on_error")
+_EXEC = ("command", "environment", "on_change", "signal", "grace")
+_CACHE = ("file", "key_file")
 _LARGEST = 1024 * 1024  # bytes of the configuration, or of a template's source
 _ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODE = re.compile(r"0?[0-7]{3}")
@@ -86,7 +90,7 @@ def read(file: Path, environ: Mapping[str, str]) -> Configuration:
     except tomllib.TOMLDecodeError as error:
         raise Invalid(f"{file} is not TOML: {error}", field="config") from None
     try:
-        return _whole(Section("", content), file.absolute().parent, environ)
+        return _whole(Section("", content, _TOP), file.absolute().parent, environ)
     except Invalid as error:
         raise Invalid(f"{file}: {error.message}", field=error.field) from None
 
@@ -115,7 +119,7 @@ def _whole(top: Section, folder: Path, environ: Mapping[str, str]) -> Configurat
         if each.destination.path in places:
             raise Invalid(f"two templates have the destination {each.name}", field="destination")
         places.add(each.destination.path)
-    program, cache = top.section("exec"), top.section("cache")
+    program, cache = top.section("exec", _EXEC), top.section("cache", _CACHE)
     found = Configuration(
         address=top.text("address"),
         environment=top.text("environment"),
@@ -126,40 +130,39 @@ def _whole(top: Section, folder: Path, environ: Mapping[str, str]) -> Configurat
         program=_exec(program) if program else None,
         kept=_kept(cache, folder, environ) if cache else None,
     )
-    top.end()
     if not files and not (found.program and found.program.environment):
         raise Invalid("there is nothing to do: it has no [[template]] and no [exec.environment]", field="template")
     return found
 
 
 def _file(entry: Any, number: int, folder: Path) -> File:
-    it = Section(f"template {number}", entry)
+    place = f"template {number}"
+    if isinstance(entry, dict) and isinstance(entry.get("destination"), str):
+        place += f" ({folder / entry['destination']})"
+    it = Section(place, entry, _TEMPLATE)
     destination = folder / it.needed("destination")
     if not destination.name or destination.name == "..":
         raise it.wrong("destination", "names no file")
-    it.place += f" ({destination})"
     source, inline = _path(it.text("source"), folder), it.text("template")
     if (source is None) == (inline is None):
         raise it.wrong("source", "or template is needed, and not both")
     mode = it.text("mode") or "0600"
     if not _MODE.fullmatch(mode) or int(mode, 8) & 0o002:
         raise it.wrong("mode", 'is octal text such as "0640", and not for everybody to write')
-    made = File(
+    return File(
         source=content_of(source) if source else inline or "",
         destination=Destination(destination, int(mode, 8), _number(it, "owner", _user), _number(it, "group", _group)),
         command=it.words("command"),
         timeout=it.seconds("timeout", 30.0, 3600),
         stop=it.word("on_error", {"keep": False, "stop": True}, False),
     )
-    it.end()
-    return made
 
 
 def _exec(it: Section) -> Exec:
     command = it.words("command")
     if command is None:
         raise it.wrong("command", "is missing")
-    entries = it.section("environment")
+    entries = it.section("environment", None)
     environment = entries.texts() if entries else {}
     for name in environment:
         if entries and not _ENTRY.fullmatch(name):
@@ -172,15 +175,12 @@ def _exec(it: Section) -> Exec:
         raise it.wrong("signal", str(error)) from None
     if wished and on_change is not OnChange.SIGNAL:
         raise it.wrong("signal", 'is for on_change = "signal"')
-    made = Exec(command, Rules(on_change, number, it.seconds("grace", 10.0, 3600)), environment)
-    it.end()
-    return made
+    return Exec(command, Rules(on_change, number, it.seconds("grace", 10.0, 3600)), environment)
 
 
 def _kept(it: Section, folder: Path, environ: Mapping[str, str]) -> Kept:
     file = folder / it.needed("file")
     key_file = _path(it.text("key_file"), folder) or _path(environ.get(KEY_FILE) or None, Path.cwd())
-    it.end()
     if key_file is None:
         raise it.wrong("key_file", f"is missing: name it here or in {KEY_FILE}")
     return Kept(file, key_file)

@@ -41,7 +41,11 @@ class Sealed:
         """What is there; nothing where there is no file. Raises Invalid for one that does not open."""
         path = self._file.path
         try:
-            with path.open("rb") as stream:
+            # One that is put there to be waited for, or to lead elsewhere, is no cache.
+            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(file, "rb") as stream:
+                if not stat.S_ISREG(os.fstat(file).st_mode):
+                    raise ValueError("no plain file")
                 content = json.loads(stream.read(_LARGEST))
             nonce, sealed = (base64.b64decode(content[part], validate=True) for part in ("nonce", "sealed"))
             opened = json.loads(self._cipher.decrypt(nonce, sealed, self._bound))
@@ -50,7 +54,15 @@ class Sealed:
             return {}
         except OSError as error:
             raise Invalid(f"the cache {path} cannot be read: {error.strerror}") from None
-        except (InvalidTag, KeyError, TypeError, ValueError, KeywrightError):  # some would quote what they read
+        except (
+            InvalidTag,
+            KeyError,
+            TypeError,
+            ValueError,
+            RecursionError,
+            OverflowError,
+            KeywrightError,
+        ):  # some would quote what they read
             raise Invalid(
                 f"the cache {path} does not open: it was changed, or is of another key, server or place: remove it"
             ) from None

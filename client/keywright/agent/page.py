@@ -33,6 +33,8 @@ class Page:
         self.changed: float | None = None
         """When the file was last found or made to be as it should, in seconds since 1970."""
         self.error: str | None = None
+        self.lacks: Unheard | None = None
+        """What it waits for."""
         self.dirty = True
         self.render_at: float | None = None
         """By time.monotonic."""
@@ -40,12 +42,13 @@ class Page:
 
     def render(self, known: Mapping[Subject, Known], now: float) -> bool:
         """Bring it up to date; is it another one now?"""
-        self.dirty, self.render_at = False, None
+        self.dirty, self.render_at, self.lacks = False, None, None
         needs = Needs()
         try:
             text = self.template.render(known, needs)
             changed = self.file.destination.write(text.encode()) if self.file else text != self.text
-        except Unheard:
+        except Unheard as unheard:
+            self.lacks = unheard.with_traceback(None)
             self.needs.subjects |= needs.subjects
             return False
         except (Broken, Unwritable) as error:

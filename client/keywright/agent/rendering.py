@@ -15,6 +15,7 @@ from typing import Any
 
 import jinja2
 import jinja2.sandbox
+from jinja2 import meta, nodes
 from jinja2.exceptions import SecurityError
 
 from keywright.agent import subject
@@ -25,6 +26,8 @@ from keywright.errors import Invalid, KeywrightError
 
 LARGEST = 4 * 1024 * 1024
 """Characters that a template may write, and that one value in it may grow to."""
+FUNCTIONS = frozenset({"value", "credential", "age"})
+"""What templates may call."""
 _GROWING = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map"})
 
 
@@ -38,6 +41,8 @@ class Unheard(Exception):
     def __init__(self, subject: Subject) -> None:
         super().__init__(str(subject))
         self.subject = subject
+        self.line = 0
+        """Of the template that asked for it; 0 where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -115,14 +120,19 @@ class Rendering:
         self._environment.filters.update({name: _defined(filter_) for name, filter_ in FILTERS.items()})
 
     def template(self, name: str, source: str) -> "Template":
-        """Raises Broken when it is none."""
+        """Raises Broken when it is none, or uses what nobody defines, in whichever branch."""
         try:
+            tree = self._environment.parse(source)
+            undeclared = meta.find_undeclared_variables(tree) - FUNCTIONS
             compiled = self._environment.from_string(source)
         except jinja2.TemplateError as error:
             line = getattr(error, "lineno", None)
             raise Broken(f"{name}{f', line {line}' if line else ''}: {error.message}") from None
         except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError) as error:
             raise Broken(f"{name}: it cannot be read ({type(error).__name__})") from None
+        if undeclared:
+            first = next(node for node in tree.find_all(nodes.Name) if node.name in undeclared)
+            raise Broken(f"{name}, line {first.lineno}: {first.name!r} is not defined")
         return Template(name, source, compiled, self._now)
 
 
@@ -165,8 +175,8 @@ class Template:
             return int(max(known[each].age(self.now()) for each in used))
 
         functions = {
-            "value": lambda name: look(subject.value(_name(name))).value(),
-            "credential": lambda name: offered(look(subject.credential(_name(name))).credential()),
+            "value": lambda name: look(subject.value(self._name(name))).value(),
+            "credential": lambda name: offered(look(subject.credential(self._name(name))).credential()),
             "age": age,
         }
         pieces: list[str] = []
@@ -179,11 +189,20 @@ class Template:
                     raise Broken(f"{self.name}: it writes more than {LARGEST:,} characters")
             text = "".join(pieces)
             text.encode()
-        except (Unheard, Broken):
+        except Unheard as unheard:
+            unheard.line = _line(unheard)
+            raise
+        except Broken:
             raise
         except Exception as error:  # noqa: BLE001 - a template can fail of anything, and the text may quote a value
             raise Broken(f"{self.name}, line {_line(error)}: {self._reason(error)}") from None
         return text
+
+    def _name(self, given: object) -> str:
+        """One that was put together may hold a value, which would travel in a URL and stand in the log."""
+        if not isinstance(given, str) or given not in self.source:
+            raise Invalid("value() and credential() take a name that stands in the template as a whole")
+        return given
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, KeywrightError | SecurityError):
@@ -204,12 +223,6 @@ def _defined(filter_: Callable[[Any], str]) -> Callable[[Any], str]:
 
 def _quotes_only(told: str, source: str) -> bool:
     return all(word in source for word in told.split("'")[1::2])
-
-
-def _name(given: object) -> str:
-    if not isinstance(given, str):
-        raise Invalid("value() and credential() take a name, as text")
-    return given
 
 
 def _line(error: Exception) -> int:

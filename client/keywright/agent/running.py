@@ -1,5 +1,7 @@
 """An agent put together from its configuration, and its errors made those of every command."""
 
+import os
+import shutil
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -47,9 +49,13 @@ def check(wanted: Configuration, address: str | None, environment: str | None, a
         for file in wanted.files:
             rendering.template(file.name, file.source)
         for name, text in (wanted.program.environment if wanted.program else {}).items():
-            rendering.template(name, text)
+            rendering.template(f"exec.environment: {name}", text)
         for place in places:
             place.look()
+        commands = [file.command for file in wanted.files] + [wanted.program.command if wanted.program else None]
+        for command in filter(None, commands):
+            if shutil.which(command[0], path=around.get("PATH", os.defpath)) is None:
+                raise Invalid(f"the command {command[0]} is not found, or may not be run", field="command")
     except (Broken, Unwritable) as error:
         raise Invalid(str(error), field="template" if isinstance(error, Broken) else "destination") from None
 

@@ -1,7 +1,7 @@
 """One table of a TOML file, taken apart strictly: what is not known, missing or of another type is an error by name."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from keywright.errors import Invalid
@@ -20,13 +20,19 @@ _TOML = {
 
 
 class Section:
-    """`place` is told in errors: `template 2 (/etc/shop.conf)`. Everything is to be taken, then `end` called."""
+    """`place` is told in errors: `template 2 (/etc/shop.conf)`. `known`: the keys that it may have, any where None.
 
-    def __init__(self, place: str, content: Any) -> None:
+    What is not known is told before what lacks: the one is often the other, misspelt.
+    """
+
+    def __init__(self, place: str, content: Any, known: Collection[str] | None) -> None:
         self.place = place
         if not isinstance(content, dict):
             raise Invalid(f"{place} is {_kind(content)}, and should be a table", field=place)
         self._left: dict[str, Any] = dict(content)
+        for key in self._left:
+            if known is not None and key not in known:
+                raise self.wrong(key, "is not known here: is it misspelt?")
 
     def wrong(self, key: str, why: str) -> Invalid:
         """The error that says so."""
@@ -79,10 +85,10 @@ class Section:
         found = self._take(key, list)
         return found if isinstance(found, list) else []
 
-    def section(self, key: str) -> "Section | None":
+    def section(self, key: str, known: Collection[str] | None) -> "Section | None":
         """A table, None where it is left out."""
         found = self._take(key, dict)
-        return None if found is None else Section(f"{self.place}.{key}" if self.place else key, found)
+        return None if found is None else Section(f"{self.place}.{key}" if self.place else key, found, known)
 
     def texts(self) -> dict[str, str]:
         """All that is left, which is text."""
@@ -91,11 +97,6 @@ class Section:
                 raise self.wrong(key, f"is {_kind(found)}, and should be text")
         found, self._left = self._left, {}
         return found
-
-    def end(self) -> None:
-        """Raises Invalid for what nobody took."""
-        for key in self._left:
-            raise self.wrong(key, "is not known here: is it misspelt?")
 
     def _take(self, key: str, *kinds: type) -> Any:
         found = self._left.pop(key, None)

@@ -139,7 +139,10 @@ def known(subject: Subject, reply: Reply, former: Known | None, now: float) -> K
 
 def moment(at: float) -> str:
     """As logs and status tell it."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError):  # of a server whose clock is centuries off
+        return f"{at:.0f} seconds after 1970"
 
 
 _PASSING = frozenset({"age", "stale", "good_until", "valid_from", "rotates_at"})

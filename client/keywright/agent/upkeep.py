@@ -4,6 +4,7 @@ news of a subject ─► the pages that need it are rendered again ─► writte
 no answer         ─► everything stays; where nothing is known yet, what was sealed on disk is taken
 """
 
+import copy
 import json
 import signal
 import time
@@ -22,7 +23,7 @@ from keywright.agent.processes import System, gathered
 from keywright.agent.rendering import Rendering
 from keywright.agent.subject import Known, Subject, moment
 from keywright.agent.watch import Asking, Failed, Heard, Watching
-from keywright.errors import Absent, Forbidden, Unauthenticated
+from keywright.errors import Absent, Forbidden, KeywrightError, Unauthenticated
 
 MOST = 500
 """Subjects, at most, for all templates together."""
@@ -49,7 +50,9 @@ class Upkeep:
         self.pages = [Page(rendering.template(file.name, file.source), file) for file in wanted.files]
         self._errands = [Errand(p, p.file, self._processes, around) for p in self.pages if p.file and p.file.command]
         entries = wanted.program.environment if wanted.program else {}
-        self._entries = {name: Page(rendering.template(name, text), None) for name, text in entries.items()}
+        self._entries = {
+            name: Page(rendering.template(f"exec.environment: {name}", text), None) for name, text in entries.items()
+        }
         self.pages += self._entries.values()
         self._child: Child | None = None
         if wanted.program and not once:
@@ -60,13 +63,15 @@ class Upkeep:
         self._look_at: float | None = time.monotonic()
         self._tell_at = time.monotonic() + SOON
         self._complaints: set[str] = set()
+        self._lost: dict[Subject, KeywrightError] = {}
+        """With `once`: what was not answered."""
 
     def run(self) -> int:
         """Until it is told to end, or its program ends; the exit code. With `once` raises what a fetch raises."""
         signals.take(self._inbox.put)
         while (code := self._ending()) is None:
             self._step()
-        self._tell(time.monotonic())
+        self._tell(time.monotonic(), ended=True)
         return code
 
     def _ending(self) -> int | None:
@@ -75,10 +80,23 @@ class Upkeep:
                 return None  # it is being stopped
             return self._child.over if self._over is None else self._over
         if self._once and self._over is None and not any(errand.pid is not None for errand in self._errands):
-            if any(page.error for page in self.pages):
-                return FAILED
-            return 0 if all(page.text is not None for page in self.pages) else None
+            return self._done_once()
         return self._over
+
+    def _done_once(self) -> int | None:
+        """None while something may still come. Raises what a fetch raised, once all others are written."""
+        lost = [(page, page.lacks) for page in self.pages if page.lacks and page.lacks.subject in self._lost]
+        if not all(page.text is not None or page.error or (page, page.lacks) in lost for page in self.pages):
+            return None
+        if not lost:
+            return FAILED if any(page.error for page in self.pages) else 0
+        self._tell(time.monotonic(), ended=True)
+        error = copy.copy(self._lost[lost[0][1].subject])
+        error.message = "; ".join(
+            f"{page.template.name}, line {lacks.line}: {lacks.subject}: {self._lost[lacks.subject].message}"
+            for page, lacks in lost
+        )
+        raise error
 
     def _step(self) -> None:
         times = [self._look_at, self._tell_at, *(page.render_at for page in self.pages)]
@@ -111,6 +129,7 @@ class Upkeep:
             return  # it came too late to be told that nobody wants it
         self._tell_soon(now)
         self._away = False
+        self._lost.pop(subject, None)
         if self._heeded.heard(news):
             self._soil(subject, now, SETTLE if not first else 0.0)
 
@@ -126,9 +145,11 @@ class Upkeep:
             self._away, self._look_at = True, now
             for page in self.pages:
                 page.dirty |= page.text is None
-        self._heeded.failed(news, refused=refused)
         if self._once and subject not in self._at_hand():
-            raise news.error
+            # Told at the end, together with the templates that ask for it.
+            self._lost[subject], self._heeded.failing[subject] = news.error, news.error.message
+            return
+        self._heeded.failed(news, refused=refused)
 
     def _soil(self, subject: Subject, now: float, settle: float) -> None:
         for page in self.pages:
@@ -183,6 +204,8 @@ class Upkeep:
         elif all(page.text is not None for page in self.pages):
             self._child.start(now)
             self._started = True
+        elif broken := next((page for page in self._entries.values() if page.error), None):
+            self._complain(f"the program is not started as long as {broken.template.name} cannot be rendered")
 
     def _at_hand(self) -> Mapping[Subject, Known]:
         """What is known; where the server is away, filled up with what was laid by."""
@@ -222,7 +245,7 @@ class Upkeep:
     def _tell_soon(self, now: float) -> None:
         self._tell_at = min(self._tell_at, now + SOON)
 
-    def _tell(self, now: float) -> None:
+    def _tell(self, now: float, *, ended: bool = False) -> None:
         """Write status and cache. Both have ages in them, so that they are written now and then all the same."""
         self._tell_at = now + BEAT
         if all(page.text is not None for page in self.pages):
@@ -232,6 +255,7 @@ class Upkeep:
                 self._sealed.write([*self._heeded.allowed(), *self._laid_by.values()])
             if self._wanted.status is not None:
                 told = status.told(self._ask.address, self._ask.environment, self._heeded, self.pages, self._child)
+                told |= {"ended": ended, "once": self._once}
                 Destination(self._wanted.status).write(json.dumps(told).encode())
         except Unwritable as error:
             self._complain(str(error))

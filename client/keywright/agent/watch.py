@@ -4,6 +4,7 @@ ask in whole ─► heard ─► ask with If-None-Match, ?wait= ─► 200: hear
                  ▲                                         304: heard ─┤  half of a promise is over: in whole
                  └─────────────────────────────────────────────────────┘
 no answer, or a refusal   failed, and a pause that grows; it ends early when somebody else was answered
+anything else             failed just so: whatever an answer is made of, the next one is asked for
 304 long before its time  a pause that grows as well: whatever answers there does not hold questions open
 """
 
@@ -17,7 +18,7 @@ from keywright.agent.pausing import FIRST, LONGEST, Chance, chance, pause
 from keywright.agent.subject import Known, Subject, known
 from keywright.discovery import Discovered
 from keywright.door import Door, Reply
-from keywright.errors import KeywrightError
+from keywright.errors import KeywrightError, Unexpected
 
 WAIT = 45
 """Seconds that the server is asked to hold a question open."""
@@ -159,9 +160,9 @@ class _Watch:
             try:
                 reply = those._ask(self._subject, self._known.etag if self._known and wait else None, wait)
                 heard = known(self._subject, reply, self._known, those._now())
-            except KeywrightError as error:
+            except Exception as error:  # noqa: BLE001 - a subject that nobody watches any more would never be heard of again
                 failures += 1
-                self._say(Failed(self._subject, error))
+                self._say(Failed(self._subject, _told(error)))
                 those.rest(pause(failures, those._chance, longest=self._patience()))
                 continue
             if failures:
@@ -196,3 +197,12 @@ class _Watch:
     def _say(self, news: News) -> None:
         if not self.over.is_set():
             self._those._tell(news)
+
+
+def _told(error: Exception) -> KeywrightError:
+    """As what is told and logged: the text of what nobody foresaw may quote a value."""
+    if isinstance(error, KeywrightError):
+        return error
+    return Unexpected(
+        f"what the server answered could not be taken ({type(error).__name__}): update it, or this client"
+    )

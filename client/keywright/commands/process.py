@@ -29,6 +29,12 @@ def run(
         str | None, typer.Option("--connection", metavar="C", help="This connection's DATABASE_URL, DB_HOST, …")
     ] = None,
     prefix: Annotated[str, typer.Option("--prefix", metavar="P", help="Put before a connection's names.")] = "",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow", metavar="NAME", help="A variable may become NAME, such as PATH, all the same; repeated."
+        ),
+    ] = None,
     pass_token: Annotated[bool, typer.Option("--pass-token", help="Leave Keywright's token to the program.")] = False,
     pass_as: Annotated[
         PassAs, typer.Option("--pass-as", help="Entries of the environment, KEYWRIGHT_FD, or KEYWRIGHT_FILES.")
@@ -63,7 +69,7 @@ def run(
         subjects.append(subject.credential(connection))
 
     def made(known: Mapping[Subject, Known]) -> dict[str, str]:
-        entries = Entries()
+        entries = Entries(allow or ())
         for each in subjects:
             if each.kind is subject.Kind.CREDENTIAL:
                 entries.add_connection(known[each].credential(), prefix)

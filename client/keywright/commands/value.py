@@ -40,6 +40,8 @@ def get(
         if as_json:
             screen.dump(body)
             return
+        if not entries:
+            screen.complain(f"there are no variables in {folder}, or none that you may fetch")
         for variable, content in entries:
             plain = isinstance(content, str) and content.isprintable()
             screen.say(f"{variable}={content if plain else json.dumps(content)}")
