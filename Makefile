@@ -18,7 +18,7 @@ demo: $(VENV)/demo.done
 	$(BIN)/keywrightd demo --seconds $(SECONDS)
 
 test: $(VENV)/test.done lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff format --check .
