@@ -129,6 +129,9 @@ def test_a_server_that_does_not_answer_is_left_alone_longer_each_time(
     sleep = asyncio.sleep
 
     async def quick(seconds: float) -> None:
+        if not threading.current_thread().name.startswith("keywright "):
+            await sleep(seconds)  # another test's
+            return
         slept.append(seconds)
         await sleep(0.001)
 
@@ -147,6 +150,9 @@ def test_a_server_that_never_waits_is_not_asked_in_a_tight_loop(
     sleep = asyncio.sleep
 
     async def quick(seconds: float) -> None:
+        if not threading.current_thread().name.startswith("keywright "):
+            await sleep(seconds)  # another test's
+            return
         slept.append(seconds)
         await sleep(0.001)
 
