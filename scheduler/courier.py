@@ -1,6 +1,7 @@
 """The courier: makes deliveries of signals, and sends what is due, in threads of its own.
 
-    look   when this process changed something, when an attempt ended, and each second: others may have
+    look   when this process changed something, when an attempt ended, and each second while something waits or
+           others may have changed something
     send   each attempt in a thread, as many at once as its webhook's share is, so that a slow target delays no other;
            it is claimed by a lease, so that of many processes one sends it
 
@@ -111,7 +112,14 @@ class Courier:
             if time.monotonic() - watched >= TIDIES:
                 watched = time.monotonic()
                 self._guarded(self.watch)
-            self._news.wait(self._every)
+            self._news.wait(self._pause())
+
+    def _pause(self) -> float:
+        """Who changes something wakes it; where nobody else can, and nothing waits, there is nothing to look for."""
+        try:
+            return TIDIES if self._deliveries.rests() else self._every
+        except KeywrightError:
+            return self._every
 
     def _guarded(self, act: Callable[[], None]) -> None:
         try:

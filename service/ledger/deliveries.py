@@ -105,6 +105,12 @@ def again(tx: Transaction, webhook_id: str, *, ids: Collection[str] = (), seqs: 
     return {seq for seq in tx.sql.execute(select(deliveries.c.seq).where(mine)).scalars() if seq is not None}
 
 
+def any_wait(tx: Transaction) -> bool:
+    """Does any, for whichever webhook?"""
+    query = select(deliveries.c.id).where(deliveries.c.state == State.WAITING.value).limit(1)
+    return tx.sql.execute(query).first() is not None
+
+
 def find(tx: Transaction, webhook_id: str, delivery_id: str) -> Delivery | None:
     """By id."""
     mine = (deliveries.c.webhook_id == webhook_id, deliveries.c.id == delivery_id)
