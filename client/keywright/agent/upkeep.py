@@ -69,6 +69,7 @@ class Upkeep:
     def run(self) -> int:
         """Until it is told to end, or its program ends; the exit code. With `once` raises what a fetch raises."""
         signals.take(self._inbox.put)
+        self._tell_status()  # what a former agent wrote is not true any more
         while (code := self._ending()) is None:
             self._step()
         self._tell(time.monotonic(), ended=True)
@@ -246,17 +247,24 @@ class Upkeep:
         self._tell_at = min(self._tell_at, now + SOON)
 
     def _tell(self, now: float, *, ended: bool = False) -> None:
-        """Write status and cache. Both have ages in them, so that they are written now and then all the same."""
+        """Write cache and status. Both have ages in them, so that they are written now and then all the same."""
         self._tell_at = now + BEAT
         if all(page.text is not None for page in self.pages):
             self._laid_by.clear()  # what was not needed by now is needed no more
         try:
             if self._sealed is not None:
                 self._sealed.write([*self._heeded.allowed(), *self._laid_by.values()])
-            if self._wanted.status is not None:
-                told = status.told(self._ask.address, self._ask.environment, self._heeded, self.pages, self._child)
-                told |= {"ended": ended, "once": self._once}
-                Destination(self._wanted.status).write(json.dumps(told).encode())
+        except Unwritable as error:
+            self._complain(str(error))
+        self._tell_status(ended=ended)
+
+    def _tell_status(self, *, ended: bool = False) -> None:
+        if self._wanted.status is None:
+            return
+        told = status.told(self._ask.address, self._ask.environment, self._heeded, self.pages, self._child)
+        told |= {"ended": ended, "once": self._once}
+        try:
+            Destination(self._wanted.status).write(json.dumps(told).encode())
         except Unwritable as error:
             self._complain(str(error))
 
