@@ -2,6 +2,7 @@
 
 from service.core.errors import Absent, Unavailable
 from service.core.rotation import Stage
+from service.core.token import masked
 from service.http.peer import peer_of
 from service.http.rotations import DONE
 from service.http.vault import static
@@ -45,7 +46,7 @@ async def _credential(ask: Ask, place: Place, name: str) -> Answer:
     try:
         found = await ask.fetch(ask.keeper.credentials.asked(ask.who, place.environment, place.name))
     except Absent:
-        raise Refused(400, f"unknown role: {name}") from None
+        raise Refused(400, f"unknown role: {masked(name)}") from None
     leases: bool = ask.request.app.state.leases
     return static.answered(found, leases=leases)
 

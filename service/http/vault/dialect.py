@@ -14,7 +14,7 @@ from typing import Any
 
 from service.core import names
 from service.core.errors import Absent, Conflict, KeywrightError
-from service.core.token import hashed
+from service.core.token import hashed, masked
 from service.http.plain import Dialect, Headers, Plain, Reader
 from service.http.problems import Rendered
 from service.http.vault import secret, static
@@ -81,7 +81,7 @@ def _dialect(engine: Engine, leases: bool) -> Dialect:
 
 def _unknown_role(error: KeywrightError, path: str, request_id: str) -> Rendered:
     if isinstance(error, Absent):
-        error = Refused(400, f"unknown role: {path.partition('/static-creds/')[2]}")
+        error = Refused(400, f"unknown role: {masked(path.partition('/static-creds/')[2])}")
     return refusal(error, path, request_id)
 
 

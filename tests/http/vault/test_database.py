@@ -29,6 +29,9 @@ def test_an_unknown_role_is_400(vault: Vault, query: str) -> None:
     for name in ("production/none", "nowhere/x"):
         answer = vault("GET", f"database/static-creds/{name}{query}")
         assert (answer.status_code, answer.json()) == (400, {"errors": [f"unknown role: {name}"]})
+    token = f"kw_{'0' * 16}_{'A' * 43}"
+    answer = vault("GET", f"database/static-creds/production/{token}{query}")
+    assert answer.json() == {"errors": ["unknown role: production/kw_0000000000000000_…"]}, "a token is not said again"
     assert vault("GET", "database/static-roles/production/none").json() == {"errors": []}
     answer = vault("POST", "database/rotate-role/production/none", {})
     assert (answer.status_code, answer.json()) == (400, {"errors": ["no static role found for role name"]})
