@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -42,6 +43,11 @@ class Settings(BaseSettings):
         "ledger is lost. Keep it on another disk.",
     )
     listen: str = Field("127.0.0.1:8420", description="Address and port to serve on.")
+    url: str = Field(
+        "",
+        description="Address under which people reach this server, such as `https://keywright.example`: where they are "
+        "sent back to when they sign in elsewhere. Empty: `http://` with `KEYWRIGHT_LISTEN`, if that is this machine.",
+    )
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
     tls_key: Path | None = Field(None, description="Its private key (PEM).")
     tls_client_ca: Path | None = Field(
@@ -182,6 +188,22 @@ class Settings(BaseSettings):
     def key_home(self) -> str:
         """Where the master key is."""
         return self.key or f"file:{self.data.absolute() / 'master.key'}"
+
+    @property
+    def public_url(self) -> str:
+        """Where people reach it, without a slash at the end; empty if nobody said. Raises Invalid."""
+        if self.url:
+            found = urlsplit(self.url)
+            near = found.hostname in ("127.0.0.1", "::1", "localhost")
+            plain = f"{found.scheme}://{found.netloc}"
+            if not found.hostname or found.scheme not in (("http", "https") if near else ("https",)):
+                raise Invalid(f"{PREFIX}URL must begin with https:// (http:// is for this machine only)")
+            if self.url.rstrip("/") != plain or "@" in found.netloc:
+                raise Invalid(f"{PREFIX}URL must be an address without path, such as https://keywright.example")
+            return plain
+        host, port = self.host_and_port
+        scheme = "https" if self.tls_cert else "http"
+        return f"{scheme}://{self.listen}" if host in ("127.0.0.1", "localhost") and port else ""
 
     @property
     def host_and_port(self) -> tuple[str, int]:

@@ -51,6 +51,7 @@ from service.keeper.machine_tokens import MachineTokens
 from service.keeper.machines import Machines
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
+from service.keeper.pendings import Pendings
 from service.keeper.planning import Planning
 from service.keeper.probes import Probes
 from service.keeper.recorder import Recorder
@@ -62,6 +63,7 @@ from service.keeper.retention import Retention
 from service.keeper.reversal import Reversal
 from service.keeper.rotations import Rotations
 from service.keeper.secrets import Secrets
+from service.keeper.sessions import Sessions
 from service.keeper.signals import Signals
 from service.keeper.single import Singles
 from service.keeper.statements import Statements
@@ -210,6 +212,8 @@ def build(
         Checks(door, walls, briefs, references, budget, tag_key),
         overdue,
         Wrappings(door, keyrings, recorder, walls),
+        Pendings(door, keyrings),
+        Sessions(door),
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),

@@ -59,6 +59,18 @@ class Forbidden(KeywrightError):
     """The caller may see this, but may not do what was asked."""
 
 
+class FactorNeeded(Forbidden):
+    """It may be done, but only soon after a second factor was shown."""
+
+
+class ApprovalNeeded(Forbidden):
+    """It may be done, but somebody else has to agree first."""
+
+
+class Forged(Forbidden):
+    """It came with a cookie, and not from a page of ours: another site may have made the browser send it."""
+
+
 class Absent(KeywrightError):
     """It does not exist, or the caller may not see it: nobody can tell which."""
 

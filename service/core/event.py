@@ -91,7 +91,7 @@ def batch(events: Sequence[Event], randomness: Randomness) -> Batch:
     lines = []
     for event in events:
         who = event.caller
-        caller = (who.id, who.kind, who.name, who.address)
+        caller = (who.actor, who.kind, who.name, who.address)
         deed = (event.action, event.outcome, event.environment, event.resource, tuple(event.detail.items()))
         at = (event.at - _EPOCH) // _MICROSECOND
         number = callers.setdefault(caller, len(callers))

@@ -65,6 +65,26 @@ def webhook_context(environment_id: str, webhook_id: str, number: int) -> Contex
     return _context("webhook", environment_id, webhook_id, str(number))
 
 
+def pending_context(environment_id: str, kind: str, hash_: bytes) -> Context:
+    """For what waits for its other half."""
+    return _context("pending", environment_id, kind, hash_.hex())
+
+
+def factor_context(environment_id: str, factor_id: str) -> Context:
+    """For a second factor of a user."""
+    return _context("factor", environment_id, factor_id)
+
+
+def provider_context(environment_id: str, provider_id: str) -> Context:
+    """For what we prove to an identity provider who we are with."""
+    return _context("identity-provider", environment_id, provider_id)
+
+
+def approval_context(environment_id: str, approval_id: str) -> Context:
+    """For what is to be done once somebody agrees."""
+    return _context("approval", environment_id, approval_id)
+
+
 def copy_context(environment_id: str, store: str, location: str, credential_id: str) -> Context:
     """For what was read of a store, while it is kept in memory to be answered again."""
     return _context("copy", environment_id, store, location, credential_id)

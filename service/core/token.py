@@ -8,7 +8,8 @@ people choose; 256 random bits cannot be guessed.)
 A token may be bound to client certificates (RFC 8705, section 3), and is then of use over a connection that showed one
 of them only. Where it has no secret, the certificate alone stands for its caller (RFC 8705, section 2).
 
-A token may be a machine's (`machine.py`): its name, grants and allowlist are the machine's, as they stand now.
+A token may be a machine's (`machine.py`): its name, grants and allowlist are the machine's, as they stand now. Or it
+is a person's (`person.py`): a session, or a token of its own; its grants are the person's, as they stand now.
 """
 
 import base64
@@ -21,6 +22,7 @@ from datetime import datetime
 
 from service.core.access import Grant
 from service.core.errors import Invalid
+from service.core.person import Session
 from service.core.sealed import Randomness
 from service.core.secret import Secret
 
@@ -51,6 +53,11 @@ class Token:
     """Whose it is; empty for one that stands for itself."""
     renewable_until: datetime | None = None
     """It can be made to last until then, if a login gave it out."""
+    user_id: str = ""
+    """Whose it is, if it is a person's."""
+    label: str = ""
+    """What that person calls it; empty for sessions."""
+    session: Session | None = None
 
     @property
     def bearer(self) -> bool:

@@ -20,12 +20,12 @@ def shown_grant(it: ShownGrant) -> dict[str, Any]:
     """As it is answered."""
     return {
         "id": it.id or None,
-        "token": None if it.holder.is_machine else it.holder.name,
+        "token": it.holder.name if it.holder.kind.value == "token" else None,
         "level": it.grant.level.word,
         "kind": it.grant.kind.value,
         "environment": it.environment,
         "path": it.grant.path,
-        "machine": it.holder.name if it.holder.is_machine else None,
+        "machine": it.holder.name if it.holder.kind.value == "machine" else None,
     }
 
 

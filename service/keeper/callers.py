@@ -11,10 +11,11 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.core.access import Caller, OutOfPlace, Stranger, admitted
+from service.core.access import Caller, CurrentUser, Grants, OutOfPlace, Stranger, admitted
 from service.core.token import Shown, Token, hashed, split, usable_over
 from service.keeper.asked import Who
-from service.keeper.snapshot import View
+from service.keeper.rules import Context
+from service.keeper.snapshot import Person, View
 
 _NOTHING = bytes(32)
 """Compared with when there is no such token, so that unknown ids take the same time as wrong secrets."""
@@ -40,9 +41,9 @@ class Presented:
         """Did the connection show a certificate that the token is bound to, if it is bound?"""
         return usable_over(token.certificates, self.shown, now)
 
-    def caller(self, token: Token) -> Caller:
-        """Whom the token stands for."""
-        return _caller(token, self.address, self.request_id)
+    def caller(self, token: Token, view: View) -> Caller:
+        """Whom the token stands for. Raises Stranger."""
+        return _caller(token, self.address, self.request_id, view)
 
     def __call__(self, view: View) -> Caller:
         """See `Who`."""
@@ -50,7 +51,7 @@ class Presented:
         right = self.right(token, view.now)
         if token is None or not right:
             raise Stranger(_UNKNOWN, self.address, self.request_id)
-        caller = self.caller(token)
+        caller = self.caller(token, view)
         if not self.usable(token, view.now):
             raise Stranger(_UNKNOWN, self.address, self.request_id, caller)
         return _in_place(token, caller)
@@ -69,7 +70,7 @@ def machine(shown: Shown, message: str, address: str, request_id: str) -> Who:
         token = view.snapshot.machine(shown.sha256)
         if token is None or not usable_over(token.certificates, shown, view.now) or _expired(token, view.now):
             raise Stranger(message, address, request_id)
-        return _in_place(token, _caller(token, address, request_id))
+        return _in_place(token, _caller(token, address, request_id, view))
 
     return made_out
 
@@ -83,8 +84,36 @@ def nobody(message: str, address: str, request_id: str) -> Who:
     return made_out
 
 
-def _caller(token: Token, address: str, request_id: str) -> Caller:
-    return Caller(token.id, token.name, "machine", token.grants, address, request_id, token.machine_id)
+def _caller(token: Token, address: str, request_id: str, view: View) -> Caller:
+    """Rules are judged by this very view, when somebody asks whether they hold."""
+    user = None
+    kind, name, grants = "machine", token.name, token.grants
+    if token.user_id:
+        person = view.snapshot.person(token.user_id)
+        if person is None:
+            raise Stranger(_UNKNOWN, address, request_id)
+        user = _user(person, token)
+        kind, name, grants = "person", person.user.email, person.grants
+    held = Grants(grants) if type(grants) is not Grants else grants
+    if not held.ruled:
+        return Caller(token.id, name, kind, held, address, request_id, token.machine_id, user)
+    asks = Context(user, name, kind, address, view.now)
+    return Caller(token.id, name, kind, held, address, request_id, token.machine_id, user, asks.holds)
+
+
+def _user(person: Person, token: Token) -> CurrentUser:
+    session = token.session
+    return CurrentUser(
+        person.user.id,
+        person.user.email,
+        person.user.name,
+        tuple(group.name for group in person.groups),
+        person.user.attributes,
+        session.method if session else "token",
+        session.signed_in_at if session else None,
+        session.factor_at if session else None,
+        session is not None,
+    )
 
 
 def _expired(token: Token, now: datetime) -> bool:

@@ -214,7 +214,8 @@ def key_of(stored: StoredConnection) -> Key:
 
 def common_keys(wall: Environment, caller: Caller) -> tuple[Key, Key]:
     """What every answer depends on."""
-    return (Changed.ENVIRONMENT.value, wall.id), (Changed.TOKEN.value, caller.id)
+    who = (Changed.USER.value, caller.user.id) if caller.user else (Changed.TOKEN.value, caller.id)
+    return (Changed.ENVIRONMENT.value, wall.id), who
 
 
 def connection_found(tx: Transaction, wall: Environment, caller: Caller, name: str, level: Level) -> StoredConnection:

@@ -12,7 +12,7 @@ from service.core.errors import Absent, Forbidden, Invalid
 from service.keeper.door import Deed, Door
 from service.keeper.walls import Walls
 from service.ledger import environments, grants, machines, tokens
-from service.ledger.grants import HeldGrant, Holder
+from service.ledger.grants import HeldGrant, Holder, Holding
 from service.ledger.ledger import Transaction
 
 
@@ -69,7 +69,7 @@ class Granting:
 
         def find(tx: Transaction) -> Holder | None:
             found = machines.find(tx, machine)
-            return Holder(found.id, found.name, True) if found else None
+            return Holder(found.id, found.name, Holding.MACHINE) if found else None
 
         return self._give(caller, f"machine {machine}", machine, find, wanted)
 
@@ -98,7 +98,7 @@ class Granting:
                 held = None
             if held is None or caller.level(_thing(held.grant)) != Level.OWN:
                 raise Absent(f"grant {grant_id[:64]} does not exist")
-            deed.detail["machine" if held.holder.is_machine else "token"] = held.holder.name
+            deed.detail[held.holder.kind.value] = held.holder.name
             grants.remove(tx, held)
 
         deed = Deed("grant.remove", resource=grant_id)
@@ -146,7 +146,8 @@ class Granting:
     def own(self, tx: Transaction, caller: Caller) -> list[ShownGrant]:
         """What the caller holds, as it was made out."""
         found = tokens.find(tx, caller.id)
-        holder = Holder(caller.id, caller.name, bool(found and found.machine_id))
+        kind = Holding.USER if caller.user else Holding.MACHINE if found and found.machine_id else Holding.TOKEN
+        holder = Holder(caller.user.id if caller.user else caller.id, caller.name, kind)
         return list(filter(self._served, (self._named(tx, HeldGrant("", holder, each)) for each in caller.grants)))
 
     def _served(self, shown: ShownGrant) -> bool:

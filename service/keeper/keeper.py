@@ -21,6 +21,7 @@ from service.keeper.machine_tokens import MachineTokens
 from service.keeper.machines import Machines
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
+from service.keeper.pendings import Pendings
 from service.keeper.recorder import Recorder
 from service.keeper.references import References
 from service.keeper.rehearsals import Rehearsals
@@ -29,6 +30,7 @@ from service.keeper.restorations import Restorations
 from service.keeper.retention import Retention
 from service.keeper.rotations import Rotations
 from service.keeper.secrets import Secrets
+from service.keeper.sessions import Sessions
 from service.keeper.signals import Signals
 from service.keeper.single import Singles
 from service.keeper.steps import Steps
@@ -77,6 +79,8 @@ class Keeper:
     checks: Checks
     overdue: Overdue
     wrappings: Wrappings
+    pendings: Pendings
+    sessions: Sessions
     signals: Signals
     webhooks: Webhooks
     deliveries: Deliveries

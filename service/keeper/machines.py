@@ -19,7 +19,7 @@ from service.keeper.environments import check_revision
 from service.keeper.granting import Granting, ShownGrant, WantedGrant
 from service.keeper.tokens import only_one
 from service.ledger import grants, machines, tokens
-from service.ledger.grants import Holder
+from service.ledger.grants import Holder, Holding
 from service.ledger.ledger import Transaction
 
 
@@ -75,7 +75,7 @@ class Machines:
             machine = Machine(self._door.new_id(), name, True, allowed, lives or Lives(), 1, tx.now, caller.name)
             machines.add(tx, machine)
             for grant in granted:
-                grants.add(tx, self._door.new_id(), Holder(machine.id, name, True), grant)
+                grants.add(tx, self._door.new_id(), Holder(machine.id, name, Holding.MACHINE), grant)
             for proof in proofs:
                 self._prove(tx, caller, machine, proof)
             return self._found(tx, name)
@@ -189,4 +189,4 @@ class Machines:
         return self._shown(tx, machine)
 
     def _shown(self, tx: Transaction, machine: Machine) -> ShownMachine:
-        return ShownMachine(machine, tuple(self._granting.shown(tx, Holder(machine.id, machine.name, True))))
+        return ShownMachine(machine, tuple(self._granting.shown(tx, Holder(machine.id, machine.name, Holding.MACHINE))))

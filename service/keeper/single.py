@@ -9,6 +9,7 @@ the token's secret is compared, its certificates and its expiry looked at, and t
 from dataclasses import dataclass
 from datetime import datetime
 
+from service.core.access import Grants
 from service.core.errors import KeywrightError
 from service.core.event import Detail, Event, Outcome
 from service.core.keyring import Keyring
@@ -85,7 +86,7 @@ class Single(Asked):
                 self.result = Told([decided.opened()], decided.tag)
             except KeywrightError:
                 return False
-            caller = self.who.caller(token)
+            caller = self.who.caller(token, view)
             self.event = Event(
                 now, caller, self.action, Outcome.ALLOWED, self.environment, self.resource, decided.detail
             )
@@ -125,6 +126,8 @@ class Singles:
         variable = snapshot.variable(wall.id, name) if wall else None
         if (
             token is None
+            or token.user_id  # what a person may see depends on more than the epoch: rules, fresh factors
+            or Grants(token.grants).ruled
             or wall is None
             or caller is None
             or variable is None

@@ -6,14 +6,16 @@ is still true is not known here: whoever answers from it records on its epoch, a
 
 import bisect
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from service.core.access import Grants
 from service.core.connection import Target
 from service.core.environment import Environment
+from service.core.person import Group, Settings, User
 from service.core.rotation import RotationPolicy
 from service.core.token import Token
 from service.keeper import definitions
@@ -24,11 +26,37 @@ from service.ledger.state import LiveVariable, News, Offering
 Key = tuple[str, str]
 """What somebody may wait for: a kind and an id. `WITHIN` stands for any variable of an environment."""
 WITHIN = "variables of"
+MOST_PERSONS = 10_000
+"""Whose grants are kept put together."""
+_PEOPLE = (Kind.USER, Kind.GROUP)
 
 
 def key_of_rotation(rotation_id: str) -> Key:
     """For whoever waits for a rotation."""
     return Kind.ROTATION.value, rotation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user, and what it holds: its own grants and those of every group that it is in."""
+
+    user: User
+    groups: tuple[Group, ...]
+    """By name; also those that it is in because its groups are in them."""
+    grants: Grants
+
+
+def person(user: User, groups: Mapping[str, Group]) -> Person:
+    """A user put together with its groups. Groups may be in one another in a circle: each counts once."""
+    found: dict[str, Group] = {}
+    ahead = [member.group_id for member in user.memberships]
+    while ahead:
+        group = groups.get(each := ahead.pop())
+        if group is not None and each not in found:
+            found[each] = group
+            ahead += [member.group_id for member in group.parents]
+    among = tuple(sorted(found.values(), key=lambda group: group.name))
+    return Person(user, among, Grants((*user.grants, *(grant for group in among for grant in group.grants))))
 
 
 class OfferedConnection(Offering):
@@ -59,6 +87,10 @@ class Snapshot:
         self.tokens: dict[str, Token] = {}
         self.decided: dict[tuple[str, ...], Any] = {}
         """What fetches were decided to come to, for whoever decides; forgotten with the epoch."""
+        self.users: dict[str, User] = {}
+        self.groups: dict[str, Group] = {}
+        self.settings = Settings()
+        self._persons: dict[str, Person] = {}
         self._machines: dict[str, str] = {}
         self._environments: dict[str, Environment] = {}
         self._names: dict[str, str] = {}
@@ -69,6 +101,18 @@ class Snapshot:
     def machine(self, certificate: str) -> Token | None:
         """The token that this certificate (its SHA-256) alone stands for."""
         return self.tokens.get(self._machines.get(certificate, ""))
+
+    def person(self, user_id: str) -> "Person | None":
+        """A user with everything that it holds; None for one that there is not, or that is disabled."""
+        found = self._persons.get(user_id)
+        if found is None:
+            user = self.users.get(user_id)
+            if user is None or not user.enabled:
+                return None
+            if len(self._persons) >= MOST_PERSONS:
+                self._persons = {}
+            found = self._persons[user_id] = person(user, self.groups)
+        return found
 
     def environment(self, name: str) -> Environment | None:
         """By name."""
@@ -107,6 +151,7 @@ class Snapshot:
             if news.whole:
                 self.tokens, self._machines, self._environments, self._names = {}, {}, {}, {}
                 self._variables, self._offered, self._inside = {}, {}, {}
+                self.users, self.groups = {}, {}
             for kind, each in news.gone:
                 self._drop(kind, each)
             for environment in news.environments:
@@ -119,6 +164,11 @@ class Snapshot:
                 self.tokens[token.id] = token
                 if not token.bearer:
                     self._machines.update(dict.fromkeys(token.certificates, token.id))
+            if news.whole or news.users or news.groups or any(kind in _PEOPLE for kind, _ in news.gone):
+                self._persons = {}
+            self.users.update((user.id, user) for user in news.users)
+            self.groups.update((group.id, group) for group in news.groups)
+            self.settings = news.settings or self.settings
             for variable in news.variables:
                 self._put_variable(variable)
             for offering in news.offerings:
@@ -152,6 +202,10 @@ class Snapshot:
     def _drop(self, kind: Kind, each: str) -> None:
         if kind is Kind.TOKEN:
             self._drop_token(each)
+        elif kind is Kind.USER:
+            self.users.pop(each, None)
+        elif kind is Kind.GROUP:
+            self.groups.pop(each, None)
         elif kind is Kind.ENVIRONMENT:
             self._drop_name(each)
             self._environments.pop(each, None)

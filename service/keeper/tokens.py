@@ -17,7 +17,7 @@ from service.keeper.granting import Granting, ShownGrant, WantedGrant
 from service.keeper.recorder import Recorder
 from service.keeper.snapshot import View
 from service.ledger import grants, tokens
-from service.ledger.grants import Holder
+from service.ledger.grants import Holder, Holding
 from service.ledger.ledger import Transaction
 
 SYSTEM = Caller("scheduler", "scheduler", "system", (Grant(Level.OWN, Kind.EVERYTHING),))
@@ -184,7 +184,8 @@ class Tokens:
 
 def holder_of(token: Token) -> Holder:
     """Who holds the grants of a token: itself, or its machine."""
-    return Holder(token.machine_id or token.id, token.name, bool(token.machine_id))
+    kind = Holding.MACHINE if token.machine_id else Holding.TOKEN
+    return Holder(token.machine_id or token.id, token.name, kind)
 
 
 def only_one(tx: Transaction, certificates: Sequence[str], token_id: str = "") -> None:

@@ -21,11 +21,15 @@ _DROPS = 500
 class Kind(StrEnum):
     """What can be changed.
 
-    A credential and a rotation stand for the connection that they belong to, a machine for its tokens.
+    A credential and a rotation stand for the connection that they belong to, a machine for its tokens, a user for
+    itself and its tokens.
     """
 
     TOKEN = "token"  # noqa: S105 - no password
     MACHINE = "machine"
+    USER = "user"
+    GROUP = "group"
+    SETTINGS = "settings"
     ENVIRONMENT = "environment"
     KEYS = "keys"  # the data keys of an environment, by its id
     VARIABLE = "variable"

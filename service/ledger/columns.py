@@ -26,6 +26,8 @@ class Moment(TypeDecorator[datetime]):
 # Names are ordered by their bytes on both engines: cursors and folder ranges depend on it.
 NAME = String(200).with_variant(String(200, collation="C"), "postgresql")
 
+EMAIL = String(254).with_variant(String(254, collation="C"), "postgresql")
+
 TERM = String(210).with_variant(String(210, collation="C"), "postgresql")
 
 # On SQLite an INTEGER PRIMARY KEY is the table's own order; any other type would have an index beside it, and every

@@ -9,8 +9,10 @@ from sqlalchemy import Row, delete, func, insert, select, update
 
 from service.core.environment import Environment
 from service.ledger.changes import Kind as Changed
+from service.ledger.grants import holder_of
 from service.ledger.identities import grants
 from service.ledger.ledger import Transaction
+from service.ledger.persons import groups
 from service.ledger.tables import connections, data_keys, environments
 
 
@@ -78,9 +80,10 @@ def shred(tx: Transaction, environment_id: str) -> None:
     """The environment with everything in it, its data keys first."""
     tx.touch(Changed.ENVIRONMENT, environment_id)
     tx.touch(Changed.KEYS, environment_id)
-    holders = select(grants.c.token_id, grants.c.machine_id).where(grants.c.environment_id == environment_id)
-    for token_id, machine_id in tx.sql.execute(holders):
-        tx.touch(Changed.TOKEN if token_id else Changed.MACHINE, token_id or machine_id)
+    for held in tx.sql.execute(select(grants).where(grants.c.environment_id == environment_id)).all():
+        holder_of(held).touch(tx)
+    landings = select(groups.c.id).where(groups.c.landing_environment_id == environment_id)
+    tx.touch(Changed.GROUP, *tx.sql.execute(landings).scalars())
     tx.sql.execute(delete(data_keys).where(data_keys.c.environment_id == environment_id))
     # Connections may name one another as `administered_by`: loosened first, so that the cascade can run.
     within = connections.c.environment_id == environment_id

@@ -3,7 +3,8 @@
 machines ─┬─ proofs ── secret_ids
           ├─ grants
           └─ tokens                  (that its logins gave out, or that a certificate of its own stands for)
-tokens ─┬─ grants                    (of those that belong to no machine)
+users, groups ── grants; users ── tokens   (a person's: see `persons.py`)
+tokens ─┬─ grants                    (of those that belong to nobody else)
         └─ replies ─ answers kept for repeated Idempotency-Keys
 """
 
@@ -70,7 +71,7 @@ tokens = Table(
     "tokens",
     metadata,
     id_column(),
-    Column("name", NAME, unique=True),  # empty for a machine's, which goes by the machine's name
+    Column("name", NAME, unique=True),  # empty for a machine's or a user's, which goes by that one's name
     Column("hash", LargeBinary, nullable=False),  # empty: a certificate alone stands for its caller
     Column("allowlist", JSON, nullable=False),
     Column("certificates", JSON, nullable=False),
@@ -80,8 +81,12 @@ tokens = Table(
     Column("machine_id", String(64), ForeignKey("machines.id", ondelete="CASCADE")),
     Column("renewable_until", Moment),
     Column("metadata", JSON, nullable=False),  # what its login proved
-    CheckConstraint("(name IS NULL) = (machine_id IS NOT NULL)", name="named_or_a_machines"),
+    Column("user_id", String(64), ForeignKey("users.id", ondelete="CASCADE")),
+    Column("label", NAME, nullable=False),  # what its user calls it; empty for sessions
+    CheckConstraint("machine_id IS NULL OR user_id IS NULL", name="one_owner"),
+    CheckConstraint("(name IS NULL) = (machine_id IS NOT NULL OR user_id IS NOT NULL)", name="named_or_somebodys"),
     Index(None, "machine_id", "expires_at"),
+    Index(None, "user_id", "expires_at"),
 )
 
 grants = Table(
@@ -90,13 +95,22 @@ grants = Table(
     id_column(),
     Column("token_id", String(64), ForeignKey("tokens.id", ondelete="CASCADE")),
     Column("machine_id", String(64), ForeignKey("machines.id", ondelete="CASCADE")),
+    Column("user_id", String(64), ForeignKey("users.id", ondelete="CASCADE")),
+    Column("group_id", String(64), ForeignKey("groups.id", ondelete="CASCADE")),
     Column("level", String(8), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("environment_id", String(64), ForeignKey("environments.id", ondelete="CASCADE")),
     Column("path", String(200), nullable=False),
-    CheckConstraint("(token_id IS NULL) <> (machine_id IS NULL)", name="one_holder"),
+    Column("rule", Text, nullable=False),
+    CheckConstraint(
+        "(CASE WHEN token_id IS NULL THEN 0 ELSE 1 END) + (CASE WHEN machine_id IS NULL THEN 0 ELSE 1 END)"
+        " + (CASE WHEN user_id IS NULL THEN 0 ELSE 1 END) + (CASE WHEN group_id IS NULL THEN 0 ELSE 1 END) = 1",
+        name="one_holder",
+    ),
     Index(None, "token_id"),
     Index(None, "machine_id"),
+    Index(None, "user_id"),
+    Index(None, "group_id"),
 )
 
 replies = Table(

@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 
 import service.ledger.identities
+import service.ledger.persons
 import service.ledger.wrappings  # noqa: F401 - their tables are tables, too
 from service.core.errors import Unavailable
 from service.ledger.ledger import Ledger

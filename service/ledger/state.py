@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, select
 
 from service.core.environment import Environment
+from service.core.person import Group, Settings, User
 from service.core.rotation import Credential, Rotation
 from service.core.token import Token
 from service.core.variable import ValueKind
-from service.ledger import changes, connections, environments, identities, rotations, tokens
+from service.ledger import changes, connections, environments, groups, identities, rotations, settings, tokens, users
 from service.ledger.changes import Kind, Touched
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
@@ -57,6 +58,10 @@ class News:
     variables: list[LiveVariable] = field(default_factory=list)
     offerings: list[Offering] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)
+    users: list[User] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+    settings: Settings | None = None
+    """None: they were not changed."""
     gone: set[Touched] = field(default_factory=set)
     touched: set[Touched] = field(default_factory=set)
 
@@ -70,6 +75,7 @@ def read(tx: Transaction, known: int | None) -> News:
         found.variables = list(_variables(tx, _LIVE))
         found.offerings = _offerings(tx, None)
         found.tokens = tokens.read(tx)
+        found.users, found.groups, found.settings = users.read(tx), groups.read(tx), settings.read(tx)
         return found
     touched = _with_wholes(tx, touched)
     found = News(tx.epoch, touched=touched)
@@ -82,8 +88,15 @@ def read(tx: Transaction, known: int | None) -> News:
         found.offerings += _offerings(tx, page)
     for page in _pages(ids[Kind.TOKEN]):
         found.tokens += tokens.read(tx, page)
+    for page in _pages(ids[Kind.USER]):
+        found.users += users.read(tx, page)
+    for page in _pages(ids[Kind.GROUP]):
+        found.groups += groups.read(tx, page)
+    if ids[Kind.SETTINGS]:
+        found.settings = settings.read(tx)
     there = {(Kind.ENVIRONMENT, it.id) for it in found.environments} | {(Kind.TOKEN, it.id) for it in found.tokens}
     there |= {(Kind.VARIABLE, it.id) for it in found.variables}
+    there |= {(Kind.USER, it.id) for it in found.users} | {(Kind.GROUP, it.id) for it in found.groups}
     there |= {(Kind.CONNECTION, it.connection.id) for it in found.offerings}
     found.gone = touched - there
     return found
@@ -127,11 +140,14 @@ _PARTS = {
     Kind.CREDENTIAL: select(credentials.c.connection_id).where(credentials.c.id == bindparam("wanted")),
     Kind.ROTATION: select(turning.c.connection_id).where(turning.c.id == bindparam("wanted")),
 }
-_TOKENS = select(identities.tokens.c.id).where(identities.tokens.c.machine_id == bindparam("wanted"))
+_TOKENS = {
+    Kind.MACHINE: select(identities.tokens.c.id).where(identities.tokens.c.machine_id == bindparam("wanted")),
+    Kind.USER: select(identities.tokens.c.id).where(identities.tokens.c.user_id == bindparam("wanted")),
+}
 
 
 def _with_wholes(tx: Transaction, touched: Iterable[Touched]) -> set[Touched]:
-    """And the connections of credentials and rotations among them, and the tokens of machines.
+    """And the connections of credentials and rotations among them, and the tokens of machines and users.
 
     Of those that are gone, it was touched as well.
     """
@@ -141,8 +157,9 @@ def _with_wholes(tx: Transaction, touched: Iterable[Touched]) -> set[Touched]:
         if kind in _PARTS:
             of = tx.sql.execute(_PARTS[kind], {"wanted": each}).scalar_one_or_none()
             found |= {(Kind.CONNECTION, of)} if of else set()
-        elif kind is Kind.MACHINE:
-            found |= {(Kind.TOKEN, token_id) for token_id in tx.sql.execute(_TOKENS, {"wanted": each}).scalars()}
+        elif kind in _TOKENS:
+            theirs = tx.sql.execute(_TOKENS[kind], {"wanted": each}).scalars()
+            found |= {(Kind.TOKEN, token_id) for token_id in theirs}
     return found
 
 

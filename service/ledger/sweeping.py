@@ -2,7 +2,8 @@
 
     postings   of stretches that are gone; found by skipping from term to term, since terms come first in their key
     callings   names of callers of whom no event is left in the index
-    fetches    of tokens that are gone, if their event is; who may still fetch is kept, since it tells who holds what
+    fetches    of tokens and users that are gone, if their event is; who may still fetch is kept, since it tells who
+               holds what
 
 Each kind is looked through a glance at a time, and what is stale goes in short transactions. What is left over by a
 process that died points at nothing: it does no harm, and goes with the next sweep.
@@ -12,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, literal, select, text, tuple_
+from sqlalchemy import and_, bindparam, delete, exists, literal, or_, select, text, tuple_
 
 from service.ledger import postings, pruned
 from service.ledger.identities import tokens
 from service.ledger.ledger import Transaction
+from service.ledger.persons import users
 from service.ledger.postings import STRETCH
 from service.ledger.tables import callings, fetches
 from service.ledger.tables import postings as table
@@ -97,7 +99,8 @@ def holders(tx: Transaction, after: tuple[str, ...] = _FIRST) -> Found:
     """Youngest fetches that are gone, of tokens that are gone."""
     record = pruned.record(tx)
     key = (fetches.c.environment, fetches.c.connection, fetches.c.actor)
-    query = select(*key, fetches.c.seq, exists().where(tokens.c.id == fetches.c.actor).label("known"))
+    known = or_(exists().where(tokens.c.id == fetches.c.actor), exists().where(users.c.id == fetches.c.actor))
+    query = select(*key, fetches.c.seq, known.label("known"))
     query = query.where(tuple_(*key) > tuple_(*map(literal, after))).order_by(*key).limit(GLANCE)
     looked = tx.sql.execute(query).all()
     stale = [tuple(row[:4]) for row in looked if not row.known and record and row.seq <= record.seq]

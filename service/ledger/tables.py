@@ -9,7 +9,7 @@
                   │               └─ rotations ── rotation_steps
                   └─ incidents ── incident_items
     home ─ one row: where the ledger lives     restorations ── findings (of connections)
-    tokens, machines, and what they may do: see `identities.py`
+    tokens, machines, and what they may do: see `identities.py`; people: see `persons.py`
     signals, outbox, webhooks ── deliveries (`outgoing.py`)
 
 Ids are random and immutable: sealed values are bound to them. Times are microseconds since 1970 in UTC,

@@ -5,27 +5,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
-from service.core.access import Grant, Kind, Level
+from service.core.access import Grant, Grants, Kind, Level
 from service.core.machine import Metadata
+from service.core.person import Session
 from service.core.token import NO_SECRET, Token
 from service.ledger.changes import Kind as Changed
 from service.ledger.identities import grants, machines, replies, tokens
 from service.ledger.ledger import Transaction
+from service.ledger.persons import sessions, users
 
 
 def grant_of(row: Row[Any]) -> Grant:
     """As a row has it."""
-    return Grant(Level.of(row.level), Kind(row.kind), row.environment_id or "", row.path)
+    return Grant(Level.of(row.level), Kind(row.kind), row.environment_id or "", row.path, row.rule)
 
 
 def _made(row: Row[Any], held: Iterable[Row[Any]]) -> Token:
     return Token(
         row.id,
-        row.name or row.machine,
+        row.name or row.machine or row.email,
         row.hash,
-        tuple(map(grant_of, held)),
+        Grants(map(grant_of, held)),
         tuple(row.allowlist if row.machine_id is None else row.machine_allowlist),
         row.created_at,
         row.created_by,
@@ -33,13 +35,42 @@ def _made(row: Row[Any], held: Iterable[Row[Any]]) -> Token:
         tuple(row.certificates),
         row.machine_id or "",
         row.renewable_until,
+        row.user_id or "",
+        row.label,
+        _session(row) if row.signed_in_at is not None else None,
     )
 
 
-_KNOWN = select(tokens, machines.c.name.label("machine"), machines.c.allowlist.label("machine_allowlist")).select_from(
+def _session(row: Row[Any]) -> Session:
+    return Session(
+        row.id,
+        row.user_id,
+        row.method,
+        row.provider_id,
+        row.provider_session,
+        row.factor_at,
+        row.signed_in_at,
+        row.address,
+        row.agent,
+        row.last_seen_at,
+    )
+
+
+_OF_SESSION = [each for each in sessions.c if each.name not in ("token_id", "user_id")]
+_KNOWN = select(
+    tokens,
+    machines.c.name.label("machine"),
+    machines.c.allowlist.label("machine_allowlist"),
+    users.c.email,
+    *_OF_SESSION,
+).select_from(
     tokens.outerjoin(machines, machines.c.id == tokens.c.machine_id)
+    .outerjoin(users, users.c.id == tokens.c.user_id)
+    .outerjoin(sessions, sessions.c.token_id == tokens.c.id)
 )
-_IN_FORCE = _KNOWN.where(or_(tokens.c.machine_id.is_(None), machines.c.enabled))
+_IN_FORCE = _KNOWN.where(
+    or_(tokens.c.machine_id.is_(None), machines.c.enabled), or_(tokens.c.user_id.is_(None), users.c.enabled)
+)
 _GRANTS = select(grants).order_by(grants.c.id)
 
 
@@ -49,7 +80,10 @@ def _token(tx: Transaction, row: Row[Any]) -> Token:
 
 
 def read(tx: Transaction, ids: Collection[str] | None = None) -> list[Token]:
-    """Those that are of use, all of them or among these, with their grants. A disabled machine's are not."""
+    """Those that are of use, all of them or among these, with their grants.
+
+    Those of a disabled machine or user are not. A person's grants are read with the person.
+    """
     found = tx.sql.execute(_IN_FORCE if ids is None else _IN_FORCE.where(tokens.c.id.in_(ids))).all()
     query = _GRANTS
     if ids is not None:
@@ -57,13 +91,14 @@ def read(tx: Transaction, ids: Collection[str] | None = None) -> list[Token]:
         query = query.where(or_(grants.c.token_id.in_(ids), grants.c.machine_id.in_(owners)))
     held: dict[str, list[Row[Any]]] = {}
     for row in tx.sql.execute(query):
-        held.setdefault(row.token_id or row.machine_id, []).append(row)
+        if row.token_id or row.machine_id:
+            held.setdefault(row.token_id or row.machine_id, []).append(row)
     return [_made(row, held.get(row.machine_id or row.id, ())) for row in found]
 
 
 def anybody(tx: Transaction) -> bool:
-    """Is there any token, or any machine?"""
-    return any(tx.sql.execute(select(each.c.id).limit(1)).first() for each in (tokens, machines))
+    """Is there any token, any machine, or any user?"""
+    return any(tx.sql.execute(select(each.c.id).limit(1)).first() for each in (tokens, machines, users))
 
 
 def find(tx: Transaction, token_id: str) -> Token | None:
@@ -85,14 +120,18 @@ def every(tx: Transaction, after: str, limit: int) -> list[Token]:
 
 
 def add(tx: Transaction, token: Token, metadata: Metadata | None = None) -> None:
-    """A new one, without its grants. A machine's has neither a name, nor grants, nor an allowlist of its own."""
-    row = {name: value for name, value in vars(token).items() if name != "grants"}
+    """A new one, without its grants. One that belongs to a machine or a user has neither a name nor grants of its own;
+    a machine's has no allowlist, either. With its session, if it is one."""
+    row = {name: value for name, value in vars(token).items() if name not in ("grants", "session")}
     own: dict[str, Any] = {"allowlist": list(token.allowlist), "certificates": list(token.certificates)}
+    own |= {"machine_id": token.machine_id or None, "user_id": token.user_id or None}
     if token.machine_id:
-        own |= {"name": None, "allowlist": []}
-    else:
-        own["machine_id"] = None
+        own["allowlist"] = []
+    if token.machine_id or token.user_id:
+        own["name"] = None
     tx.sql.execute(insert(tokens).values(row | own | {"metadata": dict(metadata or {})}))
+    if token.session:
+        tx.sql.execute(insert(sessions).values(vars(token.session)))
     tx.touch(Changed.TOKEN, token.id)
 
 
@@ -121,8 +160,9 @@ def of(tx: Transaction, machine_id: str, after: str, limit: int) -> list[tuple[T
 
 
 def sweep(tx: Transaction, limit: int) -> None:
-    """Machines' tokens that have expired go, so many of them."""
-    over = select(tokens.c.id).where(tokens.c.machine_id.is_not(None), tokens.c.expires_at <= tx.now).limit(limit)
+    """Machines' tokens and sessions that have expired go, so many of them."""
+    goes = or_(tokens.c.machine_id.is_not(None), and_(tokens.c.user_id.is_not(None), tokens.c.label == ""))
+    over = select(tokens.c.id).where(goes, tokens.c.expires_at <= tx.now).limit(limit)
     ids = list(tx.sql.execute(over).scalars())
     if ids:
         tx.sql.execute(delete(tokens).where(tokens.c.id.in_(ids)))

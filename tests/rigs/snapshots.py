@@ -36,6 +36,9 @@ def content(snapshot: Snapshot) -> dict[str, Any]:
         "tokens": {token.id: replace(token, grants=tuple(sorted(token.grants, key=str)))
                    for token in snapshot.tokens.values()},
         "machines": snapshot._machines,
+        "users": snapshot.users,
+        "groups": snapshot.groups,
+        "settings": snapshot.settings,
         "variables": snapshot._variables,
         "by name": {
             (wall, name): variable for wall, inside in snapshot._inside.items()

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from service.ledger.columns import NAME, PLACE, TERM, Moment
+from service.ledger.columns import EMAIL, NAME, PLACE, TERM, Moment
 
 revision = "0001"
 down_revision = None
@@ -112,6 +112,81 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_head"),
     )
     op.create_table(
+        "users",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("email", EMAIL, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=False),
+        sa.Column("provider_id", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("attributes", sa.JSON(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
+        sa.Column("password_changed_at", Moment(), nullable=True),
+        sa.Column("password_ends_at", Moment(), nullable=True),
+        sa.Column("must_change", sa.Boolean(), nullable=False),
+        sa.Column("emergency", sa.Boolean(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failed_at", Moment(), nullable=True),
+        sa.Column("last_login_at", Moment(), nullable=True),
+        sa.Column("last_active_at", Moment(), nullable=True),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_users"),
+        sa.UniqueConstraint("email", name="uq_users_email"),
+    )
+    op.create_index("ix_users_external_id", "users", ["external_id"], unique=False)
+    op.create_index("ix_users_provider_id_subject", "users", ["provider_id", "subject"], unique=False)
+    op.create_table(
+        "groups",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=False),
+        sa.Column("provisioned", sa.Boolean(), nullable=False),
+        sa.Column("landing_environment_id", sa.String(length=64), nullable=True),
+        sa.Column("landing_folder", NAME, nullable=False),
+        sa.Column("second_factor", sa.Boolean(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["landing_environment_id"],
+            ["environments.id"],
+            name="fk_groups_landing_environment_id",
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_groups"),
+        sa.UniqueConstraint("name", name="uq_groups_name"),
+    )
+    op.create_index("ix_groups_external_id", "groups", ["external_id"], unique=False)
+    op.create_table(
+        "identity_providers",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("definition", sa.JSON(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_identity_providers"),
+        sa.UniqueConstraint("name", name="uq_identity_providers_name"),
+    )
+    op.create_table(
+        "settings",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("definition", sa.JSON(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_settings"),
+    )
+    op.create_table(
         "machines",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", NAME, nullable=False),
@@ -171,13 +246,20 @@ def upgrade() -> None:
         sa.Column("machine_id", sa.String(length=64), nullable=True),
         sa.Column("renewable_until", Moment(), nullable=True),
         sa.Column("metadata", sa.JSON(), nullable=False),
-        sa.CheckConstraint("(name IS NULL) = (machine_id IS NOT NULL)", name=op.f("ck_tokens_named_or_a_machines")),
+        sa.Column("user_id", sa.String(length=64), nullable=True),
+        sa.Column("label", NAME, nullable=False),
+        sa.CheckConstraint(
+            "(name IS NULL) = (machine_id IS NOT NULL OR user_id IS NOT NULL)",
+            name=op.f("ck_tokens_named_or_somebodys"),
+        ),
+        sa.CheckConstraint("machine_id IS NULL OR user_id IS NULL", name=op.f("ck_tokens_one_owner")),
         sa.ForeignKeyConstraint(["machine_id"], ["machines.id"], name="fk_tokens_machine_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_tokens_user_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_tokens"),
         sa.UniqueConstraint("name", name="uq_tokens_name"),
     )
-    with op.batch_alter_table("tokens", schema=None) as batch_op:
-        batch_op.create_index("ix_tokens_machine_id_expires_at", ["machine_id", "expires_at"], unique=False)
+    op.create_index("ix_tokens_machine_id_expires_at", "tokens", ["machine_id", "expires_at"], unique=False)
+    op.create_index("ix_tokens_user_id_expires_at", "tokens", ["user_id", "expires_at"], unique=False)
 
     op.create_table(
         "connections",
@@ -222,21 +304,31 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("token_id", sa.String(length=64), nullable=True),
         sa.Column("machine_id", sa.String(length=64), nullable=True),
+        sa.Column("user_id", sa.String(length=64), nullable=True),
+        sa.Column("group_id", sa.String(length=64), nullable=True),
         sa.Column("level", sa.String(length=8), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("environment_id", sa.String(length=64), nullable=True),
         sa.Column("path", sa.String(length=200), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "(CASE WHEN token_id IS NULL THEN 0 ELSE 1 END) + (CASE WHEN machine_id IS NULL THEN 0 ELSE 1 END)"
+            " + (CASE WHEN user_id IS NULL THEN 0 ELSE 1 END) + (CASE WHEN group_id IS NULL THEN 0 ELSE 1 END) = 1",
+            name=op.f("ck_grants_one_holder"),
+        ),
         sa.ForeignKeyConstraint(
             ["environment_id"], ["environments.id"], name="fk_grants_environment_id", ondelete="CASCADE"
         ),
-        sa.CheckConstraint("(token_id IS NULL) <> (machine_id IS NULL)", name=op.f("ck_grants_one_holder")),
+        sa.ForeignKeyConstraint(["group_id"], ["groups.id"], name="fk_grants_group_id", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["machine_id"], ["machines.id"], name="fk_grants_machine_id", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["token_id"], ["tokens.id"], name="fk_grants_token_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_grants_user_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_grants"),
     )
-    with op.batch_alter_table("grants", schema=None) as batch_op:
-        batch_op.create_index("ix_grants_machine_id", ["machine_id"], unique=False)
-        batch_op.create_index("ix_grants_token_id", ["token_id"], unique=False)
+    op.create_index("ix_grants_group_id", "grants", ["group_id"], unique=False)
+    op.create_index("ix_grants_machine_id", "grants", ["machine_id"], unique=False)
+    op.create_index("ix_grants_token_id", "grants", ["token_id"], unique=False)
+    op.create_index("ix_grants_user_id", "grants", ["user_id"], unique=False)
 
     op.create_table(
         "replies",
@@ -251,6 +343,132 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("replies", schema=None) as batch_op:
         batch_op.create_index("ix_replies_expires_at", ["expires_at"], unique=False)
+
+    op.create_table(
+        "members",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("group_id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=True),
+        sa.Column("child_id", sa.String(length=64), nullable=True),
+        sa.Column("source", sa.String(length=80), nullable=False),
+        sa.CheckConstraint("(user_id IS NULL) <> (child_id IS NULL)", name=op.f("ck_members_one_member")),
+        sa.ForeignKeyConstraint(["child_id"], ["groups.id"], name="fk_members_child_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["group_id"], ["groups.id"], name="fk_members_group_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_members_user_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_members"),
+        sa.UniqueConstraint(
+            "group_id", "user_id", "child_id", "source", name="uq_members_group_id_user_id_child_id_source"
+        ),
+    )
+    op.create_index("ix_members_child_id", "members", ["child_id"], unique=False)
+    op.create_index("ix_members_user_id", "members", ["user_id"], unique=False)
+    op.create_table(
+        "sessions",
+        sa.Column("token_id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("method", sa.String(length=80), nullable=False),
+        sa.Column("provider_id", sa.String(length=64), nullable=False),
+        sa.Column("provider_session", sa.Text(), nullable=False),
+        sa.Column("factor_at", Moment(), nullable=True),
+        sa.Column("signed_in_at", Moment(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=False),
+        sa.Column("last_seen_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(["token_id"], ["tokens.id"], name="fk_sessions_token_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_sessions_user_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("token_id", name="pk_sessions"),
+    )
+    op.create_index(
+        "ix_sessions_provider_id_provider_session", "sessions", ["provider_id", "provider_session"], unique=False
+    )
+    op.create_index("ix_sessions_user_id", "sessions", ["user_id"], unique=False)
+    op.create_table(
+        "factors",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("credential_id", sa.String(length=1400), nullable=True),
+        sa.Column("used", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("last_used_at", Moment(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_factors_user_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_factors"),
+        sa.UniqueConstraint("credential_id", name="uq_factors_credential_id"),
+    )
+    op.create_index("ix_factors_user_id", "factors", ["user_id"], unique=False)
+    op.create_table(
+        "recovery_codes",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("used_at", Moment(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_recovery_codes_user_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_recovery_codes"),
+    )
+    op.create_index("ix_recovery_codes_user_id", "recovery_codes", ["user_id"], unique=False)
+    op.create_table(
+        "pendings",
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("user_id", sa.String(length=64), nullable=True),
+        sa.Column("expires_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_pendings_user_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("hash", name="pk_pendings"),
+    )
+    op.create_index("ix_pendings_expires_at", "pendings", ["expires_at"], unique=False)
+    op.create_index("ix_pendings_user_id", "pendings", ["user_id"], unique=False)
+    op.create_table(
+        "approvals",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("environment_id", sa.String(length=64), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("resource", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("summary", sa.JSON(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("decided_by", sa.String(length=64), nullable=True),
+        sa.Column("decided_at", Moment(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("expires_at", Moment(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("applied_at", Moment(), nullable=True),
+        sa.ForeignKeyConstraint(["asked_by"], ["users.id"], name="fk_approvals_asked_by", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["decided_by"], ["users.id"], name="fk_approvals_decided_by", ondelete="SET NULL"),
+        sa.ForeignKeyConstraint(
+            ["environment_id"], ["environments.id"], name="fk_approvals_environment_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_approvals"),
+    )
+    op.create_index(
+        "ix_approvals_environment_id_state_created_at",
+        "approvals",
+        ["environment_id", "state", "created_at"],
+        unique=False,
+    )
+    op.create_index("ix_approvals_state_expires_at", "approvals", ["state", "expires_at"], unique=False)
+    op.create_table(
+        "break_glasses",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("environment_id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("expires_at", Moment(), nullable=False),
+        sa.Column("ended_at", Moment(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["environment_id"], ["environments.id"], name="fk_break_glasses_environment_id", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_break_glasses_user_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_break_glasses"),
+    )
+    op.create_index(
+        "ix_break_glasses_environment_id_expires_at", "break_glasses", ["environment_id", "expires_at"], unique=False
+    )
 
     op.create_table(
         "variables",
@@ -591,22 +809,22 @@ def downgrade() -> None:
 
     op.drop_table("wrappings")
     op.drop_table("variables")
+    op.drop_table("break_glasses")
+    op.drop_table("approvals")
+    op.drop_table("pendings")
+    op.drop_table("recovery_codes")
+    op.drop_table("factors")
+    op.drop_table("sessions")
+    op.drop_table("members")
     with op.batch_alter_table("replies", schema=None) as batch_op:
         batch_op.drop_index("ix_replies_expires_at")
 
     op.drop_table("replies")
-    with op.batch_alter_table("grants", schema=None) as batch_op:
-        batch_op.drop_index("ix_grants_token_id")
-        batch_op.drop_index("ix_grants_machine_id")
-
     op.drop_table("grants")
     with op.batch_alter_table("connections", schema=None) as batch_op:
         batch_op.drop_index("ix_connections_next_due_at")
 
     op.drop_table("connections")
-    with op.batch_alter_table("tokens", schema=None) as batch_op:
-        batch_op.drop_index("ix_tokens_machine_id_expires_at")
-
     op.drop_table("tokens")
     with op.batch_alter_table("secret_ids", schema=None) as batch_op:
         batch_op.drop_index("ix_secret_ids_proof_id")
@@ -618,6 +836,10 @@ def downgrade() -> None:
 
     op.drop_table("proofs")
     op.drop_table("machines")
+    op.drop_table("settings")
+    op.drop_table("identity_providers")
+    op.drop_table("groups")
+    op.drop_table("users")
     op.drop_table("head")
     op.drop_table("environments")
     op.drop_table("callings")
