@@ -56,11 +56,17 @@ class Door:
         """Call `listener` after every committed change of this process; it must be quick and not raise."""
         self._heard.append(listener)
 
-    def change(self, caller: Caller, deed: Deed | Sequence[Deed], act: Callable[[Transaction], T]) -> T:
-        """Let `act` change the ledger, and record the deed, or several in their order, in the same transaction."""
+    def change(
+        self, caller: Caller, deed: Deed | Sequence[Deed], act: Callable[[Transaction], T], *, aside: bool = False
+    ) -> T:
+        """Let `act` change the ledger, and record the deed, or several in their order, in the same transaction.
+
+        What is kept `aside`, such as a sign-in that has only begun, is nothing that a fetch depends on: the epoch
+        stands, unless something is touched after all. Strangers can do such things, and hold up nobody by it.
+        """
         deeds = [deed] if isinstance(deed, Deed) else deed
         try:
-            with self.ledger.change() as tx:
+            with self.ledger.holding() if aside else self.ledger.change() as tx:
                 result = act(tx)
                 tx.events.extend(self._event(caller, each, tx, Outcome.ALLOWED) for each in deeds)
         except KeywrightError as refusal:
