@@ -11,6 +11,7 @@ from service.http import (
     credentials,
     environments,
     events,
+    groups,
     health,
     incidents,
     logins,
@@ -21,6 +22,7 @@ from service.http import (
     shapes,
     stream,
     tokens,
+    users,
     values,
     variables,
     webhooks,
@@ -96,7 +98,7 @@ def application(
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, credentials, rotations)
-    for part in (*nouns, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
+    for part in (*nouns, incidents, restorations, tokens, users, groups, machines, logins, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)
     app.include_router(native)
