@@ -12,8 +12,8 @@ from service.core.access import Caller, Grant, Kind, Level, Thing, require
 from service.core.errors import Absent, Forbidden, Invalid
 from service.core.event import Detail
 from service.core.person import email, group_name
-from service.core.rule import checked
 from service.keeper.door import Deed, Door
+from service.keeper.rules import checked
 from service.keeper.standing import an_owner_stays, standing
 from service.keeper.walls import Walls
 from service.ledger import environments, grants, groups, machines, tokens, users

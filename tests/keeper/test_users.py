@@ -127,7 +127,7 @@ def test_disabled_its_sessions_and_tokens_are_gone_and_its_memberships_stay(serv
         caller(service, text)
     enabled = service.keeper.users.change(SYSTEM, ana.id, ChangedUser(enabled=True))
     assert enabled.groups == ("staff",)
-    assert [it.grant for it in enabled.grants][0].level == Level.OWN
+    assert next(it.grant for it in enabled.grants).level == Level.OWN
     with pytest.raises(Unauthenticated):
         caller(service, text)  # what has ended does not begin again
 
@@ -199,3 +199,10 @@ def test_a_machine_with_the_grant_keeps_users(service: Service) -> None:
     made = service.keeper.users.add(directory, "ana@shop.example").user
     assert made.created_by == "directory"
     assert made.created_at <= datetime.now(UTC)
+def test_what_is_owned_by_a_rule_is_not_passed_on(service: Service) -> None:
+    ruled = person(service, "ana@shop.example", on("production", rule="true"))
+    assert service.keeper.environments.get(ruled, "production").name == "production"
+    with pytest.raises(Forbidden):
+        service.keeper.tokens.add(ruled, "lasting", (on("production"),), None, ())
+
+

@@ -1,6 +1,0 @@
-"""Rules."""
-
-
-def checked(text: str) -> str:
-    """As it is."""
-    return text
