@@ -43,6 +43,7 @@ from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
+from service.keeper.groups import Groups
 from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.indexer import Indexer
@@ -72,6 +73,7 @@ from service.keeper.single import Singles
 from service.keeper.statements import Statements
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
+from service.keeper.users import Users
 from service.keeper.values import Values
 from service.keeper.variables import Variables
 from service.keeper.versions import Versions
@@ -207,6 +209,8 @@ def build(
         steps,
         tokens,
         granting,
+        Users(door, walls, granting),
+        Groups(door, walls, granting),
         machines,
         Secrets(door, machines),
         MachineTokens(door, machines),

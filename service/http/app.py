@@ -11,6 +11,7 @@ from service.http import (
     credentials,
     environments,
     events,
+    groups,
     health,
     incidents,
     logins,
@@ -23,6 +24,7 @@ from service.http import (
     shapes,
     stream,
     tokens,
+    users,
     values,
     variables,
     webhooks,
@@ -109,19 +111,8 @@ def application(
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, credentials, rotations)
-    for part in (
-        *nouns,
-        incidents,
-        restorations,
-        tokens,
-        machines,
-        logins,
-        events,
-        stream,
-        webhooks,
-        sessions,
-        passwords,
-    ):
+    persons = (users, groups, sessions, passwords)
+    for part in (*nouns, *persons, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)
     native.include_router(sessions.entrance)

@@ -110,7 +110,8 @@ def _caller(token: Token, address: str, request_id: str, view: View) -> Caller:
     held = Grants(grants) if type(grants) is not Grants else grants
     if not held.ruled:
         return Caller(token.id, name, kind, held, address, request_id, token.machine_id, user)
-    asks = Context(user, name, kind, address, view.now)
+    known_as = kind if user or token.machine_id else "token"
+    asks = Context(user, name, known_as, address, view.now)
     return Caller(token.id, name, kind, held, address, request_id, token.machine_id, user, asks.holds)
 
 

@@ -36,7 +36,9 @@ def person(service: Service, email: str, *held: Grant, password: str | None = PA
         users.add(tx, replace(user, **more))
         for grant in held:
             grants.add(tx, door.new_id(), Holder(user_id, email, Holding.USER), grant)
-        users.set_password(tx, user_id, hashed, more.get("password_ends_at"), must_change=more.get("must_change", False))
+        users.set_password(
+            tx, user_id, hashed, more.get("password_ends_at"), must_change=more.get("must_change", False)
+        )
         found = users.get(tx, user_id)
         assert found
         return found
