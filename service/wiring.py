@@ -22,6 +22,7 @@ from service.core.connection import Engine
 from service.core.database import Database
 from service.core.errors import Invalid, KeyMissing, Unavailable
 from service.core.keyring import KeyWrapper
+from service.core.passphrase import Breaches, NoBreaches
 from service.core.proof import Reviewer, secure
 from service.core.reference import Store
 from service.core.rotation import Limits
@@ -34,6 +35,7 @@ from service.keeper.checks import Checks
 from service.keeper.connections import Connections
 from service.keeper.copies import Copies
 from service.keeper.credentials import Credentials
+from service.keeper.delays import Delays
 from service.keeper.deliveries import Deliveries
 from service.keeper.door import Door
 from service.keeper.environments import Environments
@@ -44,6 +46,7 @@ from service.keeper.granting import Granting
 from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.indexer import Indexer
+from service.keeper.invitations import Invitations
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
 from service.keeper.logins import Logins
@@ -77,6 +80,12 @@ from service.keeper.webhooks import Webhooks
 from service.keeper.wrappings import Wrappings
 from service.ledger import schema
 from service.ledger.ledger import Ledger
+from service.people.entering import Entering, NoSecondFactor
+from service.people.hashing import Hashing
+from service.people.new_passwords import NewPasswords
+from service.people.people import People
+from service.people.signing_in import SigningIn
+from service.people.strength import Strength
 from service.settings import Settings, process_environment
 
 if TYPE_CHECKING:
@@ -91,6 +100,7 @@ class Service:
     settings: Settings
     ledger: Ledger
     keeper: Keeper
+    people: People
     clock: Clock
     databases: Mapping[Engine, Database]
     rotator: Rotator
@@ -178,6 +188,7 @@ def build(
     tokens, machines = Tokens(door, granting, recorder), Machines(door, granting)
     escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
+    waiting, sessions, delays = Pendings(door, keyrings), Sessions(door, recorder.snapshot), Delays(door)
     keeper = Keeper(
         door,
         recorder,
@@ -212,11 +223,19 @@ def build(
         Checks(door, walls, briefs, references, budget, tag_key),
         overdue,
         Wrappings(door, keyrings, recorder, walls),
-        Pendings(door, keyrings),
-        Sessions(door),
+        waiting,
+        sessions,
+        Invitations(door, waiting, delays),
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
+    )
+    entering, hashing = Entering(sessions, waiting, NoSecondFactor()), Hashing()
+    strength = Strength(breaches(settings))
+    people = People(
+        SigningIn(door, recorder, delays, hashing, entering),
+        NewPasswords(door, recorder, waiting, delays, sessions, hashing, strength, entering),
+        entering,
     )
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
@@ -240,7 +259,19 @@ def build(
     pruner = Pruner(keeper.retention, settings.events_kept)
     courier = Courier(keeper.deliveries, webhook_post(settings))
     return Service(
-        settings, ledger, keeper, clock, found_databases, rotator, restoration, sentinel, indexer, pruner, courier, new
+        settings,
+        ledger,
+        keeper,
+        people,
+        clock,
+        found_databases,
+        rotator,
+        restoration,
+        sentinel,
+        indexer,
+        pruner,
+        courier,
+        new,
     )
 
 
@@ -324,6 +355,15 @@ def stores(settings: Settings) -> dict[str, Store]:
 
         found["aws-sm"] = AwsSecretsStore(_aws(settings, "secretsmanager"))
     return found
+
+
+def breaches(settings: Settings) -> Breaches:
+    """The list of known passwords that the settings name. Raises Invalid."""
+    if settings.breached_passwords is None:
+        return NoBreaches()
+    from providers.breaches import BreachFile
+
+    return BreachFile(settings.breached_passwords)
 
 
 def webhook_post(settings: Settings) -> Post:

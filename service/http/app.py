@@ -15,9 +15,11 @@ from service.http import (
     incidents,
     logins,
     machines,
+    passwords,
     problems,
     restorations,
     rotations,
+    sessions,
     shapes,
     stream,
     tokens,
@@ -25,10 +27,12 @@ from service.http import (
     variables,
     webhooks,
 )
+from service.http.cookies import Cookies
 from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
+from service.http.pages import home, sign_in
 from service.http.plain import Reader
 from service.http.reception import Reception
 from service.http.streams import Feed
@@ -38,12 +42,15 @@ from service.http.vault.door import Beside
 from service.http.vault.mounts import Mounts
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
+from service.people.people import People
 
 VERSION = "0.1.0"
 PROVING = 8
 """Logins by statements that are looked at at once, beside those that ask somebody outside."""
 LOOKS = 8
 """Databases that are looked at for callers at once; more wait their turn."""
+HASHING = 8
+"""Requests that have a password looked at, or wait for that, in threads of their own; more wait without one."""
 _PROBLEM = {"content": {problems.MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _BEFORE = {400: "Not HTTP", 408: "Too slow", 414: "Too long", 429: "Too many", 431: "Too long"}
 """What is answered before there is a request: see `wire.py` and `envelope.py`."""
@@ -63,11 +70,15 @@ def application(
     streams: int = 1000,
     mounts: Mounts | None = None,
     leases: bool = False,
+    people: People | None = None,
+    cookies: Cookies | None = None,
+    url: str = "",
 ) -> FastAPI:
     """The native door, and the Vault door where it has `mounts`; for `leases` see `service.http.vault.static`.
 
     `poke` makes the clock look now; `clock_ticks` tells whether it does. `overdue` tells how many connections have
-    something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once.
+    something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once. Without
+    `people` nobody signs in. `url` is where people reach this server, if that is known.
     """
     app = FastAPI(
         title="Keywright",
@@ -88,7 +99,9 @@ def application(
     app.state.looks = CapacityLimiter(LOOKS)
     app.state.probes = CapacityLimiter(2)
     app.state.proofs = CapacityLimiter(ASKING + PROVING)
+    app.state.hashing = CapacityLimiter(HASHING)
     app.state.clock_ticks = clock_ticks
+    app.state.people, app.state.cookies, app.state.url = people, cookies or Cookies(url), url
     app.state.overdue = overdue
     app.state.warnings = warnings
     app.state.metrics = metrics = Metrics(keeper.figures, lambda: feed.open, keeper.deliveries.counted)
@@ -96,10 +109,25 @@ def application(
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, credentials, rotations)
-    for part in (*nouns, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
+    for part in (
+        *nouns,
+        incidents,
+        restorations,
+        tokens,
+        machines,
+        logins,
+        events,
+        stream,
+        webhooks,
+        sessions,
+        passwords,
+    ):
         native.include_router(part.router)
     native.include_router(logins.entrance)
+    native.include_router(sessions.entrance)
     app.include_router(native)
+    for pages in (home, sign_in):
+        app.include_router(pages.router)
     app.state.readers = readers = dict[bytes, Reader]()
     if mounts is not None:
         app.state.mounts, app.state.leases = mounts, leases

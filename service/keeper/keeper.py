@@ -15,6 +15,7 @@ from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
+from service.keeper.invitations import Invitations
 from service.keeper.keys import Keyrings
 from service.keeper.logins import Logins
 from service.keeper.machine_tokens import MachineTokens
@@ -81,6 +82,7 @@ class Keeper:
     wrappings: Wrappings
     pendings: Pendings
     sessions: Sessions
+    invitations: Invitations
     signals: Signals
     webhooks: Webhooks
     deliveries: Deliveries

@@ -54,6 +54,18 @@ from service.http.shapes.rehearsals import (
 )
 from service.http.shapes.restorations import ConnectionFinding, Counts, Restoration
 from service.http.shapes.rotations import AskRotation, Rotation, RotationStep
+from service.http.shapes.sessions import (
+    ChangePassword,
+    Entered,
+    Invitation,
+    NewPassword,
+    OwnSession,
+    Pending,
+    Session,
+    SessionUser,
+    SetPassword,
+    SignIn,
+)
 from service.http.shapes.tokens import BoundToken, Grant, MadeToken, Me, NewGrant, NewToken, PutGrant, Token
 from service.http.shapes.variables import (
     Activate,
@@ -105,6 +117,7 @@ __all__ = [
     "AskRotation",
     "BeginIncident",
     "BoundToken",
+    "ChangePassword",
     "ChangedEnvironment",
     "ChangedMachine",
     "ChangedWebhook",
@@ -118,6 +131,7 @@ __all__ = [
     "Delivery",
     "Duration",
     "Endpoint",
+    "Entered",
     "Environment",
     "Event",
     "EventPage",
@@ -126,6 +140,7 @@ __all__ = [
     "Health",
     "Incident",
     "IncidentPlan",
+    "Invitation",
     "Line",
     "ListedVariable",
     "Literal_",
@@ -146,6 +161,7 @@ __all__ = [
     "NewGrant",
     "NewMachine",
     "NewMachineToken",
+    "NewPassword",
     "NewProof",
     "NewSecretId",
     "NewToken",
@@ -154,7 +170,9 @@ __all__ = [
     "OptionName",
     "Options",
     "Outcome",
+    "OwnSession",
     "OwnToken",
+    "Pending",
     "PlannedStage",
     "Problem",
     "Proof",
@@ -188,7 +206,11 @@ __all__ = [
     "Rotation",
     "RotationStep",
     "SecretId",
+    "Session",
+    "SessionUser",
+    "SetPassword",
     "SetVersion",
+    "SignIn",
     "Signal",
     "SkippedConnection",
     "StoreRules",

@@ -23,8 +23,10 @@ FORMS = {
     r"^(vault|aws-sm|env|file):[^\x00-\x1f\x7f]+$": (
         "a reference: vault:, aws-sm:, env: or file:, and the place there, as in vault:secret/shop#password"
     ),
+    r"^[0-9a-f]{0,64}$": "an id: digits and letters from a to f, as lists show them",
     r"^[0-9a-f]{1,64}$": "an id: digits and letters from a to f, as lists show them",
     r"^[A-Za-z0-9-]+$": "letters, digits and '-'",
+    r"^[A-Za-z0-9_-]+$": "a text as it was given: letters, digits, '-' and '_'",
     r"^[A-Za-z0-9_+/-]+$": "the name of a time zone, as in Europe/Berlin",
     r"^[A-Za-z0-9_-]*$": "`next` of the page before, as it was given",
     rf"^{SEGMENT}$": "a name: letters, digits, '.', '_' and '-', not starting with '.' or '-'",
