@@ -22,7 +22,6 @@ from service.core.connection import Engine
 from service.core.database import Database
 from service.core.errors import Invalid, KeyMissing, Unavailable
 from service.core.keyring import KeyWrapper
-from service.core.passphrase import Breaches, NoBreaches
 from service.core.proof import Reviewer, secure
 from service.core.reference import Store
 from service.core.rotation import Limits
@@ -80,13 +79,9 @@ from service.keeper.webhooks import Webhooks
 from service.keeper.wrappings import Wrappings
 from service.ledger import schema
 from service.ledger.ledger import Ledger
-from service.people.entering import Entering, NoSecondFactor
-from service.people.hashing import Hashing
-from service.people.new_passwords import NewPasswords
 from service.people.people import People
-from service.people.signing_in import SigningIn
-from service.people.strength import Strength
 from service.settings import Settings, process_environment
+from service.ways_in import ways_in
 
 if TYPE_CHECKING:
     from providers.escrow import EscrowFile
@@ -230,13 +225,7 @@ def build(
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
     )
-    entering, hashing = Entering(sessions, waiting, NoSecondFactor()), Hashing()
-    strength = Strength(breaches(settings))
-    people = People(
-        SigningIn(door, recorder, delays, hashing, entering),
-        NewPasswords(door, recorder, waiting, delays, sessions, hashing, strength, entering),
-        entering,
-    )
+    people = ways_in(settings, door, recorder, waiting, delays, sessions)
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
     rotator = Rotator(
@@ -258,21 +247,8 @@ def build(
     sentinel = Sentinel(keeper.checks, escrows, keeper.overdue, lambda: clock.ticks or not clock.started)
     pruner = Pruner(keeper.retention, settings.events_kept)
     courier = Courier(keeper.deliveries, webhook_post(settings))
-    return Service(
-        settings,
-        ledger,
-        keeper,
-        people,
-        clock,
-        found_databases,
-        rotator,
-        restoration,
-        sentinel,
-        indexer,
-        pruner,
-        courier,
-        new,
-    )
+    parts = (keeper, people, clock, found_databases, rotator, restoration, sentinel, indexer, pruner, courier)
+    return Service(settings, ledger, *parts, new)
 
 
 def open_ledger(settings: Settings, now: Callable[[], datetime] = utc_now) -> Ledger:
@@ -355,15 +331,6 @@ def stores(settings: Settings) -> dict[str, Store]:
 
         found["aws-sm"] = AwsSecretsStore(_aws(settings, "secretsmanager"))
     return found
-
-
-def breaches(settings: Settings) -> Breaches:
-    """The list of known passwords that the settings name. Raises Invalid."""
-    if settings.breached_passwords is None:
-        return NoBreaches()
-    from providers.breaches import BreachFile
-
-    return BreachFile(settings.breached_passwords)
 
 
 def webhook_post(settings: Settings) -> Post:
