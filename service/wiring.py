@@ -82,13 +82,9 @@ from service.keeper.webhooks import Webhooks
 from service.keeper.wrappings import Wrappings
 from service.ledger import schema
 from service.ledger.ledger import Ledger
-from service.people.entering import Entering, NoSecondFactor
-from service.people.hashing import Hashing
-from service.people.new_passwords import NewPasswords
 from service.people.people import People
-from service.people.signing_in import SigningIn
-from service.people.strength import Strength
 from service.settings import Settings, process_environment
+from service.ways_in import ways_in
 
 if TYPE_CHECKING:
     from providers.escrow import EscrowFile
@@ -234,13 +230,7 @@ def build(
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
     )
-    entering, hashing = Entering(sessions, waiting, NoSecondFactor()), Hashing()
-    strength = Strength(breaches(settings))
-    people = People(
-        SigningIn(door, recorder, delays, hashing, entering),
-        NewPasswords(door, recorder, waiting, delays, sessions, hashing, strength, entering),
-        entering,
-    )
+    people = ways_in(settings, door, recorder, waiting, delays, sessions)
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
     rotator = Rotator(
@@ -262,21 +252,8 @@ def build(
     sentinel = Sentinel(keeper.checks, escrows, keeper.overdue, lambda: clock.ticks or not clock.started)
     pruner = Pruner(keeper.retention, settings.events_kept)
     courier = Courier(keeper.deliveries, webhook_post(settings))
-    return Service(
-        settings,
-        ledger,
-        keeper,
-        people,
-        clock,
-        found_databases,
-        rotator,
-        restoration,
-        sentinel,
-        indexer,
-        pruner,
-        courier,
-        new,
-    )
+    parts = (keeper, people, clock, found_databases, rotator, restoration, sentinel, indexer, pruner, courier)
+    return Service(settings, ledger, *parts, new)
 
 
 def open_ledger(settings: Settings, now: Callable[[], datetime] = utc_now) -> Ledger:
