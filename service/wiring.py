@@ -41,6 +41,7 @@ from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
+from service.keeper.explaining import Explaining
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
@@ -56,6 +57,7 @@ from service.keeper.machines import Machines
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.pendings import Pendings
+from service.keeper.personal_tokens import PersonalTokens
 from service.keeper.planning import Planning
 from service.keeper.probes import Probes
 from service.keeper.recorder import Recorder
@@ -68,6 +70,7 @@ from service.keeper.reversal import Reversal
 from service.keeper.rotations import Rotations
 from service.keeper.secrets import Secrets
 from service.keeper.sessions import Sessions
+from service.keeper.settings import SettingsKept
 from service.keeper.signals import Signals
 from service.keeper.single import Singles
 from service.keeper.statements import Statements
@@ -209,6 +212,9 @@ def build(
         steps,
         tokens,
         granting,
+        PersonalTokens(door),
+        Explaining(door, walls),
+        SettingsKept(door),
         Users(door, walls, granting),
         Groups(door, walls, granting),
         machines,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from service.core.proof import ASKING
 from service.http import (
+    access,
     connections,
     credentials,
     environments,
@@ -21,6 +22,7 @@ from service.http import (
     restorations,
     rotations,
     sessions,
+    settings,
     shapes,
     stream,
     tokens,
@@ -111,7 +113,7 @@ def application(
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, credentials, rotations)
-    persons = (users, groups, sessions, passwords)
+    persons = (users, groups, access, settings, sessions, passwords)
     for part in (*nouns, *persons, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)
