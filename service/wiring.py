@@ -59,6 +59,7 @@ from service.keeper.past import Past
 from service.keeper.pendings import Pendings
 from service.keeper.personal_tokens import PersonalTokens
 from service.keeper.planning import Planning
+from service.keeper.policies import Policies
 from service.keeper.probes import Probes
 from service.keeper.recorder import Recorder
 from service.keeper.references import References
@@ -194,6 +195,7 @@ def build(
     escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     waiting, sessions, delays = Pendings(door, keyrings), Sessions(door, recorder.snapshot), Delays(door)
+    registered = Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key)
     keeper = Keeper(
         door,
         recorder,
@@ -204,7 +206,8 @@ def build(
         Versions(door, walls, definitions),
         values,
         Singles(values, keyrings),
-        Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key),
+        registered,
+        Policies(door, walls, registered),
         credentials,
         rotations,
         holders,

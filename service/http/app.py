@@ -18,6 +18,7 @@ from service.http import (
     logins,
     machines,
     passwords,
+    policies,
     problems,
     restorations,
     rotations,
@@ -112,7 +113,7 @@ def application(
     problems.install(app)
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
-    nouns = (environments, variables, values, connections, credentials, rotations)
+    nouns = (environments, variables, values, connections, policies, credentials, rotations)
     persons = (users, groups, access, settings, sessions, passwords)
     for part in (*nouns, *persons, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
         native.include_router(part.router)

@@ -26,6 +26,7 @@ from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.pendings import Pendings
 from service.keeper.personal_tokens import PersonalTokens
+from service.keeper.policies import Policies
 from service.keeper.recorder import Recorder
 from service.keeper.references import References
 from service.keeper.rehearsals import Rehearsals
@@ -62,6 +63,7 @@ class Keeper:
     values: Values
     singles: Singles
     connections: Connections
+    policies: Policies
     credentials: Credentials
     rotations: Rotations
     holders: Holders

@@ -31,6 +31,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "database": "shop",
         "login": {"username": "app", "password": "first-password"},
     },
+    "PUT /environments/{environment}/policies/{name}": {"rotation": None},
     "POST /environments/{environment}/rotations": {"connection": "NAME"},
     "POST /environments/{environment}/rehearsals": {"connection": "NAME"},
     "POST /environments/{environment}/incidents": {"folder": "FOLDER", "reason": "a leak"},
@@ -125,7 +126,7 @@ def ask(
 def name_in(path: str) -> str:
     return (
         "shop/db"
-        if re.search("connections|credentials|rotations|rehearsals|incidents|webhooks", path)
+        if re.search("connections|policies|credentials|rotations|rehearsals|incidents|webhooks", path)
         else "shop/PASSWORD"
     )
 
