@@ -41,6 +41,7 @@ from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
+from service.keeper.explaining import Explaining
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
@@ -56,7 +57,9 @@ from service.keeper.machines import Machines
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.pendings import Pendings
+from service.keeper.personal_tokens import PersonalTokens
 from service.keeper.planning import Planning
+from service.keeper.policies import Policies
 from service.keeper.probes import Probes
 from service.keeper.recorder import Recorder
 from service.keeper.references import References
@@ -68,6 +71,7 @@ from service.keeper.reversal import Reversal
 from service.keeper.rotations import Rotations
 from service.keeper.secrets import Secrets
 from service.keeper.sessions import Sessions
+from service.keeper.settings import SettingsKept
 from service.keeper.signals import Signals
 from service.keeper.single import Singles
 from service.keeper.statements import Statements
@@ -187,6 +191,7 @@ def build(
     escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     waiting, sessions, delays = Pendings(door, keyrings), Sessions(door, recorder.snapshot), Delays(door)
+    registered = Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key)
     keeper = Keeper(
         door,
         recorder,
@@ -197,7 +202,8 @@ def build(
         Versions(door, walls, definitions),
         values,
         Singles(values, keyrings),
-        Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key),
+        registered,
+        Policies(door, walls, registered),
         credentials,
         rotations,
         holders,
@@ -205,6 +211,9 @@ def build(
         steps,
         tokens,
         granting,
+        PersonalTokens(door),
+        Explaining(door, walls),
+        SettingsKept(door),
         Users(door, walls, granting),
         Groups(door, walls, granting),
         machines,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from service.core.proof import ASKING
 from service.http import (
+    access,
     connections,
     credentials,
     environments,
@@ -17,10 +18,12 @@ from service.http import (
     logins,
     machines,
     passwords,
+    policies,
     problems,
     restorations,
     rotations,
     sessions,
+    settings,
     shapes,
     stream,
     tokens,
@@ -110,8 +113,8 @@ def application(
     problems.install(app)
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
-    nouns = (environments, variables, values, connections, credentials, rotations)
-    persons = (users, groups, sessions, passwords)
+    nouns = (environments, variables, values, connections, policies, credentials, rotations)
+    persons = (users, groups, access, settings, sessions, passwords)
     for part in (*nouns, *persons, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)

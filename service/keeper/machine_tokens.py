@@ -50,7 +50,7 @@ class MachineTokens:
         token_id, text, hashed = make(self._door.randomness)
 
         def act(tx: Transaction) -> Token:
-            found = self._owners.found(tx, caller, machine)
+            found = self._owners.found(tx, caller, machine, becomes=True)
             if tokens.of_machine(tx, found.id) >= MOST_TOKENS:
                 raise Conflict(f"machine {machine} has {MOST_TOKENS:,} tokens in force, and those are the most")
             if wanted.replaces:
