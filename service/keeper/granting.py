@@ -10,6 +10,7 @@ from service.core import names
 from service.core.access import EVERYTHING, Caller, Grant, Kind, Level, Thing, require
 from service.core.errors import Absent, Forbidden, Invalid
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.walls import Walls
 from service.ledger import environments, grants, machines, tokens
 from service.ledger.grants import HeldGrant, Holder, Holding
@@ -83,6 +84,7 @@ class Granting:
             holder = find(tx)
             if holder is None:
                 raise Absent(f"{whom} does not exist")
+            require_fresh(tx, caller, "giving a grant")
             grants.add(tx, grant_id, holder, granted)
             return self._named(tx, HeldGrant(grant_id, holder, granted))
 
@@ -99,6 +101,7 @@ class Granting:
             if held is None or caller.level(_thing(held.grant)) != Level.OWN:
                 raise Absent(f"grant {grant_id[:64]} does not exist")
             deed.detail[held.holder.kind.value] = held.holder.name
+            require_fresh(tx, caller, "taking a grant away")
             grants.remove(tx, held)
 
         deed = Deed("grant.remove", resource=grant_id)

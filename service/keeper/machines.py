@@ -16,6 +16,7 @@ from service.core.proof import AppRole, Certificate, Jwt, Kubernetes, Proof
 from service.core.token import NO_SECRET, Token, fingerprints
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
+from service.keeper.freshness import require_fresh
 from service.keeper.granting import Granting, ShownGrant, WantedGrant
 from service.keeper.tokens import only_one
 from service.ledger import grants, machines, tokens
@@ -70,6 +71,7 @@ class Machines:
         def act(tx: Transaction) -> ShownMachine:
             require(caller, Level.OWN, EVERYTHING, f"machine {name}")
             granted = [self._granting.granted(tx, caller, each) for each in wanted]
+            require_fresh(tx, caller, "making a machine")
             if machines.find(tx, name):
                 raise Conflict(f"a machine named {name} exists already")
             machine = Machine(self._door.new_id(), name, True, allowed, lives or Lives(), 1, tx.now, caller.name)
@@ -132,6 +134,7 @@ class Machines:
 
         def act(tx: Transaction) -> HeldProof:
             machine = self.found(tx, caller, name)
+            require_fresh(tx, caller, "adding a proof to a machine")
             if len(machine.proofs) >= MOST_PROOFS:
                 raise Conflict(f"machine {name} has {MOST_PROOFS} proofs, and those are the most")
             return self._prove(tx, caller, machine, proof)
