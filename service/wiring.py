@@ -40,6 +40,7 @@ from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
+from service.keeper.factors import Factors
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.holders import Holders
@@ -224,6 +225,7 @@ def build(
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
+        Factors(door, keyrings),
     )
     people = ways_in(settings, door, recorder, waiting, delays, sessions)
     lease = timedelta(seconds=settings.lease)

@@ -11,6 +11,7 @@ from service.http import (
     credentials,
     environments,
     events,
+    factors,
     health,
     incidents,
     logins,
@@ -19,6 +20,7 @@ from service.http import (
     problems,
     restorations,
     rotations,
+    session_factors,
     sessions,
     shapes,
     stream,
@@ -121,10 +123,13 @@ def application(
         webhooks,
         sessions,
         passwords,
+        factors,
+        session_factors,
     ):
         native.include_router(part.router)
     native.include_router(logins.entrance)
     native.include_router(sessions.entrance)
+    native.include_router(session_factors.entrance)
     app.include_router(native)
     for pages in (home, sign_in):
         app.include_router(pages.router)

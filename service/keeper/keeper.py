@@ -11,6 +11,7 @@ from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
+from service.keeper.factors import Factors
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.holders import Holders
@@ -86,3 +87,4 @@ class Keeper:
     signals: Signals
     webhooks: Webhooks
     deliveries: Deliveries
+    factors: Factors
