@@ -227,7 +227,7 @@ def build(
         Deliveries(door, walls, keyrings, holder),
         Factors(door, keyrings),
     )
-    people = ways_in(settings, door, recorder, waiting, delays, sessions)
+    people = ways_in(settings, keeper, delays)
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
     rotator = Rotator(

@@ -6,12 +6,14 @@ No `Idempotency-Key` here: what is told once would be kept to be told again.
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse, Response
 
 from service.core.factor import Factor
-from service.core.secret import Secret
 from service.http import shapes
+from service.http.cookies import proof_of
 from service.http.request import Asking, TheKeeper
 from service.http.route import Route
+from service.http.sessions import cookies_of, people_of
 from service.people.enrolment import Added, Begun, FirstAnswer, FirstCode
 from service.people.factors import SecondFactors
 from service.people.totp import drawing, picture
@@ -23,8 +25,7 @@ Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 
 def flows(request: Request) -> SecondFactors:
     """Of the running service."""
-    found: SecondFactors = request.app.state.factors
-    return found
+    return people_of(request).factors
 
 
 def shown(it: Factor) -> dict[str, Any]:
@@ -49,13 +50,19 @@ def begun(it: Begun) -> dict[str, Any]:
     }
 
 
-def codes(made: "tuple[Secret, ...] | list[Secret]") -> list[str] | None:
-    """As they are answered, for the only time."""
-    return [code.reveal() for code in made] or None
+def anew(request: Request) -> bool:
+    """Does the session come in a cookie? Then it goes on with another one."""
+    return cookies_of(request).session(request) is not None
 
 
-def _added(it: Added) -> dict[str, Any]:
-    return shown(it.factor) | {"recovery_codes": codes(list(it.codes))}
+def _added(request: Request, it: Added) -> Response:
+    text = it.fresh.text.reveal() if it.fresh and it.fresh.text else ""
+    fields = shown(it.factor) | {"csrf": proof_of(text) if text else None}
+    fields["recovery_codes"] = [code.reveal() for code in it.codes] or None
+    answer = JSONResponse(shapes.AddedFactor.model_validate(fields).model_dump(mode="json"), 201)
+    if text:
+        cookies_of(request).keep(answer, text)
+    return answer
 
 
 @router.get("/factors", response_model=shapes.FactorPage)
@@ -84,7 +91,8 @@ def begin_totp(request: Request, caller: Asking, body: shapes.NewTotp) -> Any:
 @router.post("/factors/totp/{factor_id}/confirmation", status_code=201, response_model=shapes.AddedFactor)
 def confirm_totp(request: Request, caller: Asking, factor_id: Id, body: shapes.Confirmation) -> Any:
     """Show its first code: it counts from now on."""
-    return _added(flows(request).enrolment.finish(caller, FirstCode(factor_id, body.code.replace(" ", ""))))
+    first = FirstCode(factor_id, body.code.replace(" ", ""))
+    return _added(request, flows(request).enrolment.finish(caller, first, anew=anew(request)))
 
 
 @router.post("/factors/passkeys/challenge", response_model=shapes.PasskeyOptions)
@@ -96,7 +104,8 @@ def begin_passkey(request: Request, caller: Asking) -> Any:
 @router.post("/factors/passkeys", status_code=201, response_model=shapes.AddedFactor)
 def add_passkey(request: Request, caller: Asking, body: shapes.NewPasskey) -> Any:
     """What the authenticator answered: the passkey counts from now on."""
-    return _added(flows(request).enrolment.finish(caller, FirstAnswer(body.name, body.passkey)))
+    first = FirstAnswer(body.name, body.passkey)
+    return _added(request, flows(request).enrolment.finish(caller, first, anew=anew(request)))
 
 
 @router.delete("/factors/{factor_id}", status_code=204)
@@ -108,4 +117,4 @@ def remove(caller: Asking, keeper: TheKeeper, factor_id: Id) -> None:
 @router.post("/recovery-codes", status_code=201, response_model=shapes.RecoveryCodes)
 def renew_codes(caller: Asking, keeper: TheKeeper) -> Any:
     """New recovery codes. The former ones are of no use any more."""
-    return {"recovery_codes": codes(keeper.factors.renew_codes(caller))}
+    return {"recovery_codes": [code.reveal() for code in keeper.factors.renew_codes(caller)]}

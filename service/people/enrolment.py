@@ -8,7 +8,7 @@ code that confirms it is used up by that.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from service.core import factor as rules
@@ -26,6 +26,7 @@ from service.ledger.ledger import Transaction
 from service.people import totp
 from service.people.challenges import Challenges
 from service.people.passkeys import Answer, NotShown, Passkeys, challenge_in
+from service.people.step_up import Fresh, Freshening
 
 KIND = "totp"
 PURPOSE = "enrolment"
@@ -61,20 +62,29 @@ class Added:
     """A factor that counts from now on; with the first one, recovery codes, which are told only now."""
 
     factor: Factor
-    codes: Sequence[Secret]
+    codes: Sequence[Secret] = field(repr=False)
+    fresh: Fresh | None = None
+    """The session in which it was added, and shown by that."""
 
 
 class Enrolment:
     """Adds second factors: for who is signed in, and for who needs one to sign in."""
 
     def __init__(
-        self, door: Door, factors: Factors, pendings: Pendings, challenges: Challenges, passkeys: Passkeys
+        self,
+        door: Door,
+        factors: Factors,
+        pendings: Pendings,
+        challenges: Challenges,
+        passkeys: Passkeys,
+        freshening: Freshening,
     ) -> None:
         self._door = door
         self._factors = factors
         self._pendings = pendings
         self._challenges = challenges
         self._passkeys = passkeys
+        self._freshening = freshening
 
     # -- for who is signed in
 
@@ -98,19 +108,23 @@ class Enrolment:
         deed = Deed("factor.begin", resource=caller.actor, detail={"kind": "passkey"})
         return self._door.fetch(caller, deed, evaluate)
 
-    def finish(self, caller: Caller, shown: FirstCode | FirstAnswer) -> Added:
-        """It counts, and was shown in this session just now. Raises Invalid, Forbidden, FactorNeeded, Conflict."""
+    def finish(self, caller: Caller, shown: FirstCode | FirstAnswer, *, anew: bool) -> Added:
+        """It counts, and was shown in this session just now: see `step_up.py`.
+
+        Raises Invalid, Forbidden, FactorNeeded, Conflict.
+        """
         deed = Deed("factor.add", resource=caller.actor)
 
         def act(tx: Transaction) -> Added | None:
             user = self._factors.require_room(tx, caller)
             added = self.added(tx, user, shown, caller.id)
-            if added is not None:
-                deed.detail.update(kind=added.factor.kind.value, factor=added.factor.id)
-                kept.freshen(tx, caller.id)
-            else:
+            if added is None:
                 deed.outcome = Outcome.REFUSED
-            return added
+                return None
+            deed.detail.update(kind=added.factor.kind.value, factor=added.factor.id)
+            if caller.user is None or not caller.user.session:
+                return added
+            return replace(added, fresh=self._freshening.freshened(tx, caller, anew=anew))
 
         added = self._door.change(caller, deed, act)
         if added is None:

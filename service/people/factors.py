@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 
-from service.keeper.door import Door
-from service.keeper.factors import Factors
-from service.keeper.pendings import Pendings
-from service.keeper.recorder import Recorder
-from service.keeper.sessions import Sessions
+from service.keeper.delays import Delays
+from service.keeper.keeper import Keeper
 from service.people.challenges import Challenges
 from service.people.enrolment import Enrolment
+from service.people.entering import Entering
 from service.people.passkey_sign_in import PasskeySignIn
 from service.people.passkeys import Passkeys
 from service.people.second_factor import SecondFactor
+from service.people.second_half import SecondHalf
 from service.people.showing import Showing
-from service.people.step_up import StepUp
+from service.people.step_up import Freshening, StepUp
 
 
 @dataclass(frozen=True)
@@ -21,28 +20,22 @@ class SecondFactors:
     """How second factors are added, and where they are shown."""
 
     enrolment: Enrolment
-    second_factor: SecondFactor
+    second_half: SecondHalf
     passkey_sign_in: PasskeySignIn
     step_up: StepUp
 
 
 def second_factors(
-    door: Door,
-    recorder: Recorder,
-    factors: Factors,
-    pendings: Pendings,
-    sessions: Sessions,
-    *,
-    key: bytes,
-    url: str,
+    keeper: Keeper, delays: Delays, second_factor: SecondFactor, entering: Entering, url: str
 ) -> SecondFactors:
-    """Of one installation: `key` is what all its replicas have, `url` where people reach it."""
-    passkeys, challenges = Passkeys(url), Challenges(key, door.randomness)
-    showing = Showing(factors, challenges, passkeys)
-    enrolment = Enrolment(door, factors, pendings, challenges, passkeys)
+    """Of one installation; `url` is where people reach it."""
+    door = keeper.door
+    passkeys, challenges = Passkeys(url), Challenges(keeper.keyrings.tag_key(), door.randomness)
+    showing, freshening = Showing(keeper.factors, challenges, passkeys), Freshening(keeper.sessions)
+    enrolment = Enrolment(door, keeper.factors, keeper.pendings, challenges, passkeys, freshening)
     return SecondFactors(
         enrolment,
-        SecondFactor(door, recorder, factors, pendings, sessions, enrolment, showing),
-        PasskeySignIn(door, recorder, sessions, showing),
-        StepUp(door, factors, showing),
+        SecondHalf(door, keeper.recorder, delays, second_factor, enrolment, showing, entering),
+        PasskeySignIn(door, keeper.recorder, delays, showing, entering),
+        StepUp(door, delays, keeper.factors, showing, freshening),
     )

@@ -4,23 +4,18 @@
     recovery code     right once
     passkey           the answer to a challenge that was made for just this, taken once; its counter grows
 
-What is wrong is counted with wrong passwords, and makes the next try wait (`core/patience.py`). Right ones reset the
-count; a right password alone does not.
+Whoever asks for this has begun a try before (`keeper/delays.py`): what is wrong is counted with wrong passwords, and
+makes the next try wait.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from service.core.errors import Often
-from service.core.event import Outcome
 from service.core.factor import FactorKind
-from service.core.patience import wait
 from service.core.person import User
 from service.core.secret import Secret
-from service.keeper.door import Deed
 from service.keeper.factors import Factors
 from service.ledger import factors as kept
-from service.ledger import users
 from service.ledger.ledger import Transaction
 from service.people import totp
 from service.people.challenges import Challenges
@@ -78,37 +73,11 @@ class Showing:
         held = kept.of(tx, user.id) if user else ()
         return self._passkeys.request(self._challenges.make(tx.now, purpose.purpose, purpose.of), held)
 
-    def proves(self, tx: Transaction, user: User, shown: Shown, purpose: For, deed: Deed) -> bool:
-        """Is it right? If so it is used up, and `deed` names it; else it is counted, and `deed` is refused.
+    def proven(self, tx: Transaction, user: User, shown: Shown, purpose: For) -> str:
+        """Which kind of factor it shows, used up by that; empty for what shows nothing. Raises Invalid.
 
-        Raises Often for who has to wait, Invalid for what no authenticator answers.
+        The transaction has to end well even then: a challenge that was answered wrongly is used up too.
         """
-        self.require_patience(tx, user)
-        kind = self._kind(tx, user, shown, purpose)
-        if not kind:
-            self.wrong(tx, user, deed)
-            return False
-        deed.detail["factor"] = kind
-        users.failed(tx, user.id, 0)
-        return True
-
-    @staticmethod
-    def require_patience(tx: Transaction, user: User) -> None:
-        """Raises Often for who has to wait."""
-        guarded = users.guarded(tx, user.id)
-        left = wait(guarded.failures, guarded.failed_at, tx.now).total_seconds()
-        if left:
-            raise Often(f"too many wrong codes or passwords, one after another: wait {int(left) + 1} seconds")
-
-    @staticmethod
-    def wrong(tx: Transaction, user: User, deed: Deed) -> None:
-        """Counted; the transaction is to end well, or what was used up would come back."""
-        failures = users.guarded(tx, user.id).failures + 1
-        users.failed(tx, user.id, failures)
-        deed.outcome = Outcome.REFUSED
-        deed.detail["failures"] = failures
-
-    def _kind(self, tx: Transaction, user: User, shown: Shown, purpose: For) -> str:
         if isinstance(shown, Code):
             return "totp" if self._of_app(tx, user, shown.code) else ""
         if isinstance(shown, RecoveryCode):

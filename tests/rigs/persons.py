@@ -15,6 +15,7 @@ from service.ledger import factors, grants, groups, settings, tokens, users
 from service.ledger.grants import Holder, Holding
 from service.ledger.persons import sessions
 from service.people import totp
+from service.people.second_factor import SecondFactor
 from service.wiring import Service
 
 OWNER = Grant(Level.OWN, Kind.EVERYTHING)
@@ -90,7 +91,7 @@ def waiting(service: Service, user_id: str, method: str = "password") -> str | N
         user = users.get(tx, user_id)
         assert user is not None
         way = Way(method, "127.0.0.1", "a test")
-        return service.factors.second_factor.begins(tx, user, way)
+        return SecondFactor(service.keeper.factors, service.keeper.pendings).begins(tx, user, way)
 
 
 def held(service: Service, user_id: str) -> list[str]:

@@ -33,7 +33,6 @@ from service.http.shapes.factors import (
     PasskeyOptions,
     RecoveryCodes,
     ShowFactor,
-    ShownFactor,
     WaitingSignIn,
 )
 from service.http.shapes.incidents import BeginIncident, Incident, IncidentPlan, SkippedConnection, Trouble
@@ -240,7 +239,6 @@ __all__ = [
     "SetPassword",
     "SetVersion",
     "ShowFactor",
-    "ShownFactor",
     "SignIn",
     "Signal",
     "SkippedConnection",

@@ -81,6 +81,9 @@ class AddedFactor(Factor):
     """A second factor that counts from now on."""
 
     recovery_codes: list[str] | None = Field(description="With the first one; told only now.")
+    csrf: str | None = Field(
+        description="Where the session comes in a cookie: it goes on with another one, and with this in X-CSRF-Token."
+    )
 
 
 class RecoveryCodes(Answer):
@@ -143,12 +146,3 @@ class ShowFactor(Request):
         if self.pending is None and (self.first_code or self.first_passkey):
             raise ValueError("first_code and first_passkey end a sign-in: pending is needed")
         return self
-
-
-class ShownFactor(Answer):
-    """A second factor was shown, just now."""
-
-    factor_at: datetime
-    token: str | None = Field(description="The session's, where one was opened by this; told only now.")
-    expires_at: datetime | None = Field(description="When that session ends, if it is not used.")
-    recovery_codes: list[str] | None = Field(None, description="With a first factor; told only now.")

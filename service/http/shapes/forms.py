@@ -28,7 +28,6 @@ FORMS = {
     r"^[0-9a-f]*$": "an id: digits and letters from a to f, as lists show them",
     r"^[0-9]{3} ?[0-9]{3}$": "six digits, as the authenticator app shows them",
     r"^[0-9A-Za-z -]{16,40}$": "a recovery code: sixteen letters and digits, as in 7h2k-9xqf-m3wd-0tzr",
-    r"^[A-Za-z0-9_-]+$": "the text that the first half of the sign-in was answered with",
     r"^[A-Za-z0-9-]+$": "letters, digits and '-'",
     r"^[A-Za-z0-9_-]+$": "a text as it was given: letters, digits, '-' and '_'",
     r"^[A-Za-z0-9_+/-]+$": "the name of a time zone, as in Europe/Berlin",
