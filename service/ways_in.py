@@ -2,29 +2,29 @@
 
 from service.core.passphrase import Breaches, NoBreaches
 from service.keeper.delays import Delays
-from service.keeper.door import Door
-from service.keeper.pendings import Pendings
-from service.keeper.recorder import Recorder
-from service.keeper.sessions import Sessions
-from service.people.entering import Entering, NoSecondFactor
+from service.keeper.keeper import Keeper
+from service.people.entering import Entering
+from service.people.factors import second_factors
 from service.people.hashing import Hashing
 from service.people.new_passwords import NewPasswords
 from service.people.people import People
+from service.people.second_factor import SecondFactor
 from service.people.signing_in import SigningIn
 from service.people.strength import Strength
 from service.settings import Settings
 
 
-def ways_in(
-    settings: Settings, door: Door, recorder: Recorder, waiting: Pendings, delays: Delays, sessions: Sessions
-) -> People:
+def ways_in(settings: Settings, keeper: Keeper, delays: Delays) -> People:
     """The flows of people. Raises Invalid."""
-    entering, hashing = Entering(sessions, waiting, NoSecondFactor()), Hashing()
+    door, recorder, waiting, sessions = keeper.door, keeper.recorder, keeper.pendings, keeper.sessions
+    second_factor, hashing = SecondFactor(keeper.factors, waiting), Hashing()
+    entering = Entering(sessions, waiting, second_factor)
     strength = Strength(breaches(settings))
     return People(
         SigningIn(door, recorder, delays, hashing, entering),
         NewPasswords(door, recorder, waiting, delays, sessions, hashing, strength, entering),
         entering,
+        second_factors(keeper, delays, second_factor, entering, settings.public_url),
     )
 
 

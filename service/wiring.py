@@ -42,6 +42,7 @@ from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.explaining import Explaining
+from service.keeper.factors import Factors
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
@@ -238,8 +239,9 @@ def build(
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
+        Factors(door, keyrings),
     )
-    people = ways_in(settings, door, recorder, waiting, delays, sessions)
+    people = ways_in(settings, keeper, delays)
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
     rotator = Rotator(

@@ -12,6 +12,7 @@ from service.http import (
     credentials,
     environments,
     events,
+    factors,
     groups,
     health,
     incidents,
@@ -22,6 +23,7 @@ from service.http import (
     problems,
     restorations,
     rotations,
+    session_factors,
     sessions,
     settings,
     shapes,
@@ -37,7 +39,8 @@ from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
-from service.http.pages import home, sign_in
+from service.http.pages import factor_sign_in, home, sign_in
+from service.http.pages import factors as factor_pages
 from service.http.plain import Reader
 from service.http.reception import Reception
 from service.http.streams import Feed
@@ -114,14 +117,16 @@ def application(
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, policies, credentials, rotations)
-    persons = (users, groups, access, settings, sessions, passwords)
+    persons = (users, groups, access, settings, sessions, passwords, factors, session_factors)
     for part in (*nouns, *persons, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)
     native.include_router(sessions.entrance)
+    native.include_router(session_factors.entrance)
     app.include_router(native)
-    for pages in (home, sign_in):
+    for pages in (home, sign_in, factor_sign_in, factor_pages):
         app.include_router(pages.router)
+    app.include_router(factor_sign_in.challenges)
     app.state.readers = readers = dict[bytes, Reader]()
     if mounts is not None:
         app.state.mounts, app.state.leases = mounts, leases

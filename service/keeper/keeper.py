@@ -12,6 +12,7 @@ from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.explaining import Explaining
+from service.keeper.factors import Factors
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
@@ -98,3 +99,4 @@ class Keeper:
     signals: Signals
     webhooks: Webhooks
     deliveries: Deliveries
+    factors: Factors

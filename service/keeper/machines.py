@@ -20,6 +20,7 @@ from service.core.proof import AppRole, Certificate, Jwt, Kubernetes, Proof
 from service.core.token import NO_SECRET, Token, fingerprints
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
+from service.keeper.freshness import require_fresh
 from service.keeper.granting import Granting, ShownGrant, WantedGrant
 from service.keeper.standing import require_over
 from service.keeper.tokens import only_one
@@ -86,6 +87,7 @@ class Machines:
         def act(tx: Transaction) -> ShownMachine:
             require(caller, Level.OWN if proofs else Level.EDIT, of_machine(name), f"machine {name}")
             granted = [self._granting.granted(tx, caller, each) for each in wanted]
+            require_fresh(tx, caller, "making a machine")
             if machines.find(tx, name):
                 raise Conflict(f"a machine named {name} exists already")
             machine = Machine(self._door.new_id(), name, True, allowed, lives or Lives(), 1, tx.now, caller.name)
@@ -148,6 +150,7 @@ class Machines:
 
         def act(tx: Transaction) -> HeldProof:
             machine = self.found(tx, caller, name, becomes=True)
+            require_fresh(tx, caller, "adding a proof to a machine")
             if len(machine.proofs) >= MOST_PROOFS:
                 raise Conflict(f"machine {name} has {MOST_PROOFS} proofs, and those are the most")
             return self._prove(tx, caller, machine, proof)

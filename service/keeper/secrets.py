@@ -11,6 +11,7 @@ from service.core.machine import MOST_SECRET_IDS, MOST_USES, Machine, SecretId, 
 from service.core.proof import AppRole
 from service.core.secret import Secret
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.machines import Machines, of_machine
 from service.ledger import machines
 from service.ledger.ledger import Transaction
@@ -56,6 +57,7 @@ class Secrets:
 
         def act(tx: Transaction) -> tuple[SecretId, str]:
             found = self._owners.found(tx, caller, machine, becomes=True)
+            require_fresh(tx, caller, "making a secret id")
             proof_id, role = _approle(found, role_id)
             if machines.count_secret_ids(tx, proof_id) >= MOST_SECRET_IDS:
                 raise Conflict(f"machine {machine} has {MOST_SECRET_IDS:,} secret ids in force, and those are the most")

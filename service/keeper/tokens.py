@@ -13,6 +13,7 @@ from service.core.token import NO_SECRET, Shown, Token, fingerprints, make
 from service.keeper.asked import Asked, Who
 from service.keeper.callers import who
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.granting import Granting, ShownGrant, WantedGrant
 from service.keeper.recorder import Recorder
 from service.keeper.snapshot import View
@@ -109,6 +110,7 @@ class Tokens:
             if not wanted:
                 require(caller, Level.OWN, EVERYTHING, "a token without grants")
             granted = [self._granting.granted(tx, caller, g) for g in wanted]
+            require_fresh(tx, caller, "making a token")
             if tokens.named(tx, name):
                 raise Conflict(f"a token named {name} exists already")
             expires_at = tx.now + expires_in if expires_in else None
@@ -148,6 +150,7 @@ class Tokens:
             if token.machine_id:
                 raise Conflict(f"token {token_id} is of machine {token.name}: change that machine's proofs instead")
             self._granting.require_within(tx, caller, f"token {token.name}", token.grants)
+            require_fresh(tx, caller, "binding a token")
             if not token.bearer:
                 if not bound:
                     raise Invalid("certificates: nothing else stands for this caller; revoke it", field="certificates")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from service.core.access import Caller
 from service.people.entering import Entering
+from service.people.factors import SecondFactors
 from service.people.new_passwords import NewPasswords
 from service.people.signing_in import SigningIn
 
@@ -32,6 +33,7 @@ class People:
     signing_in: SigningIn
     new_passwords: NewPasswords
     entering: Entering
+    factors: SecondFactors
     ways: Callable[[], Sequence[Way]] = field(default=_no_ways)
     """The identity providers to offer."""
     landing: Callable[[Caller], str] = field(default=_nowhere)
