@@ -39,7 +39,7 @@ class DirectoryGroups:
     def add(self, caller: Caller, wanted: WantedGroup) -> KeptGroup:
         """A new one, which nothing was granted to yet. Raises Invalid, Absent, Forbidden, Conflict."""
         group_id = self._door.new_id()
-        deeds = [Deed("group.add", resource=group_id, detail=dict(BY))]
+        deeds = [Deed("group.add", resource=group_id, detail=BY | {"name": wanted.name})]
 
         def act(tx: Transaction) -> KeptGroup:
             require(caller, Level.OWN, PEOPLE, "the list of groups")
@@ -62,14 +62,15 @@ class DirectoryGroups:
             kept = _found(tx, caller, group_id)
             _check(version, kept)
             _check_name(tx, wanted.name, group_id)
+            deeds[0].detail["name"] = kept.group.name
             if wanted.name != kept.group.name:
-                deeds[0].detail["name_changed"] = True
+                deeds[0].detail["new_name"] = wanted.name
             there = {member.id: member for member in kept.members}
             for member in kept.members:
                 if member.id not in wanted.members:
                     one = {"child_id": member.id} if member.group else {"user_id": member.id}
                     groups.part(tx, group_id, BY_SCIM, **one)
-                    deeds.append(Deed("group.part", resource=group_id, detail=BY | {"member": member.id}))
+                    deeds.append(Deed("group.part", resource=group_id, detail=BY | {"member_id": member.id}))
             deeds.extend(self._join(tx, group_id, wanted.members - there.keys()))
             groups.change(
                 tx,
@@ -89,10 +90,13 @@ class DirectoryGroups:
         """It is gone, with what it was granted; nobody is in it any more. Raises Absent, Forbidden, Outdated."""
 
         def act(tx: Transaction) -> None:
-            _check(version, _found(tx, caller, group_id))
+            kept = _found(tx, caller, group_id)
+            _check(version, kept)
+            deed.detail["name"] = kept.group.name
             groups.remove(tx, group_id)
 
-        self._door.change(caller, Deed("group.remove", resource=group_id, detail=dict(BY)), act)
+        deed = Deed("group.remove", resource=group_id, detail=dict(BY))
+        self._door.change(caller, deed, act)
 
     def _join(self, tx: Transaction, group_id: str, ids: Iterable[str]) -> list[Deed]:
         wanted = sorted(ids)
@@ -108,7 +112,7 @@ class DirectoryGroups:
                 raise Invalid("members: a group cannot be in itself, nor in one that is in it", field="members")
             one = {"child_id": each} if known[each] else {"user_id": each}
             groups.join(tx, self._door.new_id(), group_id, BY_SCIM, **one)
-            deeds.append(Deed("group.join", resource=group_id, detail=BY | {"member": each}))
+            deeds.append(Deed("group.join", resource=group_id, detail=BY | {"member_id": each}))
         return deeds
 
 

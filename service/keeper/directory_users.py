@@ -44,6 +44,7 @@ class DirectoryUsers:
         def act(tx: Transaction) -> KeptUser:
             require(caller, Level.OWN, PEOPLE, "the list of users")
             address = email(wanted.email, "emails") if wanted.email else f"{deed.resource}@{NOWHERE}"
+            deed.detail["email"] = address
             if directory.sought_users(tx, Sought("user_name", wanted.user_name)).total:
                 raise Conflict("a user of this userName exists already")
             there = users.named(tx, address)
@@ -93,10 +94,13 @@ class DirectoryUsers:
         """It is gone with its sessions, tokens, memberships and grants. Raises Absent, Forbidden, Outdated."""
 
         def act(tx: Transaction) -> None:
-            _check(version, _found(tx, caller, user_id))
+            kept = _found(tx, caller, user_id)
+            _check(version, kept)
+            deed.detail["email"] = kept.user.email
             users.remove(tx, user_id)
 
-        self._door.change(caller, Deed("user.remove", resource=user_id, detail=dict(BY)), act)
+        deed = Deed("user.remove", resource=user_id, detail=dict(BY))
+        self._door.change(caller, deed, act)
 
 
 def _found(tx: Transaction, caller: Caller, user_id: str) -> KeptUser:
@@ -125,7 +129,7 @@ def _change(tx: Transaction, deed: Deed, user: User, profile: Profile, wanted: W
     enabled, ended = user.enabled, profile.ended and not user.enabled
     if user.enabled and not wanted.active:
         enabled, ended = False, True
-        deed.detail["ended"] = users.end_tokens(tx, user.id)
+        deed.detail["tokens_ended"] = users.end_tokens(tx, user.id)
     elif wanted.active and ended:  # what an administrator disabled, no provider enables
         enabled, ended = True, False
     changed = replace(
@@ -139,10 +143,11 @@ def _change(tx: Transaction, deed: Deed, user: User, profile: Profile, wanted: W
         revision=user.revision + 1,
         updated_at=tx.now,
     )
-    for name in ("email", "name", "attributes", "external_id"):
-        if getattr(changed, name) != getattr(user, name):
-            deed.detail[f"{name}_changed"] = True
-    deed.detail["enabled"] = enabled
+    names = ("email", "name", "attributes", "external_id")
+    deed.detail |= {"email": user.email, "enabled": enabled}
+    deed.detail["changed"] = " ".join(name for name in names if getattr(changed, name) != getattr(user, name))
+    if address != user.email:
+        deed.detail["new_email"] = address
     users.change(tx, changed)
     directory.write(tx, user.id, Profile(wanted.user_name, wanted.document, ended))
     return _kept(tx, user.id)

@@ -2,6 +2,7 @@
 
     door.py       one request: who asks, the body, the answer, errors as SCIM has them
     limits.py     what no directory asks: filters that are too long or too deep
+    dialects.py   what providers send otherwise than the RFC has it
     provider.py   what there is, as /ServiceProviderConfig, /ResourceTypes and /Schemas tell it
     storage.py    what scim2-server asks of a storage, by the keeper
     users.py      a user of RFC 7643 and one of ours         groups.py    the same of groups

@@ -31,8 +31,9 @@ from service.http.certificates import proven_to
 from service.http.fetching import Fetching
 from service.http.problems import note
 from service.http.route import address_of
+from service.http.scim.dialects import plain
 from service.http.scim.errors import MEDIA, scim_error
-from service.http.scim.limits import check_body, check_query
+from service.http.scim.limits import check_query, checked
 from service.http.scim.provider import PROVIDER
 from service.http.scim.storage import DirectoryStorage
 from service.keeper.asked import Who
@@ -118,7 +119,7 @@ async def _read(request: Request, url: str) -> ScimRequest:
     except TooLarge as error:
         raise PayloadTooLargeException(detail=error.message) from error
     if body:
-        check_body(body)
+        body = json.dumps(plain(checked(body))).encode()
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]]
     return ScimRequest(
         request.method, f"{url or _here(request)}{ROOT}", path.removeprefix(ROOT) or "/", query, headers, body

@@ -27,12 +27,13 @@ def check_query(query: dict[str, str]) -> None:
             _check(value, _error(name))
 
 
-def check_body(body: bytes) -> None:
-    """The body is strict JSON, and nothing in it is beyond the limits. Raises SCIMException."""
+def checked(body: bytes) -> Any:
+    """What is in a body: strict JSON, in which nothing is beyond the limits. Raises SCIMException."""
     try:
-        waiting: list[Any] = [document(body)]
+        said = document(body)
     except Invalid as error:
         raise InvalidSyntaxException(detail=error.message) from error
+    waiting = [said]
     while waiting:
         here = waiting.pop()
         if isinstance(here, list):
@@ -44,6 +45,7 @@ def check_body(body: bytes) -> None:
                     if isinstance(each, str) and name.lower() in _PATHS:
                         _check(each, _error(name))
                 waiting.append(value)
+    return said
 
 
 def _error(name: str) -> type[SCIMException]:

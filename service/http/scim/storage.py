@@ -36,6 +36,15 @@ _LOOKUPS = {
 """Attributes, in small letters, that the ledger finds by."""
 
 
+@contextmanager
+def _in_its_words() -> Iterator[None]:
+    """What the keeper refuses is said as SCIM says it."""
+    try:
+        yield
+    except KeywrightError as error:
+        raise scim_error(error) from error
+
+
 class DirectoryStorage(ScimStorage):
     """The directory, as `caller` may see and change it."""
 
@@ -43,14 +52,7 @@ class DirectoryStorage(ScimStorage):
         self._directory = directory
         self._caller = caller
 
-    @contextmanager
-    def operation(self) -> Iterator[None]:
-        """What the keeper refuses is said in SCIM's words."""
-        try:
-            yield
-        except KeywrightError as error:
-            raise scim_error(error) from error
-
+    @_in_its_words()
     def get(
         self,
         resource_type: ResourceType,
@@ -63,6 +65,7 @@ class DirectoryStorage(ScimStorage):
             return _resource(users.shown(self._directory.users.get(self._caller, resource_id)))
         return _resource(groups.shown(self._directory.groups.get(self._caller, resource_id)))
 
+    @_in_its_words()
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """A new one."""
         if resource_type.id == "User":
@@ -70,6 +73,7 @@ class DirectoryStorage(ScimStorage):
             return _resource(users.shown(made))
         return _resource(groups.shown(self._directory.groups.add(self._caller, groups.wanted(resource))))
 
+    @_in_its_words()
     def update(
         self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
     ) -> Resource[Any]:
@@ -82,6 +86,7 @@ class DirectoryStorage(ScimStorage):
         group = self._directory.groups.change(self._caller, which, groups.wanted(resource), version)
         return _resource(groups.shown(group))
 
+    @_in_its_words()
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """It is gone."""
         version = None if expected_version is None else opaque_tag(expected_version)
@@ -90,6 +95,7 @@ class DirectoryStorage(ScimStorage):
         else:
             self._directory.groups.remove(self._caller, resource_id, version)
 
+    @_in_its_words()
     def search(
         self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None
     ) -> SearchPage:
