@@ -23,11 +23,17 @@ def served() -> Iterator[Keywright]:
 
 
 class TestDirectoryStorage(ScimStorageContract):
-    """Its tests of cursors do not concern a storage that pages by index."""
+    """But for its tests of cursors (RFC 9865): pages are told by index here, and nothing else is announced."""
 
     @pytest.fixture
     def provider(self) -> ScimProvider:
         return PROVIDER
+
+    @pytest.fixture(autouse=True)
+    def tolerant(self) -> Iterator[None]:
+        """As at the door: what has no place here is passed over."""
+        with PROVIDER:
+            yield
 
     @pytest.fixture
     def storage(self, served: Keywright) -> Any:
@@ -37,3 +43,7 @@ class TestDirectoryStorage(ScimStorageContract):
         for group in directory.groups.find(PROVIDERS, Sought()).items:
             directory.groups.remove(PROVIDERS, group.group.id)
         return DirectoryStorage(directory, PROVIDERS)
+
+
+for name in [name for name in dir(ScimStorageContract) if name.startswith("test_cursor")]:
+    setattr(TestDirectoryStorage, name, None)
