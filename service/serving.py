@@ -96,7 +96,6 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         warnings=lambda: warnings(service, certificates),
         mounts=mounts.parse(settings.vault_mounts) if settings.vault_door else None,
         leases=settings.vault_leases,
-        url=settings.public_url if settings.url else "",
         streams=settings.streams,
         people=service.people,
         cookies=cookies_of(settings, host),

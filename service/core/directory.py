@@ -15,18 +15,22 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Generic, TypeVar
 from unicodedata import normalize
 
-from service.core.errors import Invalid
-from service.core.person import LONGEST_EMAIL, LONGEST_NAME, Group, User
+from service.core.errors import Conflict, Invalid
+from service.core.person import LONGEST_EMAIL, LONGEST_NAME, Group, User, group_name, shown_name
 
 LONGEST_DOCUMENT = 16_384
 """Characters of what is kept of one user, as JSON."""
 MOST_MEMBERS = 20_000
 NOWHERE = "provisioned.invalid"
 """The domain of users without an address (RFC 2606): nobody signs in by it, nothing is sent to it."""
+
+
+class Taken(Conflict):
+    """Somebody else has this name, or this address."""
+
 
 Document = Mapping[str, object]
 T = TypeVar("T")
@@ -58,7 +62,7 @@ class WantedUser:
     def __post_init__(self) -> None:
         """Raises Invalid."""
         plain(self.user_name, "userName", LONGEST_EMAIL)
-        plain(self.name, "displayName", LONGEST_NAME)
+        shown_name(self.name, field="displayName")
         plain(self.external_id, "externalId", LONGEST_NAME, empty=True)
         if len(json.dumps(self.document)) > LONGEST_DOCUMENT:
             raise Invalid(f"more than {LONGEST_DOCUMENT} characters were said of this user", field="userName")
@@ -85,7 +89,7 @@ class WantedGroup:
 
     def __post_init__(self) -> None:
         """Raises Invalid."""
-        plain(self.name, "displayName", LONGEST_NAME)
+        group_name(self.name, "displayName")
         plain(self.external_id, "externalId", LONGEST_NAME, empty=True)
         if len(self.members) > MOST_MEMBERS:
             raise Invalid(f"members: {MOST_MEMBERS} are the most", field="members")
@@ -155,12 +159,6 @@ def plain(text: str, field: str, longest: int, *, empty: bool = False) -> str:
     if not text.isprintable():
         raise Invalid(f"{field} holds a character that cannot be shown", field=field)
     return text
-
-
-def moment_of(it: KeptUser | KeptGroup) -> tuple[datetime, datetime]:
-    """When it was made, and changed."""
-    of = it.user if isinstance(it, KeptUser) else it.group
-    return of.created_at, of.updated_at
 
 
 def _told(members: tuple[KeptMember, ...]) -> list[tuple[str, str]]:

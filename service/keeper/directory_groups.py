@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from service.core.access import PEOPLE, Caller, Level, require
-from service.core.directory import Found, KeptGroup, Sought, WantedGroup
-from service.core.errors import Absent, Conflict, Invalid, Outdated
+from service.core.directory import Found, KeptGroup, KeptMember, Sought, Taken, WantedGroup
+from service.core.errors import Absent, Invalid, Outdated
 from service.core.person import BY_SCIM, Group
 from service.keeper.directory_users import BY
 from service.keeper.door import Deed, Door
+from service.keeper.groups import no_circle
+from service.keeper.standing import an_owner_stays
 from service.ledger import directory, groups
 from service.ledger.ledger import Transaction
 
@@ -46,7 +48,7 @@ class DirectoryGroups:
             _check_name(tx, wanted.name, "")
             made = Group(group_id, wanted.name, 1, tx.now, caller.name, tx.now, wanted.external_id, provisioned=True)
             groups.add(tx, made)
-            deeds.extend(self._join(tx, group_id, wanted.members))
+            deeds.extend(self._join(tx, made, wanted.members))
             return _kept(tx, group_id)
 
         return self._door.change(caller, deeds, act)
@@ -65,13 +67,11 @@ class DirectoryGroups:
             deeds[0].detail["name"] = kept.group.name
             if wanted.name != kept.group.name:
                 deeds[0].detail["new_name"] = wanted.name
-            there = {member.id: member for member in kept.members}
-            for member in kept.members:
-                if member.id not in wanted.members:
-                    one = {"child_id": member.id} if member.group else {"user_id": member.id}
-                    groups.part(tx, group_id, BY_SCIM, **one)
-                    deeds.append(Deed("group.part", resource=group_id, detail=BY | {"member_id": member.id}))
-            deeds.extend(self._join(tx, group_id, wanted.members - there.keys()))
+            gone = [member for member in kept.members if member.id not in wanted.members]
+            if gone:
+                with an_owner_stays(tx):
+                    deeds.extend(_part(tx, group_id, gone))
+            deeds.extend(self._join(tx, kept.group, wanted.members - {member.id for member in kept.members}))
             groups.change(
                 tx,
                 replace(
@@ -93,27 +93,34 @@ class DirectoryGroups:
             kept = _found(tx, caller, group_id)
             _check(version, kept)
             deed.detail["name"] = kept.group.name
-            groups.remove(tx, group_id)
+            with an_owner_stays(tx):
+                groups.remove(tx, group_id)
 
         deed = Deed("group.remove", resource=group_id, detail=dict(BY))
         self._door.change(caller, deed, act)
 
-    def _join(self, tx: Transaction, group_id: str, ids: Iterable[str]) -> list[Deed]:
+    def _join(self, tx: Transaction, group: Group, ids: Iterable[str]) -> list[Deed]:
         wanted = sorted(ids)
         known = directory.known(tx, wanted)
         if any(each not in known for each in wanted):
             raise Invalid(
                 "members: there is no provisioned user, and no provisioned group, of such an id", field="members"
             )
-        above = _above(tx, group_id) if any(known.values()) else set()
         deeds = []
         for each in wanted:
-            if known[each] and each in above:
-                raise Invalid("members: a group cannot be in itself, nor in one that is in it", field="members")
+            if known[each]:
+                no_circle(tx, group, each)
             one = {"child_id": each} if known[each] else {"user_id": each}
-            groups.join(tx, self._door.new_id(), group_id, BY_SCIM, **one)
-            deeds.append(Deed("group.join", resource=group_id, detail=BY | {"member_id": each}))
+            groups.join(tx, self._door.new_id(), group.id, BY_SCIM, **one)
+            deeds.append(Deed("group.join", resource=group.id, detail=BY | {"member_id": each}))
         return deeds
+
+
+def _part(tx: Transaction, group_id: str, gone: Iterable[KeptMember]) -> list[Deed]:
+    for member in gone:
+        one = {"child_id": member.id} if member.group else {"user_id": member.id}
+        groups.part(tx, group_id, BY_SCIM, **one)
+    return [Deed("group.part", resource=group_id, detail=BY | {"member_id": member.id}) for member in gone]
 
 
 def _found(tx: Transaction, caller: Caller, group_id: str) -> KeptGroup:
@@ -139,14 +146,4 @@ def _check_name(tx: Transaction, name: str, group_id: str) -> None:
     """Groups made by hand have names, too. Raises Conflict."""
     there = groups.named(tx, name)
     if there is not None and there.id != group_id:
-        raise Conflict("another group has this displayName")
-
-
-def _above(tx: Transaction, group_id: str) -> set[str]:
-    """The group, and those that it is in, however far up."""
-    found, ahead = {group_id}, {group_id}
-    while ahead:
-        parents = {member.group_id for group in groups.read(tx, ahead) for member in group.parents}
-        ahead = parents - found
-        found |= ahead
-    return found
+        raise Taken("another group has this displayName")

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 from service.core.access import PEOPLE, Caller, Level, require
-from service.core.directory import NOWHERE, Found, KeptUser, Profile, Sought, WantedUser
-from service.core.errors import Absent, Conflict, Forbidden, Outdated
+from service.core.directory import NOWHERE, Found, KeptUser, Profile, Sought, Taken, WantedUser
+from service.core.errors import Absent, Forbidden, Outdated
 from service.core.event import Detail
 from service.core.person import BY_HAND, Attributes, User, UserType, attributes, email
 from service.keeper.door import Deed, Door
+from service.keeper.standing import an_owner_stays
+from service.keeper.users import Users
 from service.ledger import directory, settings, users
 from service.ledger.ledger import Transaction
 
@@ -46,10 +48,10 @@ class DirectoryUsers:
             address = email(wanted.email, "emails") if wanted.email else f"{deed.resource}@{NOWHERE}"
             deed.detail["email"] = address
             if directory.sought_users(tx, Sought("user_name", wanted.user_name)).total:
-                raise Conflict("a user of this userName exists already")
+                raise Taken("a user of this userName exists already")
             there = users.named(tx, address)
             if there is not None and (there.emergency or not settings.read(tx).scim_adopts):
-                raise Conflict("a user of this address exists already, and was not made by SCIM")
+                raise Taken("a user of this address exists already, and was not made by SCIM")
             if there is not None:
                 deed.action, deed.resource = "user.adopt", there.id
                 return _change(tx, deed, there, Profile(wanted.user_name, {}), wanted)
@@ -85,7 +87,7 @@ class DirectoryUsers:
             _check(version, kept)
             others = directory.sought_users(tx, Sought("user_name", wanted.user_name)).items
             if any(other.user.id != user_id for other in others):
-                raise Conflict("another user has this userName")
+                raise Taken("another user has this userName")
             return _change(tx, deed, kept.user, kept.profile, wanted)
 
         return self._door.change(caller, deed, act)
@@ -97,7 +99,8 @@ class DirectoryUsers:
             kept = _found(tx, caller, user_id)
             _check(version, kept)
             deed.detail["email"] = kept.user.email
-            users.remove(tx, user_id)
+            with an_owner_stays(tx):
+                users.remove(tx, user_id)
 
         deed = Deed("user.remove", resource=user_id, detail=dict(BY))
         self._door.change(caller, deed, act)
@@ -129,7 +132,6 @@ def _change(tx: Transaction, deed: Deed, user: User, profile: Profile, wanted: W
     enabled, ended = user.enabled, profile.ended and not user.enabled
     if user.enabled and not wanted.active:
         enabled, ended = False, True
-        deed.detail["tokens_ended"] = users.end_tokens(tx, user.id)
     elif wanted.active and ended:  # what an administrator disabled, no provider enables
         enabled, ended = True, False
     changed = replace(
@@ -148,7 +150,12 @@ def _change(tx: Transaction, deed: Deed, user: User, profile: Profile, wanted: W
     deed.detail["changed"] = " ".join(name for name in names if getattr(changed, name) != getattr(user, name))
     if address != user.email:
         deed.detail["new_email"] = address
-    users.change(tx, changed)
+    if changed.enabled or not user.enabled:
+        users.change(tx, changed)
+    else:
+        with an_owner_stays(tx):
+            users.change(tx, changed)
+        deed.detail["tokens_ended"] = Users.ended(tx, user.id)
     directory.write(tx, user.id, Profile(wanted.user_name, wanted.document, ended))
     return _kept(tx, user.id)
 
@@ -164,7 +171,7 @@ def _check_address(tx: Transaction, user: User, address: str) -> None:
             "its address is changed by hand"
         )
     if users.named(tx, address) is not None:
-        raise Conflict("another user has this address")
+        raise Taken("another user has this address")
 
 
 def _attributes(former: Attributes, wanted: WantedUser) -> Attributes:

@@ -1,14 +1,17 @@
 """Errors at the SCIM door (RFC 7644, 3.12).
 
-Invalid        400  invalidValue        Unauthenticated  401            Absent    404
-no JSON        400  invalidSyntax       Forbidden        403            Outdated  412
-Conflict       409  uniqueness          TooLarge         413            …         as the native door has it
+    Invalid        400  invalidValue        Unauthenticated  401            Absent    404
+    no JSON        400  invalidSyntax       Forbidden        403            Outdated  412
+    Taken          409  uniqueness          Conflict         409            TooLarge  413
+
+Whatever else there is has the status that it has at the native door.
 """
 
 import json
 from http import HTTPStatus
 
 from scim2_models import (
+    ConflictException,
     Error,
     ForbiddenException,
     InvalidValueException,
@@ -20,6 +23,7 @@ from scim2_models import (
 )
 
 from service.core import errors
+from service.core.directory import Taken
 from service.core.errors import KeywrightError
 from service.http import problems
 from service.http.plain import Headers
@@ -30,7 +34,8 @@ _CLASSES: dict[type[KeywrightError], type[SCIMException]] = {
     errors.Unauthenticated: UnauthorizedException,
     errors.Forbidden: ForbiddenException,
     errors.Absent: NotFoundException,
-    errors.Conflict: UniquenessException,
+    Taken: UniquenessException,
+    errors.Conflict: ConflictException,
     errors.Outdated: PreconditionFailedException,
 }
 

@@ -11,7 +11,7 @@ from service.http.scim.provider import Group, GroupMember
 def wanted(said: Any) -> WantedGroup:
     """What a provider wants to be of a group. Raises Invalid."""
     members = frozenset(member.value for member in said.members or () if member.value)
-    return WantedGroup(said.display_name or "", said.external_id or "", members)
+    return WantedGroup((said.display_name or "").strip(), said.external_id or "", members)
 
 
 def shown(kept: KeptGroup) -> Any:

@@ -85,4 +85,4 @@ def _address(said: Any) -> str:
 def _name(said: Any) -> str:
     parts = said.name
     full = " ".join(filter(None, (parts.given_name, parts.family_name))) if parts else ""
-    return str(said.display_name or (parts and parts.formatted) or full or said.user_name or "")
+    return str(said.display_name or (parts and parts.formatted) or full or said.user_name or "").strip()
