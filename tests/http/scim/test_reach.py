@@ -6,7 +6,7 @@ import pytest
 
 from service.core.access import Grant, Kind, Level
 from service.core.person import UserType
-from service.ledger import grants
+from service.ledger import grants, users
 from service.ledger.grants import Holder, Holding
 from tests.http.scim.conftest import (
     ENTERPRISE,
@@ -192,6 +192,24 @@ def test_disabled_or_removed_nobody_comes_in_any_more(it: Keywright, provider: P
             assert provider.patch(f"Users/{person}", ACTIVE).status_code == 204
             assert {it.client(text).get("/me").status_code for text in texts} == {401}  # they were ended, for good
             assert provider.members(group) == {person}  # and the memberships were not (R15)
+
+
+def test_the_last_owner_who_can_sign_in_stays(it: Keywright, provider: Provider) -> None:
+    person = provider.person("owner")["id"]
+    group = provider.group("owners", person)["id"]
+    with it.service.ledger.change() as tx:
+        grants.add(tx, "e" * 32, Holder(group, "owners", Holding.GROUP), Grant(Level.OWN, Kind.EVERYTHING))
+        users.set_password(tx, person, "$argon2id$none", None)
+    path = f"Users/{person}"
+    for answer in (
+        provider.patch(path, INACTIVE),
+        provider.client.delete(path),
+        provider.patch(f"Groups/{group}", {"op": "remove", "path": "members"}),
+        provider.client.delete(f"Groups/{group}"),
+    ):
+        assert (answer.status_code, answer.json().get("scimType")) == (409, None), answer.text
+    assert provider.members(group) == {person}
+    assert provider.client.get(path).json()["active"] is True
 
 
 def test_attributes_are_for_rules_and_others_keep_theirs(it: Keywright, provider: Provider) -> None:
