@@ -70,6 +70,8 @@ BARS: Sequence[Bar] = (
     Bar("throughput with many variables, of that with few", "variables.throughput_ratio", 0.85),
     Bar("ready with many variables, and the first fetch answered", "variables.ready_s", most=4, unit=" s"),
     Bar("memory for each variable", "variables.bytes_per_variable", most=1200, unit=" bytes"),
+    Bar("a decision among 1,000 grants by nested groups", "decisions.many_us", most=20, unit=" µs"),
+    Bar("the same, of one among 3 grants", "decisions.ratio", most=2),
     Bar("an application's events of one day, median", "log.query_ms", most=50, unit=" ms"),
     Bar("rotations of the bare loop's, 8 at once", 'rotations["8"].ratio', 0.6),
     Bar("ready", "start.start_s", most=2, unit=" s"),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench import due, fetches, idle, log, replicas, rotations, variables, waiting
+from bench import decisions, due, fetches, idle, log, replicas, rotations, variables, waiting
 from bench.run import Run
 
 
@@ -26,6 +26,7 @@ SECTIONS: Sequence[Section] = (
     ),
     Section("log", "a log of millions of events: questions, bytes, the index's lag", log.measure, 900),
     Section("variables", "fetches among few variables and among many; memory for each", variables.measure, 400),
+    Section("decisions", "may this person do that, among few grants and among many", decisions.measure, 60),
     Section("waiting", "fetches while thousands wait for a change", waiting.measure, 300),
     Section("replicas", "fetches from one and from three on PostgreSQL", replicas.measure, 400),
     Section("due", "the clock's look for due work", due.measure, 200),

@@ -147,6 +147,15 @@ def _waiting(it: Mapping[str, Any]) -> Iterator[Table]:
     yield table
 
 
+def _decisions(it: Mapping[str, Any]) -> Iterator[Table]:
+    table = Table(f"Decisions about a person in {it['groups']} groups, ten deep", ("", "measured"))
+    table.rows.append(("one, among 3 grants", f"{it['few_us']:.1f} µs"))
+    table.rows.append((f"one, among {it['grants']:,} grants", f"{it['many_us']:.1f} µs"))
+    table.rows.append(("a rule, judged for the first time in a request", f"{it['rule_us']:.1f} µs"))
+    table.rows.append(("a person's grants put together after a change", f"{it['together_us'] / 1000:.2f} ms"))
+    yield table
+
+
 def _due(it: Mapping[str, Any]) -> Iterator[Table]:
     few, many = f"{it['few']:,} not due", f"{it['many']:,} not due"
     table = Table("The clock's look for due work, among connections that are not due", ("", few, many, "ratio"))
@@ -195,6 +204,7 @@ _MADE = {
     "log": _log,
     "rotations": _rotations,
     "due": _due,
+    "decisions": _decisions,
     "start": _start,
     "idle": _idle,
 }

@@ -56,6 +56,8 @@ class Kind(StrEnum):
     SETTINGS = "settings"
     """And identity providers."""
 
+    __hash__ = str.__hash__  # that of an Enum is a call of Python's own, and every decision takes several
+
     @property
     def walled(self) -> bool:
         """Does it lie in an environment?"""

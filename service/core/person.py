@@ -33,6 +33,7 @@ LONGEST_ATTRIBUTE = 500
 BY_HAND = "hand"
 """The source of a membership that an administrator gave."""
 BY_SCIM = "scim"
+_UNFIT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 Attributes = Mapping[str, str | tuple[str, ...]]
@@ -224,6 +225,8 @@ def attributes(given: Mapping[str, object], field: str = "attributes") -> Attrib
             raise Invalid(f"{field}: names are letters, digits and '_', 64 at most", field=field)
         if not isinstance(texts, (list, tuple)) or not all(isinstance(each, str) for each in texts):
             raise Invalid(f"{field}: {name} must be a text, or a list of texts", field=field)
+        if any(_UNFIT.search(each) for each in texts):
+            raise Invalid(f"{field}: {name} must hold no control characters", field=field)
         if sum(map(len, texts)) > LONGEST_ATTRIBUTE:
             raise Invalid(f"{field}: {name} has more than {LONGEST_ATTRIBUTE} characters", field=field)
         kept[name] = value if isinstance(value, str) else tuple(texts)

@@ -1,24 +1,29 @@
 """`/access/…`: why somebody may do something, and what a rule would come to."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from service.core.errors import Invalid
+from service.core.names import PATH, SEGMENT
 from service.core.person import attributes
 from service.http import shapes
+from service.http.events import moment_of
 from service.http.request import Asking, TheKeeper
 from service.http.route import Route
 from service.keeper.explaining import Considered, TriedUser
 
 router = APIRouter(tags=["access"], route_class=Route)
 
+WHOM = r"^((user:)?[!-?A-~]+@[!-?A-~]+|(group|machine|token):[^\x00-\x1f\x7f]+)?$"
+WHAT = (
+    rf"^(everything|people|settings|machine:{PATH}|environment:{SEGMENT}"
+    rf"|(variable|folder|connection|policy):{SEGMENT}/{PATH})$"
+)
 Whom = Annotated[
     str,
     Query(
         max_length=260,
-        pattern=r"^[^\x00-\x1f\x7f]*$",
+        pattern=WHOM,
         description="An address, or `user:`, `group:`, `machine:`, `token:` and a name; empty: oneself.",
     ),
 ]
@@ -27,7 +32,7 @@ Resource = Annotated[
     Query(
         min_length=1,
         max_length=420,
-        pattern=r"^[^\x00-\x1f\x7f]+$",
+        pattern=WHAT,
         description="`everything`, `people`, `settings`, `machine:NAME`, `environment:NAME`, or `variable:`, "
         "`folder:`, `connection:`, `policy:` with `ENVIRONMENT/NAME`.",
     ),
@@ -77,17 +82,9 @@ def explain(
 @router.post("/access/rules/trials", response_model=shapes.TriedRule)
 def try_rule(caller: Asking, keeper: TheKeeper, body: shapes.TryRule) -> Any:
     """Look at a rule, and at what it comes to for a caller that is made up. Nothing is kept."""
-    user, at = None, _moment(body.at)
+    user, at = None, moment_of(body.at, "at")
     if body.user is not None:
         it = body.user
         kept, groups = attributes(it.attributes), tuple(it.groups)
         user = TriedUser(it.id, it.email, it.name, groups, kept, it.method, it.signed_in, it.factor_age)
     return {"holds": keeper.explaining.tried(caller, body.rule, user, body.machine or "", body.address, at)}
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text) if text else None
-        return found.astimezone(UTC) if found else None
-    except (ValueError, OverflowError):
-        raise Invalid("at must be a moment, such as 2026-11-26T22:30:00Z", field="at") from None

@@ -214,7 +214,7 @@ def _split(whom: str) -> tuple[str, str]:
     kind, colon, name = whom.partition(":")
     if colon and kind in KINDS and name:
         return kind, name
-    if "@" in whom and not colon:
+    if "@" in whom:
         return "user", whom
     raise Invalid(
         "caller must be an e-mail address, user:ADDRESS, group:NAME, machine:NAME or token:NAME", field="caller"

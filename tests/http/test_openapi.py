@@ -43,6 +43,7 @@ MEANT = {
     "rotation", "engine", "database", "If-Match",
     "skew", "keys", "ca", "subject", "claims", "service_accounts", "issuer", "jwks_url", "token_ttl", "token_max_life",
     "increment", "overlap", "url", "since", "environment",
+    "rule", "at", "attributes", "resource", "email", "user", "session_idle", "landing_folder",
 }  # fmt: skip
 
 

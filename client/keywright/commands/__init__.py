@@ -8,11 +8,13 @@ from keywright.commands import (
     agent,
     events,
     factor,
+    grants,
     health,
     incident,
     listing,
     login,
     machines,
+    people,
     process,
     restoration,
     rotation,
@@ -44,6 +46,36 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
+_NOUNS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
+    "user": (
+        "People's accounts.",
+        {
+            "list": people.users,
+            "show": people.show_user,
+            "add": people.add_user,
+            "enable": people.enable,
+            "disable": people.disable,
+            "remove": people.remove_user,
+        },
+    ),
+    "group": (
+        "Groups, and who is in them.",
+        {
+            "list": people.groups,
+            "add": people.add_group,
+            "members": people.members,
+            "join": people.join,
+            "part": people.part,
+            "remove": people.remove_group,
+        },
+    ),
+    "grant": ("Who may do what.", {"list": grants.listed, "add": grants.add, "remove": grants.remove}),
+    "access": ("Why somebody may do something.", {"explain": grants.explain}),
+    "settings": ("What holds for everybody.", {"get": grants.settings, "set": grants.set_settings}),
+}
+"""Nouns with commands of their own: a sentence, and the commands."""
+
+
 def build() -> typer.Typer:
     """The application. Pretty exceptions are off: they would print local variables, passwords among them."""
     app = typer.Typer(
@@ -62,6 +94,8 @@ def build() -> typer.Typer:
     app.add_typer(_factors(), name="factor")
     app.add_typer(_machines(), name="machines")
     app.add_typer(_webhooks(), name="webhooks")
+    for name, (told, commands) in _NOUNS.items():
+        app.add_typer(_noun(told, commands), name=name)
     return app
 
 
@@ -90,6 +124,13 @@ def _machines() -> typer.Typer:
     group.callback(invoke_without_command=True)(machines.listed)
     group.command("add", cls=Command, epilog=EPILOG)(machines.add)
     group.command("secret-id", cls=Command, epilog=EPILOG)(machines.secret_id)
+    return group
+
+
+def _noun(told: str, commands: dict[str, Callable[..., None]]) -> typer.Typer:
+    group = typer.Typer(cls=Group, rich_markup_mode=None, epilog=EPILOG, help=told, no_args_is_help=True)
+    for name, command in commands.items():
+        group.command(name, cls=Command, epilog=EPILOG)(command)
     return group
 
 

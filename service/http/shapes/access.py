@@ -6,7 +6,7 @@ from pydantic import Field
 
 from service.http.shapes.people import Attributes
 from service.http.shapes.tokens import Rule
-from service.http.shapes.words import Answer, Request, Whole
+from service.http.shapes.words import Answer, Line, Request, Whole
 
 Short = Annotated[str, Field(max_length=254, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
@@ -58,9 +58,7 @@ class TryRule(Request):
     user: TriedUser | None = None
     machine: Short | None = None
     address: Short = Field("", examples=["10.1.2.3"])
-    at: Annotated[str, Field(max_length=40, pattern=r"^[0-9TtZz:.+ -]*$", examples=["2026-11-26T22:30:00Z"])] = Field(
-        "", description="When; empty: now."
-    )
+    at: Line | None = Field(None, description="When (RFC 3339); left out: now.", examples=["2026-11-26T22:30:00Z"])
 
 
 class TriedRule(Answer):

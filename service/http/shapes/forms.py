@@ -49,7 +49,14 @@ FORMS = {
     r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$": _CALLED,
     rf"^({SEGMENT})?$": "a name, or nothing: letters, digits, '.', '_' and '-', not starting with '.' or '-'",
     r"^[0-9A-Fa-f:.]*$": "an address, as in 10.1.2.3",
-    r"^[0-9TtZz:.+ -]*$": "a moment, as in 2026-11-26T22:30:00Z",
+    r"^((user:)?[!-?A-~]+@[!-?A-~]+|(group|machine|token):[^\x00-\x1f\x7f]+)?$": (
+        "an e-mail address, or user:, group:, machine: or token: and a name"
+    ),
+    rf"^(everything|people|settings|machine:{PATH}|environment:{SEGMENT}"
+    rf"|(variable|folder|connection|policy):{SEGMENT}/{PATH})$": (
+        "everything, people, settings, machine:NAME, environment:NAME, or one of variable, folder, connection and "
+        "policy with :ENVIRONMENT/NAME"
+    ),
     r"^[^\x00]+$": "text without NUL",
     r"^[ -~]+$": "letters, digits, signs and blanks of ASCII",
     r"^[!-~]*$": _PRINTED,
