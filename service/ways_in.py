@@ -19,10 +19,10 @@ def ways_in(settings: Settings, keeper: Keeper, delays: Delays) -> People:
     door, recorder, waiting, sessions = keeper.door, keeper.recorder, keeper.pendings, keeper.sessions
     second_factor, hashing = SecondFactor(keeper.factors, waiting), Hashing()
     entering = Entering(sessions, waiting, second_factor)
-    strength = Strength(breaches(settings))
+    parts = (waiting, delays, sessions, keeper.users, hashing, Strength(breaches(settings)), entering)
     return People(
         SigningIn(door, recorder, delays, hashing, entering),
-        NewPasswords(door, recorder, waiting, delays, sessions, hashing, strength, entering),
+        NewPasswords(door, recorder, *parts),
         entering,
         second_factors(keeper, delays, second_factor, entering, settings.public_url),
     )

@@ -17,17 +17,13 @@ from scheduler.restoration import Restoration
 from scheduler.rotator import Rotator
 from scheduler.sentinel import Sentinel
 from scheduler.writeback import WriteBack
-from service.core.access import networks
 from service.core.connection import Engine
 from service.core.database import Database
 from service.core.errors import Invalid, KeyMissing, Unavailable
 from service.core.keyring import KeyWrapper
-from service.core.passphrase import Breaches, NoBreaches
-from service.core.proof import Reviewer, secure
 from service.core.reference import Store
 from service.core.rotation import Limits
 from service.core.secret import Secret
-from service.core.webhook import Post
 from service.keeper.briefs import Briefs
 from service.keeper.budget import Budget
 from service.keeper.calendar import CronCalendar
@@ -76,7 +72,6 @@ from service.keeper.sessions import Sessions
 from service.keeper.settings import SettingsKept
 from service.keeper.signals import Signals
 from service.keeper.single import Singles
-from service.keeper.statements import Statements
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
 from service.keeper.users import Users
@@ -91,6 +86,7 @@ from service.ledger.ledger import Ledger
 from service.people.people import People
 from service.settings import Settings, process_environment
 from service.ways_in import ways_in
+from service.ways_out import statements, webhook_post
 
 if TYPE_CHECKING:
     from providers.escrow import EscrowFile
@@ -194,6 +190,7 @@ def build(
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     waiting, sessions, delays = Pendings(door, keyrings), Sessions(door, recorder.snapshot), Delays(door)
     registered = Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key)
+    users = Users(door, walls, granting)
     keeper = Keeper(
         door,
         recorder,
@@ -216,7 +213,7 @@ def build(
         PersonalTokens(door),
         Explaining(door, walls),
         SettingsKept(door),
-        Users(door, walls, granting),
+        users,
         Groups(door, walls, granting),
         machines,
         Secrets(door, machines),
@@ -236,7 +233,7 @@ def build(
         Wrappings(door, keyrings, recorder, walls),
         waiting,
         sessions,
-        Invitations(door, waiting, delays),
+        Invitations(door, waiting, delays, users),
         Directory(door),
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
@@ -351,50 +348,18 @@ def stores(settings: Settings) -> dict[str, Store]:
     return found
 
 
-def breaches(settings: Settings) -> Breaches:
-    """The list of known passwords that the settings name. Raises Invalid."""
-    if settings.breached_passwords is None:
-        return NoBreaches()
-    from providers.breaches import BreachFile
-
-    return BreachFile(settings.breached_passwords)
-
-
-def webhook_post(settings: Settings) -> Post:
-    """How deliveries are sent. Raises Invalid."""
-    from providers.webhooks import WebhookPost
-
-    opened = networks(settings.webhook_networks, "KEYWRIGHT_WEBHOOK_NETWORKS")
-    return WebhookPost(opened, plain=settings.webhook_plain, ca=settings.webhook_ca)
-
-
-def _without_key(settings: Settings, environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment for references: the master key is not in it, whatever the settings allow."""
-    kind, _, name = settings.key_home.partition(":")
-    return {k: v for k, v in environment.items() if kind != "env" or k != name}
-
-
-def statements(settings: Settings) -> Statements:
-    """Who looks at what machines show of issuers and clusters."""
-    from providers.proofs.gate import Places
-    from providers.proofs.jwks import IssuerKeys
-    from providers.proofs.kubernetes import Cluster, NoCluster
-    from providers.proofs.statement import SignedStatements
-
-    places = Places()
-    reviewer: Reviewer = NoCluster()
-    if settings.kubernetes_api:
-        secure(settings.kubernetes_api, "KEYWRIGHT_KUBERNETES_API")
-        reviewer = Cluster(settings.kubernetes_api, settings.kubernetes_ca, settings.kubernetes_reviewer, places)
-    return Statements(SignedStatements(IssuerKeys(places)), reviewer)
-
-
 def databases() -> dict[Engine, Database]:
     """One implementation per engine."""
     from providers.databases.mariadb import MariaDB
     from providers.databases.postgresql import PostgreSQL
 
     return {Engine.POSTGRESQL: PostgreSQL(), Engine.MARIADB: MariaDB()}
+
+
+def _without_key(settings: Settings, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment for references: the master key is not in it, whatever the settings allow."""
+    kind, _, name = settings.key_home.partition(":")
+    return {k: v for k, v in environment.items() if kind != "env" or k != name}
 
 
 def _vault(settings: Settings) -> "VaultSession":

@@ -10,15 +10,15 @@ Only the hash of the text is kept (`ledger/pendings.py`). It does not stand in f
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from service.core.access import PEOPLE, Caller, Grant, Kind, Level, Thing, require
-from service.core.errors import Absent, Conflict, Forbidden
+from service.core.access import Caller, Grant, Kind, Level
+from service.core.errors import Conflict
 from service.core.person import User, UserType, email
 from service.core.secret import Secret
 from service.keeper.delays import Delays
 from service.keeper.door import Deed, Door
 from service.keeper.pendings import Pendings
-from service.keeper.snapshot import person
-from service.ledger import grants, groups, pendings, settings, users
+from service.keeper.users import Users
+from service.ledger import grants, pendings, settings, users
 from service.ledger.grants import Holder, Holding
 from service.ledger.ledger import Transaction
 
@@ -40,16 +40,17 @@ class Invitation:
 class Invitations:
     """Operations on invitations."""
 
-    def __init__(self, door: Door, waiting: Pendings, delays: Delays) -> None:
+    def __init__(self, door: Door, waiting: Pendings, delays: Delays, owners: Users) -> None:
         self._door = door
         self._pendings = waiting
         self._delays = delays
+        self._users = owners
 
     def add(self, caller: Caller, user_id: str) -> Invitation:
         """One for this user, in the place of what was open for it. Raises Absent, Forbidden, Conflict."""
 
         def act(tx: Transaction) -> Invitation:
-            user = kept_by(tx, caller, user_id)
+            user = self._users.mine(tx, caller, user_id)
             deed.detail["email"] = user.email
             if not user.enabled:
                 raise Conflict(f"user {user.email} is disabled: enable it first")
@@ -93,17 +94,3 @@ class Invitations:
         lasts = timedelta(days=settings.read(tx).invite_days)
         text = self._pendings.put(tx, KIND, {"user": user.id}, lasts, user_id=user.id)
         return Invitation(user, Secret(text), tx.now + lasts)
-
-
-def kept_by(tx: Transaction, caller: Caller, user_id: str) -> User:
-    """A user whom the caller may lay hands on: nobody takes over who holds more. Raises Absent, Forbidden."""
-    require(caller, Level.OWN, PEOPLE, f"user {user_id[:64]}")
-    user = users.get(tx, user_id)
-    if user is None:
-        raise Absent(f"user {user_id[:64]} does not exist")
-    if caller.kind != "system":
-        held = person(user, {group.id: group for group in groups.read(tx)}).grants
-        for grant in held:
-            if caller.level(Thing(grant.kind, grant.environment_id, grant.path)) != Level.OWN:
-                raise Forbidden(f"user {user.email} holds more than you own: this is for somebody who owns all of it")
-    return user

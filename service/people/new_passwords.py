@@ -20,10 +20,10 @@ from service.core.token import Token
 from service.keeper import invitations
 from service.keeper.delays import Delays
 from service.keeper.door import Deed, Door
-from service.keeper.invitations import kept_by
 from service.keeper.pendings import Pendings
 from service.keeper.recorder import Recorder
 from service.keeper.sessions import PASSWORD, Sessions, Way, from_data
+from service.keeper.users import Users
 from service.ledger import pendings, settings, users
 from service.ledger.ledger import Transaction
 from service.people.entering import Entered, Entering, Visitor
@@ -47,6 +47,7 @@ class NewPasswords:
         waiting: Pendings,
         delays: Delays,
         sessions: Sessions,
+        owners: Users,
         hashing: Hashing,
         strength: Strength,
         entering: Entering,
@@ -56,6 +57,7 @@ class NewPasswords:
         self._pendings = waiting
         self._delays = delays
         self._sessions = sessions
+        self._users = owners
         self._hashing = hashing
         self._strength = strength
         self._entering = entering
@@ -131,13 +133,15 @@ class NewPasswords:
 
     def set_for(self, caller: Caller, user_id: str, new: Secret) -> User:
         """Somebody else's: it must be changed at the next sign-in. Raises Absent, Forbidden, Invalid."""
-        user = self._door.poll(caller, Deed("password.set", resource=user_id), lambda tx: kept_by(tx, caller, user_id))
+        user = self._door.poll(
+            caller, Deed("password.set", resource=user_id), lambda tx: self._users.mine(tx, caller, user_id)
+        )
         chosen = self._chosen(new, user, "password")
         with self._hashing.turn():
             hashed = self._hashing.hashed(chosen)
 
         def act(tx: Transaction) -> User:
-            found = kept_by(tx, caller, user_id)
+            found = self._users.mine(tx, caller, user_id)
             deed.detail["email"] = found.email
             self._set(tx, found.id, hashed, must_change=True)
             deed.detail["ended"] = users.end_tokens(tx, found.id, sessions_only=True)

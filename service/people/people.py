@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from service.core.access import Caller
 from service.people.entering import Entering
 from service.people.factors import SecondFactors
 from service.people.new_passwords import NewPasswords
@@ -22,10 +21,6 @@ def _no_ways() -> Sequence[Way]:
     return ()
 
 
-def _nowhere(_: Caller) -> str:
-    return ""
-
-
 @dataclass(frozen=True)
 class People:
     """The flows."""
@@ -36,5 +31,3 @@ class People:
     factors: SecondFactors
     ways: Callable[[], Sequence[Way]] = field(default=_no_ways)
     """The identity providers to offer."""
-    landing: Callable[[Caller], str] = field(default=_nowhere)
-    """Where somebody is taken after signing in: `environment/folder`; empty for nowhere in particular."""

@@ -9,9 +9,9 @@ Whether there is such an account, nobody learns: neither by the words, nor by th
 """
 
 from service.core.access import Caller
-from service.core.errors import Forbidden, Often, Unauthenticated
+from service.core.errors import Forbidden, Invalid, Often, Unauthenticated
 from service.core.passphrase import normal
-from service.core.person import User, email
+from service.core.person import LONGEST_EMAIL, User, email
 from service.core.secret import Secret
 from service.keeper.delays import Delays
 from service.keeper.door import Door
@@ -38,8 +38,8 @@ class SigningIn:
         self._entering = entering
 
     def sign_in(self, address: str, password: Secret, visitor: Visitor) -> Entered:
-        """Who this is. Raises Unauthenticated, Often, Unavailable, Invalid; Forbidden where it is switched off."""
-        account, shown = email(address), normal(password)
+        """Who this is. Raises Unauthenticated, Often, Unavailable; Forbidden where it is switched off."""
+        account, shown = _account(address), normal(password)
         with self._hashing.turn():
             self._begun(account, visitor)
             user, kept = self._door.look(lambda tx: _known(tx, account))
@@ -72,6 +72,14 @@ class SigningIn:
         except Often as often:
             refused(self._recorder, visitor, OPEN, often.message, "has to wait")
             raise
+
+
+def _account(address: str) -> str:
+    """What is tried: also what is no e-mail address is merely unknown, after the same work."""
+    try:
+        return email(address)
+    except Invalid:
+        return "".join(sign for sign in address[:LONGEST_EMAIL].lower() if sign.isprintable())
 
 
 def somebody(visitor: Visitor) -> Caller:

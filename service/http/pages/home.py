@@ -33,8 +33,7 @@ async def home(request: Request) -> Response:
     caller = await caller_of(request)
     if caller is None or caller.user is None:
         return sent_to(SIGN_IN)
-    people = people_of(request)
-    landing = await run_in_threadpool(people.landing, caller)
+    landing = await run_in_threadpool(keeper_of(request).users.landing, caller)
     return shown("home.html", title="Signed in", user=caller.user, landing=landing, csrf=csrf_of(request))
 
 
