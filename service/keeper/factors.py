@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from service.core.access import PEOPLE, Caller, Level, Thing, require
+from service.core.access import PEOPLE, Caller, Level, require
 from service.core.errors import Absent, Conflict, Forbidden
 from service.core.factor import MOST, Factor, FactorKind, code_hash, make_codes, matching
 from service.core.keyring import SYSTEM
@@ -19,8 +19,9 @@ from service.core.secret import Secret
 from service.keeper.door import Deed, Door
 from service.keeper.freshness import require_first, require_fresh
 from service.keeper.keys import Keyrings
-from service.keeper.snapshot import Person, person
-from service.ledger import factors, groups, settings, users
+from service.keeper.snapshot import Person
+from service.keeper.standing import require_over, standing
+from service.ledger import factors, settings, users
 from service.ledger.ledger import Transaction
 
 Kept = Mapping[str, str]
@@ -67,7 +68,8 @@ class Factors:
             whose = self._person(tx, factor.user_id)
             deed.detail.update(user=factor.user_id, kind=factor.kind.value)
             if not own:
-                _require_over(caller, whose)
+                require(caller, Level.OWN, PEOPLE, f"user {factor.user_id}")
+                require_over(caller, whose.grants, f"user {whose.user.email}")
             require_fresh(tx, caller, "taking a second factor away")
             left = len(factors.of(tx, factor.user_id)) - 1
             if own and not left and self._required(tx, whose):
@@ -169,16 +171,8 @@ class Factors:
         user = users.get(tx, user_id)
         if user is None:
             raise Absent(f"user {user_id[:64]} does not exist")
-        return person(user, {group.id: group for group in groups.read(tx)})
+        return standing(tx, user)
 
     @staticmethod
     def _required(tx: Transaction, whose: Person) -> bool:
         return settings.read(tx).second_factor_required or any(group.second_factor for group in whose.groups)
-
-
-def _require_over(caller: Caller, whose: Person) -> None:
-    """Raises Forbidden."""
-    require(caller, Level.OWN, PEOPLE, f"user {whose.user.id}")
-    things = (Thing(grant.kind, grant.environment_id, grant.path) for grant in whose.grants)
-    if not all(caller.level(thing) == Level.OWN for thing in things):
-        raise Forbidden(f"user {whose.user.email} holds more than you own: somebody who owns all of it can do this")

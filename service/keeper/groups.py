@@ -19,6 +19,7 @@ from service.core.event import Detail, fit
 from service.core.person import BY_HAND, DEEPEST, Group, Membership, group_name
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
+from service.keeper.freshness import require_fresh
 from service.keeper.granting import Granting, ShownGrant
 from service.keeper.standing import above, an_owner_stays, held_in, require_over, standing
 from service.keeper.walls import Walls
@@ -105,6 +106,7 @@ class Groups:
         def act(tx: Transaction) -> ShownGroup:
             former = self._mine(tx, caller, group_id)
             deed.detail["name"] = former.name
+            require_fresh(tx, caller, "changing a group")
             check_revision(if_match, former.revision)
             if wanted.name is not None and wanted.name != former.name:
                 self._unused(tx, wanted.name)
@@ -123,6 +125,7 @@ class Groups:
         def act(tx: Transaction) -> None:
             former = self._mine(tx, caller, group_id)
             deed.detail["name"] = former.name
+            require_fresh(tx, caller, "removing a group")
             check_revision(if_match, former.revision)
             with an_owner_stays(tx):
                 groups.remove(tx, group_id)
@@ -141,6 +144,7 @@ class Groups:
             group = self._mine(tx, caller, group_id)
             user_id, child_id = self._member(tx, caller, member_id, deed)
             deed.detail["group"] = group.name
+            require_fresh(tx, caller, "letting somebody into a group")
             if child_id:
                 no_circle(tx, group, child_id)
             deed.detail["new"] = groups.join(tx, row_id, group_id, BY_HAND, user_id=user_id, child_id=child_id)
@@ -158,6 +162,7 @@ class Groups:
             group = self._mine(tx, caller, group_id)
             user_id, child_id = self._member(tx, caller, member_id, deed)
             deed.detail["group"] = group.name
+            require_fresh(tx, caller, "taking somebody out of a group")
             with an_owner_stays(tx):
                 gone = groups.part(tx, group_id, BY_HAND, user_id=user_id, child_id=child_id)
             left = [source for user, child, source in groups.direct(tx, group_id) if member_id in (user, child)]

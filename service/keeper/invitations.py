@@ -16,6 +16,7 @@ from service.core.person import User, UserType, email
 from service.core.secret import Secret
 from service.keeper.delays import Delays
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.pendings import Pendings
 from service.keeper.users import Users
 from service.ledger import grants, pendings, settings, users
@@ -52,6 +53,7 @@ class Invitations:
         def act(tx: Transaction) -> Invitation:
             user = self._users.mine(tx, caller, user_id)
             deed.detail["email"] = user.email
+            require_fresh(tx, caller, "inviting somebody to choose a password")
             if not user.enabled:
                 raise Conflict(f"user {user.email} is disabled: enable it first")
             self._delays.forget(tx, user.email)

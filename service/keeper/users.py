@@ -16,6 +16,7 @@ from service.core.event import Detail, fit
 from service.core.person import User, UserType, attributes, email, shown_name
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
+from service.keeper.freshness import require_fresh
 from service.keeper.granting import Granting, ShownGrant
 from service.keeper.standing import an_owner_stays, require_over, standing
 from service.keeper.walls import Walls
@@ -126,6 +127,8 @@ class Users:
 
         def act(tx: Transaction) -> ShownUser:
             former = self._mine(tx, caller, user_id, harmless=wanted.only_name)
+            if not wanted.only_name:
+                require_fresh(tx, caller, "changing an account")
             check_revision(if_match, former.revision)
             if wanted.emergency is not None and wanted.emergency != former.emergency:
                 require(caller, Level.OWN, EVERYTHING, "a user for emergencies")
@@ -165,6 +168,7 @@ class Users:
 
         def act(tx: Transaction) -> None:
             former = self._mine(tx, caller, user_id)
+            require_fresh(tx, caller, "removing an account")
             check_revision(if_match, former.revision)
             if caller.user is not None and caller.user.id == user_id:
                 raise Conflict("nobody removes their own account: somebody else has to")

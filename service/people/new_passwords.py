@@ -20,6 +20,7 @@ from service.core.token import Token
 from service.keeper import invitations
 from service.keeper.delays import Delays
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.pendings import Pendings
 from service.keeper.recorder import Recorder
 from service.keeper.sessions import PASSWORD, Sessions, Way, from_data
@@ -143,6 +144,7 @@ class NewPasswords:
         def act(tx: Transaction) -> User:
             found = self._users.mine(tx, caller, user_id)
             deed.detail["email"] = found.email
+            require_fresh(tx, caller, "setting somebody's password")
             self._set(tx, found.id, hashed, must_change=True)
             deed.detail["ended"] = users.end_tokens(tx, found.id, sessions_only=True)
             self._delays.forget(tx, found.email)

@@ -19,6 +19,7 @@ from service.people.second_factor import SecondFactor
 from service.wiring import Service
 
 OWNER = Grant(Level.OWN, Kind.EVERYTHING)
+JUST_NOW = timedelta()
 
 
 def add(service: Service, email: str, *held: Grant, enabled: bool = True, emergency: bool = False) -> str:
