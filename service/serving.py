@@ -96,6 +96,8 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         mounts=mounts.parse(settings.vault_mounts) if settings.vault_door else None,
         leases=settings.vault_leases,
         streams=settings.streams,
+        oidc_flow=service.oidc_flow,
+        here=settings.public_url,
     )
     return Listener(
         app,

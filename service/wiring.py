@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from providers.identity.metadata import Documents
+from providers.identity.oidc import OidcSignIns, OidcSignOuts
 from providers.keys.file import create
+from providers.proofs.gate import Places
 from providers.witness import FileWitness
 from scheduler.clock import Clock
 from scheduler.courier import Courier
@@ -22,7 +25,7 @@ from service.core.connection import Engine
 from service.core.database import Database
 from service.core.errors import Invalid, KeyMissing, Unavailable
 from service.core.keyring import KeyWrapper
-from service.core.proof import Reviewer, secure
+from service.core.proof import Reviewer, Verifier, secure
 from service.core.reference import Store
 from service.core.rotation import Limits
 from service.core.secret import Secret
@@ -42,6 +45,7 @@ from service.keeper.events import Events
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.holders import Holders
+from service.keeper.identity_providers import IdentityProviders
 from service.keeper.incidents import Incidents
 from service.keeper.indexer import Indexer
 from service.keeper.keeper import Keeper
@@ -77,6 +81,8 @@ from service.keeper.webhooks import Webhooks
 from service.keeper.wrappings import Wrappings
 from service.ledger import schema
 from service.ledger.ledger import Ledger
+from service.people.arrivals import Arrivals
+from service.people.oidc_flow import OidcFlow
 from service.settings import Settings, process_environment
 
 if TYPE_CHECKING:
@@ -99,6 +105,7 @@ class Service:
     indexer: Indexer
     pruner: Pruner
     courier: Courier
+    oidc_flow: OidcFlow
     new: bool
     """The ledger was made just now."""
 
@@ -177,6 +184,9 @@ def build(
     granting = Granting(door, walls)
     tokens, machines = Tokens(door, granting, recorder), Machines(door, granting)
     escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
+    places = Places()
+    verifier, documents = signed_statements(places), Documents(places)
+    sign_ins, sign_outs = OidcSignIns(documents, verifier), OidcSignOuts(documents, verifier)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     keeper = Keeper(
         door,
@@ -199,7 +209,7 @@ def build(
         machines,
         Secrets(door, machines),
         MachineTokens(door, machines),
-        Logins(door, recorder, granting, tokens, statements(settings)),
+        Logins(door, recorder, granting, tokens, Statements(verifier, _reviewer(settings, places))),
         Events(door, walls, keyrings, indexer),
         Retention(door, walls, keyrings, indexer, past),
         Replies(door, keyrings),
@@ -217,6 +227,11 @@ def build(
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
+        IdentityProviders(door, keyrings, sign_ins),
+    )
+    arrivals = Arrivals(door, recorder, keeper.pendings, keeper.sessions)
+    oidc_flow = OidcFlow(
+        door, keeper.pendings, keeper.identity_providers, arrivals, sign_ins, sign_outs, settings.public_url
     )
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
@@ -240,7 +255,19 @@ def build(
     pruner = Pruner(keeper.retention, settings.events_kept)
     courier = Courier(keeper.deliveries, webhook_post(settings))
     return Service(
-        settings, ledger, keeper, clock, found_databases, rotator, restoration, sentinel, indexer, pruner, courier, new
+        settings,
+        ledger,
+        keeper,
+        clock,
+        found_databases,
+        rotator,
+        restoration,
+        sentinel,
+        indexer,
+        pruner,
+        courier,
+        oidc_flow,
+        new,
     )
 
 
@@ -340,19 +367,21 @@ def _without_key(settings: Settings, environment: Mapping[str, str]) -> Mapping[
     return {k: v for k, v in environment.items() if kind != "env" or k != name}
 
 
-def statements(settings: Settings) -> Statements:
-    """Who looks at what machines show of issuers and clusters."""
-    from providers.proofs.gate import Places
+def signed_statements(places: Places) -> Verifier:
+    """Who looks at what issuers signed: of machines, and of people."""
     from providers.proofs.jwks import IssuerKeys
-    from providers.proofs.kubernetes import Cluster, NoCluster
     from providers.proofs.statement import SignedStatements
 
-    places = Places()
-    reviewer: Reviewer = NoCluster()
-    if settings.kubernetes_api:
-        secure(settings.kubernetes_api, "KEYWRIGHT_KUBERNETES_API")
-        reviewer = Cluster(settings.kubernetes_api, settings.kubernetes_ca, settings.kubernetes_reviewer, places)
-    return Statements(SignedStatements(IssuerKeys(places)), reviewer)
+    return SignedStatements(IssuerKeys(places))
+
+
+def _reviewer(settings: Settings, places: Places) -> Reviewer:
+    from providers.proofs.kubernetes import Cluster, NoCluster
+
+    if not settings.kubernetes_api:
+        return NoCluster()
+    secure(settings.kubernetes_api, "KEYWRIGHT_KUBERNETES_API")
+    return Cluster(settings.kubernetes_api, settings.kubernetes_ca, settings.kubernetes_reviewer, places)
 
 
 def databases() -> dict[Engine, Database]:

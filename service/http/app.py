@@ -12,6 +12,7 @@ from service.http import (
     environments,
     events,
     health,
+    identity_providers,
     incidents,
     logins,
     machines,
@@ -29,6 +30,7 @@ from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
+from service.http.pages import oidc
 from service.http.plain import Reader
 from service.http.reception import Reception
 from service.http.streams import Feed
@@ -38,6 +40,7 @@ from service.http.vault.door import Beside
 from service.http.vault.mounts import Mounts
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
+from service.people.oidc_flow import OidcFlow
 
 VERSION = "0.1.0"
 PROVING = 8
@@ -63,11 +66,14 @@ def application(
     streams: int = 1000,
     mounts: Mounts | None = None,
     leases: bool = False,
+    oidc_flow: OidcFlow | None = None,
+    here: str = "",
 ) -> FastAPI:
     """The native door, and the Vault door where it has `mounts`; for `leases` see `service.http.vault.static`.
 
     `poke` makes the clock look now; `clock_ticks` tells whether it does. `overdue` tells how many connections have
-    something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once.
+    something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once. `here` is
+    the address under which people reach it, if that is known; `oidc_flow` lets them in from OpenID providers.
     """
     app = FastAPI(
         title="Keywright",
@@ -80,6 +86,7 @@ def application(
         generate_unique_id_function=lambda route: f"{route.endpoint.__module__.rpartition('.')[2]}_{route.name}",
     )
     app.state.keeper = keeper
+    app.state.here = here
     limits = limits or Limits()
     app.state.changes = changes = Changes(keeper.recorder, keeper.references, limits)
     app.state.fetching = Fetching(keeper, changes)
@@ -96,10 +103,14 @@ def application(
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, credentials, rotations)
-    for part in (*nouns, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
+    identities = (tokens, machines, logins, identity_providers)
+    for part in (*nouns, incidents, restorations, *identities, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)
     app.include_router(native)
+    if oidc_flow is not None:
+        app.state.oidc = oidc_flow
+        app.include_router(oidc.router)
     app.state.readers = readers = dict[bytes, Reader]()
     if mounts is not None:
         app.state.mounts, app.state.leases = mounts, leases

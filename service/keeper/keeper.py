@@ -14,6 +14,7 @@ from service.keeper.events import Events
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.holders import Holders
+from service.keeper.identity_providers import IdentityProviders
 from service.keeper.incidents import Incidents
 from service.keeper.keys import Keyrings
 from service.keeper.logins import Logins
@@ -84,3 +85,4 @@ class Keeper:
     signals: Signals
     webhooks: Webhooks
     deliveries: Deliveries
+    identity_providers: IdentityProviders

@@ -85,8 +85,8 @@ class Keywright:
         return str(answer.json()["token"])
 
     def start(self) -> None:
-        """Begin to serve, on a port that the system chooses."""
-        self._server = server_of(self.service, "127.0.0.1", 0)
+        """Begin to serve, on the port of `listen`; the system chooses one if nobody did."""
+        self._server = server_of(self.service, "127.0.0.1", self.service.settings.host_and_port[1])
         self._server.bind()
         self._thread = threading.Thread(target=self._server.run, name="keywright", daemon=True)
         self._thread.start()

@@ -19,6 +19,14 @@ from service.http.shapes.connections import (
 )
 from service.http.shapes.environments import ChangedEnvironment, Environment, NewEnvironment, StoreRules
 from service.http.shapes.events import Checkpoint, Event, EventPage, Outcome, Proof, Ready
+from service.http.shapes.identity_providers import (
+    ChangedIdentityProvider,
+    CheckedIdentityProvider,
+    IdentityProvider,
+    NewIdentityProvider,
+    PutEntry,
+    PutOpenId,
+)
 from service.http.shapes.incidents import BeginIncident, Incident, IncidentPlan, SkippedConnection, Trouble
 from service.http.shapes.machines import (
     ChangedMachine,
@@ -106,8 +114,10 @@ __all__ = [
     "BeginIncident",
     "BoundToken",
     "ChangedEnvironment",
+    "ChangedIdentityProvider",
     "ChangedMachine",
     "ChangedWebhook",
+    "CheckedIdentityProvider",
     "Checkpoint",
     "Cidr",
     "Connection",
@@ -124,6 +134,7 @@ __all__ = [
     "Folder",
     "Grant",
     "Health",
+    "IdentityProvider",
     "Incident",
     "IncidentPlan",
     "Line",
@@ -144,6 +155,7 @@ __all__ = [
     "NamePath",
     "NewEnvironment",
     "NewGrant",
+    "NewIdentityProvider",
     "NewMachine",
     "NewMachineToken",
     "NewProof",
@@ -163,11 +175,13 @@ __all__ = [
     "PutCertificate",
     "PutConnection",
     "PutEndpoint",
+    "PutEntry",
     "PutGrant",
     "PutJwt",
     "PutKeptIn",
     "PutKubernetes",
     "PutLogin",
+    "PutOpenId",
     "PutPassword",
     "PutRotation",
     "PutSigner",

@@ -1,0 +1,1 @@
+"""Pages for browsers, made on the server: signing in and out."""
