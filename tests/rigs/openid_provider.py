@@ -1,7 +1,7 @@
 """A real OpenID provider, `oidc-provider` of npm, and a browser without a window that signs in there.
 
-    with running_openid_provider(accounts={"ada": {"email": "ada@example.com"}}) as there:
-        there.browser().sign_in(f"{keywright}/sign-in/oidc/npm", "ada")
+with running_openid_provider(accounts={"ada": {"email": "ada@example.com"}}) as there:
+    there.browser().sign_in(f"{keywright}/sign-in/oidc/npm", "ada")
 """
 
 import json
@@ -66,9 +66,12 @@ class Browser:
         if answer.is_redirect:
             return self.get(urljoin(here, answer.headers["location"]))
         form = _FORM.search(answer.text)
-        assert answer.status_code == 200 and form, f"{here}: {answer.status_code} {answer.text[:500]}"
+        assert (answer.status_code, form is not None) == (200, True), (
+            f"{here}: {answer.status_code} {answer.text[:500]}"
+        )
+        assert form is not None
         fields = dict(_FIELD.findall(answer.text))
-        fields |= {"login": login, "password": "anything"} if "name=\"login\"" in answer.text else {}
+        fields |= {"login": login, "password": "anything"} if 'name="login"' in answer.text else {}
         fields |= {"logout": "yes"} if "session/end" in form[1] else {}
         return self.client.post(urljoin(here, form[1]), data=fields)
 
