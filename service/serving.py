@@ -97,7 +97,7 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         leases=settings.vault_leases,
         streams=settings.streams,
         oidc_flow=service.oidc_flow,
-        here=settings.public_url,
+        url=settings.public_url,
     )
     return Listener(
         app,

@@ -67,12 +67,12 @@ def application(
     mounts: Mounts | None = None,
     leases: bool = False,
     oidc_flow: OidcFlow | None = None,
-    here: str = "",
+    url: str = "",
 ) -> FastAPI:
     """The native door, and the Vault door where it has `mounts`; for `leases` see `service.http.vault.static`.
 
     `poke` makes the clock look now; `clock_ticks` tells whether it does. `overdue` tells how many connections have
-    something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once. `here` is
+    something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once. `url` is
     the address under which people reach it, if that is known; `oidc_flow` lets them in from OpenID providers.
     """
     app = FastAPI(
@@ -86,7 +86,7 @@ def application(
         generate_unique_id_function=lambda route: f"{route.endpoint.__module__.rpartition('.')[2]}_{route.name}",
     )
     app.state.keeper = keeper
-    app.state.here = here
+    app.state.url = url
     limits = limits or Limits()
     app.state.changes = changes = Changes(keeper.recorder, keeper.references, limits)
     app.state.fetching = Fetching(keeper, changes)

@@ -26,7 +26,7 @@ from service.http.route import Route
 
 router = APIRouter(tags=["identity providers"], route_class=Route)
 
-Name = Annotated[shapes.Word, Path()]
+Provider = Annotated[shapes.Word, Path()]
 
 
 def definition_of(body: shapes.PutOpenId) -> Definition:
@@ -63,7 +63,7 @@ def _entry(body: shapes.PutEntry) -> Entry:
 
 def shown(request: Request, it: IdentityProvider) -> dict[str, Any]:
     """As it is answered, without its secret."""
-    here: str = request.app.state.here
+    here: str = request.app.state.url
     kept = {name: value or None if name in _NONE else value for name, value in it.definition.kept().items()}
     fields = {
         "name": it.name,
@@ -104,28 +104,28 @@ def add(
     return once(request, keeper, caller, key, body, act)
 
 
-@router.get("/identity-providers/{name}", response_model=shapes.IdentityProvider)
-def get(request: Request, response: Response, caller: Asking, keeper: TheKeeper, name: Name) -> Any:
+@router.get("/identity-providers/{provider}", response_model=shapes.IdentityProvider)
+def get(request: Request, response: Response, caller: Asking, keeper: TheKeeper, provider: Provider) -> Any:
     """One."""
-    it = keeper.identity_providers.get(caller, name)
+    it = keeper.identity_providers.get(caller, provider)
     response.headers["ETag"] = f'"{it.revision}"'
     return shown(request, it)
 
 
-@router.patch("/identity-providers/{name}", response_model=shapes.IdentityProvider)
+@router.patch("/identity-providers/{provider}", response_model=shapes.IdentityProvider)
 def change(
     request: Request,
     response: Response,
     caller: Asking,
     keeper: TheKeeper,
-    name: Name,
+    provider: Provider,
     body: shapes.ChangedIdentityProvider,
     if_match: IfMatch = None,
 ) -> Any:
     """What is given becomes so. Switched off, or defined anew, the sessions that it opened end."""
     it = keeper.identity_providers.change(
         caller,
-        name,
+        provider,
         definition=None if body.definition is None else definition_of(body.definition),
         secret=None if body.secret is None else Secret(body.secret),
         enabled=body.enabled,
@@ -135,19 +135,19 @@ def change(
     return shown(request, it)
 
 
-@router.delete("/identity-providers/{name}", status_code=204)
-def remove(caller: Asking, keeper: TheKeeper, name: Name, if_match: IfMatch = None) -> None:
+@router.delete("/identity-providers/{provider}", status_code=204)
+def remove(caller: Asking, keeper: TheKeeper, provider: Provider, if_match: IfMatch = None) -> None:
     """Nobody comes in by it any more; the sessions that it opened end, its users stay."""
-    keeper.identity_providers.remove(caller, name, if_match=revision(if_match))
+    keeper.identity_providers.remove(caller, provider, if_match=revision(if_match))
 
 
-@router.post("/identity-providers/{name}/check", response_model=shapes.CheckedIdentityProvider)
-async def check(request: Request, caller: Asking, keeper: TheKeeper, name: Name) -> Any:
+@router.post("/identity-providers/{provider}/check", response_model=shapes.CheckedIdentityProvider)
+async def check(request: Request, caller: Asking, keeper: TheKeeper, provider: Provider) -> Any:
     """Ask it now, and what is wrong with it."""
 
     def act() -> tuple[str, ...]:
         try:
-            return keeper.identity_providers.examined(caller, name)
+            return keeper.identity_providers.examined(caller, provider)
         except Unavailable as silent:
             return (silent.message,)
 

@@ -77,7 +77,7 @@ class Admission:
             subject=claimed.subject,
         )
         users.add(tx, made)
-        _note(tx, caller, "user.add", made, {"provider": provider.name})
+        _note(tx, caller, "user.add", made.id, {"provider": provider.name})
         return made
 
     def _brought_up(self, tx: Transaction, claimed: Claimed, user: User, caller: Caller) -> User:
@@ -98,25 +98,23 @@ class Admission:
     def _changed(tx: Transaction, user: User, action: str, caller: Caller, detail: dict[str, Detail]) -> User:
         changed = replace(user, revision=user.revision + 1, updated_at=tx.now)
         users.change(tx, changed)
-        _note(tx, caller, action, changed, detail)
+        _note(tx, caller, action, changed.id, detail)
         return changed
 
     def _join(
         self, tx: Transaction, provider: IdentityProvider, there: tuple[str, ...], user: User, caller: Caller
     ) -> None:
-        wanted = {}
-        for name in sorted(provider.definition.entry.named(there)):
-            if (group := groups.named(tx, name)) is not None:
-                wanted[group.id] = group.name
+        # What is mapped to a group that nobody made is left out: a provider makes no groups.
+        found = [groups.named(tx, name) for name in sorted(provider.definition.entry.named(there))]
+        wanted = {group.id for group in found if group is not None}
         held = {each.group_id for each in user.memberships if each.source == provider.source}
-        for group_id in sorted(held - wanted.keys()):
+        for group_id in sorted(held - wanted):
             groups.part(tx, group_id, provider.source, user_id=user.id)
-            left = groups.get(tx, group_id)
-            _note(tx, caller, "group.leave", user, {"group": left.name if left else group_id})
-        for group_id in sorted(wanted.keys() - held):
+            _note(tx, caller, "group.part", group_id, {"member_id": user.id})
+        for group_id in sorted(wanted - held):
             groups.join(tx, self._door.new_id(), group_id, provider.source, user_id=user.id)
-            _note(tx, caller, "group.join", user, {"group": wanted[group_id]})
+            _note(tx, caller, "group.join", group_id, {"member_id": user.id})
 
 
-def _note(tx: Transaction, caller: Caller, action: str, user: User, detail: dict[str, Detail]) -> None:
-    tx.events.append(Event(tx.now, caller, action, Outcome.ALLOWED, resource=user.id, detail=detail))
+def _note(tx: Transaction, caller: Caller, action: str, resource: str, detail: dict[str, Detail]) -> None:
+    tx.events.append(Event(tx.now, caller, action, Outcome.ALLOWED, resource=resource, detail=detail))

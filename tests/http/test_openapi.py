@@ -42,7 +42,7 @@ MEANT = {
     "expires_in", "allowlist", "stores", "endpoints", "options", "login", "kept_in", "administered_by", "tls",
     "rotation", "engine", "database", "If-Match",
     "skew", "keys", "ca", "subject", "claims", "service_accounts", "issuer", "jwks_url", "token_ttl", "token_max_life",
-    "increment", "overlap", "url", "since", "environment",
+    "increment", "overlap", "url", "since", "environment", "domains", "groups", "attributes", "scopes", "groups_claim",
 }  # fmt: skip
 
 

@@ -6,9 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.rigs.keywright import Keywright, running_keywright
+from tests.rigs.keywright import Keywright
 from tests.rigs.openid_provider import SECRET, OpenIdProvider, running_openid_provider
-from tests.rigs.ports import free_port
 
 ACCOUNTS = {
     "ada": {"email": "Ada@Example.com", "email_verified": True, "name": "Ada L.", "groups": ["eng", "unknown"]},
@@ -16,12 +15,6 @@ ACCOUNTS = {
     "mal": {"email": "mal@example.com", "email_verified": False, "name": "Mal", "groups": []},
     "nil": {"name": "Nil", "groups": []},
 }
-
-
-@pytest.fixture(scope="module")
-def it() -> Iterator[Keywright]:
-    with running_keywright(listen=f"127.0.0.1:{free_port()}") as served:
-        yield served
 
 
 @pytest.fixture(scope="module")

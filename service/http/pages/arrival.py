@@ -89,5 +89,5 @@ def _named(request: Request, name: str) -> str:
 
 
 def _safe(request: Request) -> bool:
-    here: str = request.app.state.here
+    here: str = request.app.state.url
     return not here.startswith("http://")
