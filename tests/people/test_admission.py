@@ -16,6 +16,7 @@ from service.ledger import grants, groups, users
 from service.ledger.grants import Holder, Holding
 from tests.people.conftest import Site
 from tests.rigs.hostile_provider import HostileProvider
+from tests.rigs.issuer import rsa
 from tests.rigs.keywright import Keywright
 from tests.rigs.stub import Answer
 
@@ -256,8 +257,6 @@ def test_the_address_may_come_from_an_access_token_that_is_a_jwt(site: Site, it:
 
 
 def test_but_not_from_one_that_is_none_or_was_made_for_somebody_else(site: Site) -> None:
-    from tests.rigs.issuer import rsa
-
     site.let()
     for lie in (
         {"typ": "JWT"},
@@ -321,8 +320,6 @@ def test_a_provider_ends_the_session_that_it_names_and_no_other(site: Site, it: 
 
 
 def test_a_logout_token_that_is_not_right_ends_nothing(site: Site, it: Keywright) -> None:
-    from tests.rigs.issuer import rsa
-
     site.let()
     told(site, sid="one")
     session = it.client(let_in(site.come()))

@@ -117,7 +117,7 @@ def running_openid_provider(
     """One for the Keywright that is `here`, where it is called `name`.
 
     `bare`: its ID tokens tell no more than they must, the rest is at its userinfo endpoint. `resource`: its access
-    tokens are JWTs for this audience, which tell everything. `client` is what else is registered of Keywright.
+    tokens are JWTs for this audience, and nothing else tells anything. `client` is what else is registered of us.
     """
     port = port or free_port()
     place = f"{here}/sign-in/oidc/{name}"
@@ -132,7 +132,7 @@ def running_openid_provider(
     wanted = {
         "modules": str(installed(FOLDER)),
         "port": port,
-        "clients": [registered | client],
+        "clients": [{name: value for name, value in (registered | client).items() if value is not None}],
         "accounts": accounts,
         "jwks": {"keys": [key(kid).as_dict(private=True)]},
         "bare": bare,

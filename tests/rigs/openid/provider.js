@@ -13,13 +13,14 @@ const provider = new Provider(`http://127.0.0.1:${wanted.port}`, {
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
   scopes: ['openid', 'email', 'profile', 'groups'],
   conformIdTokenClaims: wanted.bare,
-  findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...wanted.accounts[id] }) }),
+  findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...(wanted.resource ? {} : wanted.accounts[id]) }) }),
   extraTokenClaims: (ctx, token) => (wanted.resource ? wanted.accounts[token.accountId] : {}),
   ttl: { AccessToken: 600, AuthorizationCode: 60, Grant: 600, IdToken: 600, Interaction: 600, Session: 600 },
+  // It calls back to no address of this machine, unless somebody else does the calling.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   features: {
     devInteractions: { enabled: true },
     backchannelLogout: { enabled: true },
-    userinfo: { enabled: !wanted.resource },
     resourceIndicators: {
       enabled: Boolean(wanted.resource),
       defaultResource: () => wanted.resource,
@@ -31,4 +32,5 @@ const provider = new Provider(`http://127.0.0.1:${wanted.port}`, {
   }
 })
 provider.on('server_error', (ctx, error) => console.error(error))
+provider.on('backchannel.error', (ctx, error) => console.error(error))
 provider.listen(wanted.port, '127.0.0.1', () => console.log('ready'))
