@@ -13,6 +13,7 @@ import structlog
 from service.core.errors import Invalid, Unavailable
 from service.http.app import application
 from service.http.certificates import Certificates
+from service.http.cookies import Cookies
 from service.http.lane import Lane
 from service.http.limits import Limits
 from service.http.listener import Listener
@@ -96,7 +97,8 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         mounts=mounts.parse(settings.vault_mounts) if settings.vault_door else None,
         leases=settings.vault_leases,
         streams=settings.streams,
-        oidc_flow=service.oidc_flow,
+        people=service.people,
+        cookies=cookies_of(settings, host),
         url=settings.public_url,
     )
     return Listener(
@@ -109,6 +111,13 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         most=settings.connections,
         drains_within=DRAINS_WITHIN,
     )
+
+
+def cookies_of(settings: Settings, host: str) -> Cookies:
+    """Cookies are for TLS, but where people reach the server by http on their own machine."""
+    url = settings.public_url
+    near = host in ("127.0.0.1", "::1", "localhost") and not settings.tls_cert
+    return Cookies(url, secure=not (url.startswith("http://") if url else near))
 
 
 def warnings(service: Service, certificates: Certificates | None) -> list[str]:

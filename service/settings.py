@@ -48,6 +48,11 @@ class Settings(BaseSettings):
         description="Address under which people reach this server, such as `https://keywright.example`: where they are "
         "sent back to when they sign in elsewhere. Empty: `http://` with `KEYWRIGHT_LISTEN`, if that is this machine.",
     )
+    breached_passwords: Path | None = Field(
+        None,
+        description="File of passwords known from breaches, which nobody may choose: SHA-1 in hex, one a line, sorted "
+        "by it, as the well-known download has them. It is read here, and nothing is sent anywhere.",
+    )
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve TLS with.")
     tls_key: Path | None = Field(None, description="Its private key (PEM).")
     tls_client_ca: Path | None = Field(

@@ -37,6 +37,7 @@ from service.keeper.checks import Checks
 from service.keeper.connections import Connections
 from service.keeper.copies import Copies
 from service.keeper.credentials import Credentials
+from service.keeper.delays import Delays
 from service.keeper.deliveries import Deliveries
 from service.keeper.door import Door
 from service.keeper.environments import Environments
@@ -44,10 +45,12 @@ from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
+from service.keeper.groups import Groups
 from service.keeper.holders import Holders
 from service.keeper.identity_providers import IdentityProviders
 from service.keeper.incidents import Incidents
 from service.keeper.indexer import Indexer
+from service.keeper.invitations import Invitations
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
 from service.keeper.logins import Logins
@@ -73,6 +76,7 @@ from service.keeper.single import Singles
 from service.keeper.statements import Statements
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
+from service.keeper.users import Users
 from service.keeper.values import Values
 from service.keeper.variables import Variables
 from service.keeper.versions import Versions
@@ -81,9 +85,9 @@ from service.keeper.webhooks import Webhooks
 from service.keeper.wrappings import Wrappings
 from service.ledger import schema
 from service.ledger.ledger import Ledger
-from service.people.arrivals import Arrivals
-from service.people.oidc_flow import OidcFlow
+from service.people.people import People
 from service.settings import Settings, process_environment
+from service.ways_in import ways_in
 
 if TYPE_CHECKING:
     from providers.escrow import EscrowFile
@@ -97,6 +101,7 @@ class Service:
     settings: Settings
     ledger: Ledger
     keeper: Keeper
+    people: People
     clock: Clock
     databases: Mapping[Engine, Database]
     rotator: Rotator
@@ -105,7 +110,6 @@ class Service:
     indexer: Indexer
     pruner: Pruner
     courier: Courier
-    oidc_flow: OidcFlow
     new: bool
     """The ledger was made just now."""
 
@@ -188,6 +192,7 @@ def build(
     verifier, documents = signed_statements(places), Documents(places)
     sign_ins, sign_outs = OidcSignIns(documents, verifier), OidcSignOuts(documents, verifier)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
+    waiting, sessions, delays = Pendings(door, keyrings), Sessions(door, recorder.snapshot), Delays(door)
     keeper = Keeper(
         door,
         recorder,
@@ -206,6 +211,8 @@ def build(
         steps,
         tokens,
         granting,
+        Users(door, walls, granting),
+        Groups(door, walls, granting),
         machines,
         Secrets(door, machines),
         MachineTokens(door, machines),
@@ -222,17 +229,15 @@ def build(
         Checks(door, walls, briefs, references, budget, tag_key),
         overdue,
         Wrappings(door, keyrings, recorder, walls),
-        Pendings(door, keyrings),
-        Sessions(door),
+        waiting,
+        sessions,
+        Invitations(door, waiting, delays),
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
         IdentityProviders(door, keyrings, sign_ins),
     )
-    arrivals = Arrivals(door, recorder, keeper.pendings, keeper.sessions)
-    oidc_flow = OidcFlow(
-        door, keeper.pendings, keeper.identity_providers, arrivals, sign_ins, sign_outs, settings.public_url
-    )
+    people = ways_in(settings, keeper, delays, sign_ins, sign_outs)
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
     rotator = Rotator(
@@ -254,21 +259,8 @@ def build(
     sentinel = Sentinel(keeper.checks, escrows, keeper.overdue, lambda: clock.ticks or not clock.started)
     pruner = Pruner(keeper.retention, settings.events_kept)
     courier = Courier(keeper.deliveries, webhook_post(settings))
-    return Service(
-        settings,
-        ledger,
-        keeper,
-        clock,
-        found_databases,
-        rotator,
-        restoration,
-        sentinel,
-        indexer,
-        pruner,
-        courier,
-        oidc_flow,
-        new,
-    )
+    parts = (keeper, people, clock, found_databases, rotator, restoration, sentinel, indexer, pruner, courier)
+    return Service(settings, ledger, *parts, new)
 
 
 def open_ledger(settings: Settings, now: Callable[[], datetime] = utc_now) -> Ledger:

@@ -9,21 +9,20 @@
 What the provider answers about an error is never passed on: it may have been made by whoever sent the browser.
 """
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
 from joserfc import jws
 from joserfc.errors import JoseError
 
 from providers.identity import said
 from providers.identity.metadata import Documents, Metadata, got, named
-from providers.proofs.asking import ask, exchange, trust
-from service.core.errors import Unavailable
+from providers.identity.tokens import tokens_for
+from providers.proofs.asking import ask, trust
 from service.core.identity import Claimed, IdentityProvider, NotLetIn
 from service.core.openid import MAX_AGE, Asked, Ended, OpenId, Returned, unpadded
 from service.core.proof import LONGEST_JWT, SKEW, Signer, Unproven, Verifier
@@ -72,7 +71,7 @@ class OidcSignIns:
         """See `SignIns`."""
         metadata = self._documents.of(it)
         _same(it, metadata, returned.issuer)
-        tokens = _exchanged(it, metadata, secret, asked, returned.code)
+        tokens = tokens_for(it, metadata, secret, asked, returned.code, now)
         text, access = _text(tokens, "id_token"), _text(tokens, "access_token")
         if not text:
             raise NotLetIn(_NOT_PROVEN, "no ID token")
@@ -213,34 +212,6 @@ def _same(it: OpenId, metadata: Metadata, issuer: str | None) -> None:
         return
     if issuer != it.issuer:
         raise NotLetIn(_NOT_PROVEN, "no iss" if issuer is None else "iss of another provider")
-
-
-def _exchanged(it: OpenId, metadata: Metadata, secret: Secret, asked: Asked, code: Secret) -> dict[str, Any]:
-    form = {
-        "grant_type": "authorization_code",
-        "code": code.reveal(),
-        "redirect_uri": asked.redirect,
-        "code_verifier": asked.verifier,
-    }
-    authorization = ""
-    if not secret.reveal():
-        form["client_id"] = it.client_id
-    elif "client_secret_basic" in metadata.secrets:
-        # Each is form-encoded first (RFC 6749, 2.3.1).
-        pair = f"{quote_plus(it.client_id)}:{quote_plus(secret.reveal())}"
-        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    elif "client_secret_post" in metadata.secrets:
-        form |= {"client_id": it.client_id, "client_secret": secret.reveal()}
-    else:
-        raise Unavailable(f"{named(it)} takes a client secret neither by client_secret_basic nor by client_secret_post")
-    granted, tokens = exchange(
-        metadata.token, whom=named(it), trusting=trust(it.ca), form=form, authorization=authorization
-    )
-    if not granted:
-        if tokens.get("error") in ("invalid_client", "unauthorized_client"):
-            raise Unavailable(f"{named(it)} does not know Keywright: its client id or secret is wrong there")
-        raise NotLetIn("the identity provider does not take the code that it gave: sign in once more", "code refused")
-    return tokens
 
 
 def _check(it: OpenId, stated: Mapping[str, Any], text: str, access: str, asked: Asked, now: datetime) -> None:

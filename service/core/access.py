@@ -225,6 +225,11 @@ class Caller:
         grants: Grants = self.grants  # type: ignore[assignment]
         return grants.level(thing, self.holds)
 
+    def outright(self, thing: Thing) -> Level | None:
+        """The highest level by grants without a rule: what is so whatever the hour, and may be passed on."""
+        grants: Grants = self.grants  # type: ignore[assignment]
+        return grants.level(thing, never)
+
     def sees(self, environment_id: str) -> bool:
         """Has this caller any grant that is on, or inside, the environment?"""
         grants: Grants = self.grants  # type: ignore[assignment]

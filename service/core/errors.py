@@ -88,7 +88,11 @@ class TooLarge(KeywrightError):
 
 
 class Often(KeywrightError):
-    """The caller has as many of something under way as one may have."""
+    """The caller has as many of something under way as one may have; `after` are seconds to wait, at the least."""
+
+    def __init__(self, message: str, *, after: int = 1) -> None:
+        super().__init__(message)
+        self.after = after
 
 
 class Unavailable(KeywrightError):

@@ -25,6 +25,9 @@ from service.core.errors import Invalid
 LONGEST_EMAIL = 254
 """RFC 5321, 4.5.3.1.3, without the brackets."""
 LONGEST_NAME = 200
+LONGEST_GROUP = 128
+DEEPEST = 10
+"""Groups in groups, at most."""
 MOST_ATTRIBUTES = 50
 LONGEST_ATTRIBUTE = 500
 BY_HAND = "hand"
@@ -47,6 +50,20 @@ class Member:
     """A membership in a group, and where it comes from: `hand`, `scim`, `oidc:<provider id>`, `saml:<provider id>`."""
 
     group_id: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Membership:
+    """A direct member of a group, as it is shown: once for each source."""
+
+    id: str
+    """Of the membership."""
+    member_id: str
+    kind: str
+    """`user` or `group`"""
+    name: str
+    """The address of a user, the name of a group."""
     source: str
 
 
@@ -176,6 +193,22 @@ def email(text: str, field: str = "email") -> str:
     if len(found) > LONGEST_EMAIL or not _EMAIL.fullmatch(found) or ".." in found:
         raise Invalid(f"{field} is not an e-mail address", field=field)
     return found
+
+
+def shown_name(text: str, longest: int = LONGEST_NAME, field: str = "name") -> str:
+    """What a person or a group is called, for people: one line, without blanks around it. Raises Invalid."""
+    if text != text.strip() or len(text) > longest or any(not each.isprintable() for each in text):
+        raise Invalid(
+            f"{field} must be one line of {longest} characters at most, without blanks around it", field=field
+        )
+    return text
+
+
+def group_name(text: str, field: str = "name") -> str:
+    """What a group may be called. Raises Invalid."""
+    if not text:
+        raise Invalid(f"{field} must not be empty", field=field)
+    return shown_name(text, LONGEST_GROUP, field)
 
 
 def attributes(given: Mapping[str, object], field: str = "attributes") -> Attributes:

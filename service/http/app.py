@@ -11,26 +11,31 @@ from service.http import (
     credentials,
     environments,
     events,
+    groups,
     health,
     identity_providers,
     incidents,
     logins,
     machines,
+    passwords,
     problems,
     restorations,
     rotations,
+    sessions,
     shapes,
     stream,
     tokens,
+    users,
     values,
     variables,
     webhooks,
 )
+from service.http.cookies import Cookies
 from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
-from service.http.pages import oidc
+from service.http.pages import home, oidc, sign_in
 from service.http.plain import Reader
 from service.http.reception import Reception
 from service.http.streams import Feed
@@ -40,13 +45,15 @@ from service.http.vault.door import Beside
 from service.http.vault.mounts import Mounts
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
-from service.people.oidc_flow import OidcFlow
+from service.people.people import People
 
 VERSION = "0.1.0"
 PROVING = 8
 """Logins by statements that are looked at at once, beside those that ask somebody outside."""
 LOOKS = 8
 """Databases that are looked at for callers at once; more wait their turn."""
+HASHING = 8
+"""Requests that have a password looked at, or wait for that, in threads of their own; more wait without one."""
 _PROBLEM = {"content": {problems.MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _BEFORE = {400: "Not HTTP", 408: "Too slow", 414: "Too long", 429: "Too many", 431: "Too long"}
 """What is answered before there is a request: see `wire.py` and `envelope.py`."""
@@ -66,14 +73,15 @@ def application(
     streams: int = 1000,
     mounts: Mounts | None = None,
     leases: bool = False,
-    oidc_flow: OidcFlow | None = None,
+    people: People | None = None,
+    cookies: Cookies | None = None,
     url: str = "",
 ) -> FastAPI:
     """The native door, and the Vault door where it has `mounts`; for `leases` see `service.http.vault.static`.
 
     `poke` makes the clock look now; `clock_ticks` tells whether it does. `overdue` tells how many connections have
-    something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once. `url` is
-    the address under which people reach it, if that is known; `oidc_flow` lets them in from OpenID providers.
+    something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once. Without
+    `people` nobody signs in. `url` is where people reach this server, if that is known.
     """
     app = FastAPI(
         title="Keywright",
@@ -95,7 +103,9 @@ def application(
     app.state.looks = CapacityLimiter(LOOKS)
     app.state.probes = CapacityLimiter(2)
     app.state.proofs = CapacityLimiter(ASKING + PROVING)
+    app.state.hashing = CapacityLimiter(HASHING)
     app.state.clock_ticks = clock_ticks
+    app.state.people, app.state.cookies, app.state.url = people, cookies or Cookies(url), url
     app.state.overdue = overdue
     app.state.warnings = warnings
     app.state.metrics = metrics = Metrics(keeper.figures, lambda: feed.open, keeper.deliveries.counted)
@@ -103,14 +113,14 @@ def application(
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, credentials, rotations)
-    identities = (tokens, machines, logins, identity_providers)
-    for part in (*nouns, incidents, restorations, *identities, events, stream, webhooks):
+    persons = (users, groups, sessions, passwords, identity_providers)
+    for part in (*nouns, *persons, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)
+    native.include_router(sessions.entrance)
     app.include_router(native)
-    if oidc_flow is not None:
-        app.state.oidc = oidc_flow
-        app.include_router(oidc.router)
+    for pages in (home, sign_in, oidc):
+        app.include_router(pages.router)
     app.state.readers = readers = dict[bytes, Reader]()
     if mounts is not None:
         app.state.mounts, app.state.leases = mounts, leases

@@ -13,16 +13,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.core.errors import TooLarge
 from service.http import problems
 from service.http.certificates import proven_to
+from service.http.cookies import sessions_in
 from service.http.limits import token_in
 from service.http.plain import Bare
 from service.http.reception import WRONG, Reception, Refusal
 
 LARGEST_BODY = 256 * 1024
 LONGEST_PATH = 8192
+CSP = b"content-security-policy"
 HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (CSP, b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 ]
 STRANGE = "strange"
@@ -30,7 +32,7 @@ STRANGE = "strange"
 _NONE: Mapping[str, Bare] = {}
 _BODY = "the body is larger than 256 KiB"
 _VAULT = "/v1/"
-_DOORS = ("/api/", _VAULT)
+_DOORS = ("/api/", _VAULT, "/sign-in", "/sign-out", "/oauth/")
 _WATCHED = "/v1/sys/health"
 """Whoever watches (here, or at `/healthz`, `/readyz`, `/metrics`) is turned away by no limit: that would look like a
 failure."""
@@ -82,7 +84,10 @@ class Envelope:
                     return
                 started = True
                 status = message["status"]
-                message["headers"] = [*message["headers"], *HEADERS, given]
+                given_ = message["headers"]
+                # A page says itself what it may load; of two policies both would hold.
+                own = any(name == CSP for name, _ in given_)
+                message["headers"] = [*given_, *(each for each in HEADERS if not own or each[0] != CSP), given]
             await send(message)
 
         async def bounded() -> Message:
@@ -102,6 +107,8 @@ class Envelope:
                 shown.add(token_in(value))
             elif name == b"x-vault-token" and path.startswith(_VAULT):
                 shown.add(value)
+            elif name == b"cookie" and not path.startswith(_VAULT):
+                shown.update(sessions_in(value))
         # As the doors see it: what is empty is none, and of several that differ none counts.
         shown.discard(b"")
         token = shown.pop() if len(shown) == 1 else b""

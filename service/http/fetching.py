@@ -34,6 +34,7 @@ class Fetching:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._batch: list[Asked] = []
         self._seen = 0
+        self._noting = set[str]()
 
     async def told(self, scope: Scope, receive: Receive, asked: Asked, wait: float = 0) -> Told[Any]:
         """What it came to; as soon as there is news, or what is known after so many seconds or when the server stops.
@@ -63,6 +64,22 @@ class Fetching:
         """Who asks. Raises Unauthenticated, Forbidden."""
         caller: Caller = await self.recorded(self._keeper.tokens.asked(who))
         return caller
+
+    def noticed(self, caller: Caller) -> None:
+        """Note now and then that this caller's session is in use, in a thread: nobody waits for it."""
+        if caller.id in self._noting or not self._keeper.sessions.due(caller):
+            return
+        self._noting.add(caller.id)
+
+        def note() -> None:
+            try:
+                self._keeper.sessions.used(caller)
+            except KeywrightError as error:  # it ends sooner, and nothing else is the matter
+                log.warning("that a session is in use was not noted", reason=error.message)
+            finally:
+                self._noting.discard(caller.id)
+
+        asyncio.get_running_loop().run_in_executor(None, note)
 
     async def recorded(self, asked: Asked, receive: Receive | None = None) -> Any:
         """What it came to, recorded. Raises its refusal. By `receive` it hears when the client goes away."""

@@ -127,6 +127,8 @@ class Lane:
                 known = text.decode("latin-1")
             elif name == b"content-length" or name == b"transfer-encoding" or name == b"expect":
                 return None  # a body is none of its business
+            elif name == b"cookie":
+                return None  # it may be a second token: see `route.py`
         where, door, what = plain[1].decode(), plain[2], plain[3].decode()
         if token is None or len(where) > names.LONGEST or len(what) > names.LONGEST:
             return None
@@ -162,6 +164,8 @@ class Lane:
         """It is recorded: answer it."""
         fetch: Fetch = asked.answer
         error, dialect = asked.error, fetch.dialect
+        if asked.caller is not None and asked.caller.user is not None:
+            self._fetching.noticed(asked.caller)
         if error is None:
             told: Told[Any] = asked.result
             if fetch.until and told.value is None and self._waits(fetch, asked, told):

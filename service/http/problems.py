@@ -128,7 +128,10 @@ def install(app: FastAPI) -> None:
         status, slug, title = looked_up(error)
         note(error, status, request.url.path)
         field = error.field if isinstance(error, Invalid) else None
-        return answer(request, status, slug, title, error.message, field)
+        said = answer(request, status, slug, title, error.message, field)
+        if isinstance(error, errors.Often):
+            said.headers["Retry-After"] = str(error.after)
+        return said
 
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, error: RequestValidationError) -> JSONResponse:

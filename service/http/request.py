@@ -167,7 +167,15 @@ async def proving(request: Request, act: Callable[[], T]) -> T:
 
     Raises Unavailable where too many wait for one already. Whoever it says nothing of counts as not known.
     """
-    limiter: CapacityLimiter = request.app.state.proofs
+    return await _in_turn(request, request.app.state.proofs, act)
+
+
+async def hashing(request: Request, act: Callable[[], T]) -> T:
+    """The same for what hashes passwords: nothing else waits for a thread behind those who flood the door."""
+    return await _in_turn(request, request.app.state.hashing, act)
+
+
+async def _in_turn(request: Request, limiter: CapacityLimiter, act: Callable[[], T]) -> T:
     try:
         if limiter.statistics().tasks_waiting >= WAITING:
             raise Unavailable("as many logins wait as this server allows: try again in a while")

@@ -1,6 +1,8 @@
 """How every native route is entered, in this order:
 
 caller   no caller, no further word: 401 comes before anything that could be wrong with the request
+         (by `Authorization`, by a session's cookie, or by a certificate; by one of them, not by two)
+page     what came with a cookie came from a page of ours (`cookies.py`), or it is refused
 query    a parameter that the operation does not know is refused: a misspelt filter would otherwise list everything
 body     its type, its size, its JSON
 handler  and only now the shapes and the keeper
@@ -9,17 +11,24 @@ handler  and only now the shapes and the keeper
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import structlog
 from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from service.core.errors import Invalid
+from service.core.access import Caller
+from service.core.errors import Forged, Invalid, Unavailable
 from service.http.body import document
 from service.http.certificates import proven_to
+from service.http.cookies import HEADER, Cookies
 from service.http.fetching import Fetching
 from service.http.problems import WrongType
 from service.keeper.asked import Who
-from service.keeper.callers import machine, nobody, who
+from service.keeper.callers import machine, nobody, signed_in, who
+from service.keeper.keeper import Keeper
+
+log = structlog.get_logger("http")
 
 
 class Open(APIRoute):
@@ -51,9 +60,35 @@ class Route(Open):
 
     async def meet(self, request: Request) -> None:
         """See above. Raises Unauthenticated, Forbidden."""
-        request.state.who = _who(request)
+        request.state.who = who_of(request)
         fetching: Fetching = request.app.state.fetching
-        request.state.caller = await fetching.caller(request.state.who)
+        request.state.caller = caller = await fetching.caller(request.state.who)
+        await checked(request, caller)
+        await used(request, caller)
+
+
+async def checked(request: Request, caller: Caller) -> None:
+    """What came by a cookie came from a page of ours. Raises Forged, and records it."""
+    cookies: Cookies = request.app.state.cookies
+    text = cookies.session(request)
+    if text is None:
+        return
+    try:
+        cookies.check(request, request.headers.get(HEADER, ""), text)
+    except Forged as forged:
+        keeper: Keeper = request.app.state.keeper
+        await run_in_threadpool(keeper.sessions.forged, caller, forged, request.method)
+        raise
+
+
+async def used(request: Request, caller: Caller) -> None:
+    """Note now and then that a session is in use."""
+    keeper: Keeper = request.app.state.keeper
+    if keeper.sessions.due(caller):
+        try:
+            await run_in_threadpool(keeper.sessions.used, caller)
+        except Unavailable as error:  # it ends sooner, and nothing else is the matter
+            log.warning("that a session is in use was not noted", reason=error.message)
 
 
 def _query(dependant: Dependant) -> set[str]:
@@ -75,18 +110,29 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _who(request: Request) -> Who:
+def who_of(request: Request) -> Who:
+    """Who asks, to be made out on a view."""
     presented = request.headers.getlist("authorization")
+    cookies: Cookies = request.app.state.cookies
+    session = cookies.session(request)
     scheme, _, token = presented[0].partition(" ") if presented else ("", "", "")
     # Two of them, and whoever stands in front of us may have judged the other one (RFC 9110, 11.6.2: one).
     address = address_of(request)
     shown = proven_to(request.scope)
+    if session is not None:
+        if presented:
+            return nobody("one token is needed, not two: Authorization, or a session's cookie", address, _id(request))
+        return signed_in(session, address, _id(request), shown)
     if len(presented) == 1 and scheme.lower() == "bearer":
-        return who(token.strip(" "), address, request.state.request_id, shown)
+        return who(token.strip(" "), address, _id(request), shown)
     said = "exactly one token is needed: Authorization: Bearer kw_…"
     if shown is not None and not presented:
-        return machine(shown, said, address, request.state.request_id)
-    return nobody(said, address, request.state.request_id)
+        return machine(shown, said, address, _id(request))
+    return nobody(said, address, _id(request))
+
+
+def _id(request: Request) -> str:
+    return str(request.state.request_id)
 
 
 def _check_query(request: Request, known: set[str]) -> None:

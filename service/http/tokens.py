@@ -18,15 +18,15 @@ Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 
 def shown_grant(it: ShownGrant) -> dict[str, Any]:
     """As it is answered."""
-    return {
+    fields = {
         "id": it.id or None,
-        "token": it.holder.name if it.holder.kind.value == "token" else None,
         "level": it.grant.level.word,
         "kind": it.grant.kind.value,
         "environment": it.environment,
         "path": it.grant.path,
-        "machine": it.holder.name if it.holder.kind.value == "machine" else None,
+        "rule": it.grant.rule,
     }
+    return fields | {kind.value: it.holder.name if it.holder.kind is kind else None for kind in type(it.holder.kind)}
 
 
 def shown(token: Token, grants: list[ShownGrant]) -> dict[str, Any]:
@@ -46,20 +46,23 @@ def shown(token: Token, grants: list[ShownGrant]) -> dict[str, Any]:
 
 
 def wanted(body: shapes.PutGrant) -> WantedGrant:
-    return WantedGrant(body.level, body.kind, body.environment, body.path or "")
+    return WantedGrant(body.level, body.kind, body.environment, body.path or "", body.rule)
 
 
 @router.get("/me", response_model=shapes.Me)
 def me(caller: Asking, keeper: TheKeeper) -> Any:
-    """The caller: identity and grants."""
+    """The caller: identity, groups, grants, and where it is taken after signing in."""
     grants = [shown_grant(g) for g in keeper.tokens.me(caller)]
+    user, landing = caller.user, keeper.users.landing(caller)
     return {
-        "id": caller.id,
+        "id": caller.actor,
         "name": caller.name,
         "kind": caller.kind,
         "grants": grants,
-        "groups": [],
-        "attributes": {},
+        "groups": list(user.groups) if user else [],
+        "attributes": dict(user.attributes) if user else {},
+        "current_user": vars(user) if user else None,
+        "landing": vars(landing) if landing else None,
     }
 
 
@@ -108,12 +111,17 @@ def grants(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", limit: Limit 
 def grant(
     request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewGrant, key: IdempotencyKey = None
 ) -> Any:
-    """One more grant for a token, or for a machine."""
+    """One more grant for a token, a machine, a user, or a group."""
 
     def act() -> tuple[int, dict[str, Any]]:
+        granting, asked = keeper.granting, wanted(body)
         if body.machine is not None:
-            return 201, shown_grant(keeper.granting.to_machine(caller, body.machine, wanted(body)))
-        return 201, shown_grant(keeper.granting.to_token(caller, body.token or "", wanted(body)))
+            return 201, shown_grant(granting.to_machine(caller, body.machine, asked))
+        if body.user is not None:
+            return 201, shown_grant(granting.to_user(caller, body.user, asked))
+        if body.group is not None:
+            return 201, shown_grant(granting.to_group(caller, body.group, asked))
+        return 201, shown_grant(granting.to_token(caller, body.token or "", asked))
 
     return once(request, keeper, caller, key, body, act)
 

@@ -63,6 +63,19 @@ def who(text: str, address: str, request_id: str, shown: Shown | None = None) ->
     return Presented(token_id, hashed(secret), address, request_id, shown)
 
 
+def signed_in(text: str, address: str, request_id: str, shown: Shown | None = None) -> Who:
+    """The same for what a browser keeps: sessions, and no other token."""
+    presented = who(text, address, request_id, shown)
+
+    def made_out(view: View) -> Caller:
+        caller = presented(view)
+        if caller.user is None or not caller.user.session:
+            raise Stranger(_UNKNOWN, address, request_id)
+        return caller
+
+    return made_out
+
+
 def machine(shown: Shown, message: str, address: str, request_id: str) -> Who:
     """Whom this certificate alone stands for; `message` is said if that is nobody."""
 
@@ -97,7 +110,8 @@ def _caller(token: Token, address: str, request_id: str, view: View) -> Caller:
     held = Grants(grants) if type(grants) is not Grants else grants
     if not held.ruled:
         return Caller(token.id, name, kind, held, address, request_id, token.machine_id, user)
-    asks = Context(user, name, kind, address, view.now)
+    known_as = kind if user or token.machine_id else "token"
+    asks = Context(user, name, known_as, address, view.now)
     return Caller(token.id, name, kind, held, address, request_id, token.machine_id, user, asks.holds)
 
 

@@ -1,17 +1,22 @@
 """Granting: what somebody may give to others, and how grants are shown.
 
-Nobody gives more than they own; and through a pinned instance nobody is let in where it does not reach itself.
+Nobody gives more than they own, and what they own by a grant with a rule they do not give at all: whoever it was given
+to would not be bound by the rule. Through a pinned instance nobody is let in where it does not reach itself.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.core import names
-from service.core.access import EVERYTHING, Caller, Grant, Kind, Level, Thing, require
+from service.core.access import Caller, Grant, Kind, Level, Thing, require
 from service.core.errors import Absent, Forbidden, Invalid
+from service.core.event import Detail
+from service.core.person import email, group_name
 from service.keeper.door import Deed, Door
+from service.keeper.rules import checked
+from service.keeper.standing import an_owner_stays, standing
 from service.keeper.walls import Walls
-from service.ledger import environments, grants, machines, tokens
+from service.ledger import environments, grants, groups, machines, tokens, users
 from service.ledger.grants import HeldGrant, Holder, Holding
 from service.ledger.ledger import Transaction
 
@@ -24,6 +29,7 @@ class WantedGrant:
     kind: str
     environment: str | None
     path: str
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,26 @@ class Granting:
 
         return self._give(caller, f"machine {machine}", machine, find, wanted)
 
+    def to_user(self, caller: Caller, address: str, wanted: WantedGrant) -> ShownGrant:
+        """One more grant for a user, by its address. Raises Invalid, Absent, Forbidden."""
+        found = email(address, "user")
+
+        def find(tx: Transaction) -> Holder | None:
+            user = users.named(tx, found)
+            return Holder(user.id, user.email, Holding.USER) if user else None
+
+        return self._give(caller, f"user {found}", found, find, wanted)
+
+    def to_group(self, caller: Caller, group: str, wanted: WantedGrant) -> ShownGrant:
+        """One more grant for a group, by its name. Raises Invalid, Absent, Forbidden."""
+        group_name(group, "group")
+
+        def find(tx: Transaction) -> Holder | None:
+            found = groups.named(tx, group)
+            return Holder(found.id, found.name, Holding.GROUP) if found else None
+
+        return self._give(caller, f"group {group}", group, find, wanted)
+
     def _give(
         self, caller: Caller, whom: str, name: str, find: Callable[[Transaction], Holder | None], wanted: WantedGrant
     ) -> ShownGrant:
@@ -86,7 +112,10 @@ class Granting:
             grants.add(tx, grant_id, holder, granted)
             return self._named(tx, HeldGrant(grant_id, holder, granted))
 
-        deed = Deed("grant.add", wanted.environment or "", name, {"level": wanted.level, "path": wanted.path})
+        told: dict[str, Detail] = {"level": wanted.level, "kind": wanted.kind, "path": wanted.path}
+        if wanted.rule:
+            told["rule"] = wanted.rule
+        deed = Deed("grant.add", wanted.environment or "", name, told)
         return self._door.change(caller, deed, act)
 
     def remove(self, caller: Caller, grant_id: str) -> None:
@@ -99,7 +128,8 @@ class Granting:
             if held is None or caller.level(_thing(held.grant)) != Level.OWN:
                 raise Absent(f"grant {grant_id[:64]} does not exist")
             deed.detail[held.holder.kind.value] = held.holder.name
-            grants.remove(tx, held)
+            with an_owner_stays(tx):
+                grants.remove(tx, held)
 
         deed = Deed("grant.remove", resource=grant_id)
         self._door.change(caller, deed, act)
@@ -113,21 +143,31 @@ class Granting:
             kind = Kind(wanted.kind)
         except ValueError:
             raise Invalid(f"kind must be {' or '.join(Kind)}", field="kind") from None
-        if kind is Kind.EVERYTHING:
-            if wanted.environment or wanted.path:
-                raise Invalid("a grant on everything names no environment and no path", field="kind")
-            require(caller, Level.OWN, EVERYTHING, "the installation")
-            if self._walls.pinned is not None and caller.kind != "system":
-                raise Forbidden("a grant on everything is not given through an instance that serves some environments")
-            return Grant(level, kind)
+        rule = checked(wanted.rule)
+        if not kind.walled:
+            return self._unwalled(caller, Grant(level, kind, "", wanted.path, rule), wanted)
         if not wanted.environment:
             raise Invalid("environment is needed", field="environment")
         wall = self._walls.enter(tx, caller, wanted.environment)
         path = names.path(wanted.path, "path") if kind is not Kind.ENVIRONMENT else ""
         if kind is Kind.ENVIRONMENT and wanted.path:
             raise Invalid("a grant on an environment has no path", field="path")
-        grant = Grant(level, kind, wall.id, path)
-        require(caller, Level.OWN, _thing(grant), f"environment {wanted.environment}")
+        grant = Grant(level, kind, wall.id, path, rule)
+        require_outright(caller, _thing(grant), f"environment {wanted.environment}")
+        return grant
+
+    def _unwalled(self, caller: Caller, grant: Grant, wanted: WantedGrant) -> Grant:
+        """On what lies in no environment."""
+        if wanted.environment:
+            raise Invalid(f"a grant on {grant.kind} names no environment", field="environment")
+        if grant.path and grant.kind is not Kind.MACHINE:
+            raise Invalid(f"a grant on {grant.kind} has no path", field="path")
+        if grant.path:
+            names.path(grant.path, "path")
+        what = "the installation" if grant.kind is Kind.EVERYTHING else str(grant.kind)
+        require_outright(caller, _thing(grant), what)
+        if self._walls.pinned is not None and caller.kind != "system":
+            raise Forbidden(f"a grant on {grant.kind} is not given through an instance that serves some environments")
         return grant
 
     def require_within(self, tx: Transaction, caller: Caller, what: str, held: Iterable[Grant]) -> None:
@@ -145,10 +185,21 @@ class Granting:
 
     def own(self, tx: Transaction, caller: Caller) -> list[ShownGrant]:
         """What the caller holds, as it was made out."""
+        if caller.user is not None:
+            return self._of_person(tx, caller.user.id)
         found = tokens.find(tx, caller.id)
-        kind = Holding.USER if caller.user else Holding.MACHINE if found and found.machine_id else Holding.TOKEN
-        holder = Holder(caller.user.id if caller.user else caller.id, caller.name, kind)
+        kind = Holding.MACHINE if found and found.machine_id else Holding.TOKEN
+        holder = Holder(caller.id, caller.name, kind)
         return list(filter(self._served, (self._named(tx, HeldGrant("", holder, each)) for each in caller.grants)))
+
+    def _of_person(self, tx: Transaction, user_id: str) -> list[ShownGrant]:
+        """Its own, and those of its groups, each with the group that holds it."""
+        user = users.get(tx, user_id)
+        if user is None:
+            return []
+        holders = [Holder(user.id, user.email, Holding.USER)]
+        holders += [Holder(group.id, group.name, Holding.GROUP) for group in standing(tx, user).groups]
+        return [replace(each, id="") for holder in holders for each in self.shown(tx, holder)]
 
     def _served(self, shown: ShownGrant) -> bool:
         """A pinned instance tells nothing of grants in the environments that it does not serve."""
@@ -158,6 +209,13 @@ class Granting:
     def _named(tx: Transaction, held: HeldGrant) -> ShownGrant:
         environment = environments.get(tx, held.grant.environment_id) if held.grant.environment_id else None
         return ShownGrant(held.id, held.holder, held.grant, environment.name if environment else None)
+
+
+def require_outright(caller: Caller, thing: Thing, what: str) -> None:
+    """Raises as `require` for *own*; Forbidden as well where it is owned by a grant with a rule only."""
+    require(caller, Level.OWN, thing, what)
+    if caller.outright(thing) != Level.OWN:
+        raise Forbidden(f"{what}: what you own by a grant with a rule, you cannot give to others")
 
 
 def _thing(grant: Grant) -> Thing:

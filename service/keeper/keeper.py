@@ -13,9 +13,11 @@ from service.keeper.escrows import Escrows
 from service.keeper.events import Events
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
+from service.keeper.groups import Groups
 from service.keeper.holders import Holders
 from service.keeper.identity_providers import IdentityProviders
 from service.keeper.incidents import Incidents
+from service.keeper.invitations import Invitations
 from service.keeper.keys import Keyrings
 from service.keeper.logins import Logins
 from service.keeper.machine_tokens import MachineTokens
@@ -36,6 +38,7 @@ from service.keeper.signals import Signals
 from service.keeper.single import Singles
 from service.keeper.steps import Steps
 from service.keeper.tokens import Tokens
+from service.keeper.users import Users
 from service.keeper.values import Values
 from service.keeper.variables import Variables
 from service.keeper.versions import Versions
@@ -64,6 +67,8 @@ class Keeper:
     steps: Steps
     tokens: Tokens
     granting: Granting
+    users: Users
+    groups: Groups
     machines: Machines
     secrets: Secrets
     machine_tokens: MachineTokens
@@ -82,6 +87,7 @@ class Keeper:
     wrappings: Wrappings
     pendings: Pendings
     sessions: Sessions
+    invitations: Invitations
     signals: Signals
     webhooks: Webhooks
     deliveries: Deliveries

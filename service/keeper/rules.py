@@ -1,24 +1,219 @@
 """Rules: what narrows a grant, judged by who asks, from where and when.
 
-A rule that cannot be judged does not hold.
+A rule is an expression of CEL, the Common Expression Language (github.com/google/cel-spec), which is true or false:
+
+    'on-call' in current_user.groups && request.at.hour('Europe/Berlin') >= 8
+
+    current_user.id .email .name .method    texts                  ┐
+    current_user.groups                     list of texts          │
+    current_user.attributes                 a list of texts each   ├ of a person
+    current_user.signed_in                  false for its tokens   │
+    current_user.factor_age                 seconds                ┘ not there where no second factor was shown
+    machine.name .kind                      `machine`, or `token` for one that stands for itself
+    request.address                         .within('10.0.0.0/8')
+    request.at                              .hour(zone) 0..23  .weekday(zone) 1 Monday..7  .date(zone) '2026-12-24'
+
+Names and types are looked at when the grant is made. CEL has no loops but over lists that are there, and those within
+a budget; it reads no files. What cannot be judged (nobody there, an attribute that is missing) does not hold: that is
+noted, by the rule alone.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
-from service.core.access import CurrentUser
+import structlog
+from cel_expr_python import cel
+
+from service.core.access import CurrentUser, admitted
+from service.core.errors import Invalid
+
+log = structlog.get_logger("rules")
+
+LONGEST = 1000
+"""Characters of a rule. How deep it may be nested is limited by CEL: 32 levels."""
+_TEXT, _TEXTS, _MOMENT = cel.Type.STRING, cel.Type.List(cel.Type.STRING), cel.Type.TIMESTAMP
+VARIABLES = {
+    "current_user.id": _TEXT,
+    "current_user.email": _TEXT,
+    "current_user.name": _TEXT,
+    "current_user.method": _TEXT,
+    "current_user.groups": _TEXTS,
+    "current_user.attributes": cel.Type.Map(_TEXT, _TEXTS),
+    "current_user.signed_in": cel.Type.BOOL,
+    "current_user.factor_age": cel.Type.INT,
+    "machine.name": _TEXT,
+    "machine.kind": _TEXT,
+    "request.address": _TEXT,
+    "request.at": _MOMENT,
+}
+_LITERAL = re.compile(r"\.(within|hour|weekday|date)\s*\(\s*(?:'([^']*)'|\"([^\"]*)\")?\s*\)")
+_CALL = re.compile(r"\.(?:within|hour|weekday|date)\s*\(")
 
 
-@dataclass(frozen=True, slots=True)
+@lru_cache(256)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _within(address: str, network: str) -> bool:
+    return admitted(address, (network,))
+
+
+def _hour(at: datetime, zone: str) -> int:
+    return at.astimezone(_zone(zone)).hour
+
+
+def _weekday(at: datetime, zone: str) -> int:
+    return at.astimezone(_zone(zone)).isoweekday()
+
+
+def _date(at: datetime, zone: str) -> str:
+    return at.astimezone(_zone(zone)).date().isoformat()
+
+
+def _function(name: str, of: Any, to: Any, does: Any) -> Any:
+    overload = cel.Overload(f"keywright_{name}", return_type=to, parameters=[of, _TEXT], is_member=True, impl=does)
+    return cel.FunctionDecl(name, [overload])
+
+
+_LANGUAGE = cel.NewEnv(
+    variables=VARIABLES,
+    functions=[
+        _function("within", _TEXT, cel.Type.BOOL, _within),
+        _function("hour", _MOMENT, cel.Type.INT, _hour),
+        _function("weekday", _MOMENT, cel.Type.INT, _weekday),
+        _function("date", _MOMENT, _TEXT, _date),
+    ],
+)
+
+
+def checked(text: str, field: str = "rule") -> str:
+    """The rule, if it could be judged. An empty one narrows nothing. Raises Invalid."""
+    if not text:
+        return text
+    if len(text) > LONGEST:
+        raise Invalid(f"{field} has {len(text)} characters; {LONGEST:,} are the most", field=field)
+    try:
+        program = _LANGUAGE.compile(text)
+    except RuntimeError as wrong:
+        raise Invalid(f"{field}: {_said(wrong)}", field=field) from None
+    if program.return_type() != cel.Type.BOOL:
+        raise Invalid(f"{field} must come to true or false", field=field)
+    _check_arguments(text, field)
+    return text
+
+
+def _said(wrong: Exception) -> str:
+    """What is wrong, in one line, without CEL's own drawing of where."""
+    first = str(wrong).partition("\n")[0].removeprefix("INVALID_ARGUMENT: ").removeprefix("ERROR: <input>:")
+    said = first.replace(" (in container '')", "").replace("google.protobuf.Timestamp", "timestamp")
+    at = re.match(r"1:(\d+): (.*)", said)
+    return f"at character {at[1]}: {at[2]}" if at else said.partition(" [")[0]
+
+
+def _check_arguments(text: str, field: str) -> None:
+    """Networks and zones are written out, so that a misspelt one is found now."""
+    found = list(_LITERAL.finditer(text))
+    if len(found) != len(_CALL.findall(text)):
+        raise Invalid(f"{field}: within, hour, weekday and date take one text, written out", field=field)
+    for call in found:
+        argument = call[2] or call[3] or ""
+        try:
+            if call[1] == "within":
+                ip_network(argument)
+            elif argument not in available_timezones():
+                raise ValueError
+        except ValueError:
+            wanted = "a network, such as 10.0.0.0/8" if call[1] == "within" else "a time zone, such as Europe/Berlin"
+            raise Invalid(f"{field}: {call[1]} takes {wanted}", field=field) from None
+
+
+@lru_cache(4096)
+def _program(text: str) -> Any:
+    """Compiled, once in a process; None for what an older program took and this one does not."""
+    try:
+        return _LANGUAGE.compile(text)
+    except RuntimeError:
+        return None
+
+
+class Failures:
+    """How often a rule could not be judged."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._told: set[str] = set()
+
+    def note(self, rule: str) -> None:
+        """One more. The log is told of each rule once."""
+        self.count += 1
+        if rule not in self._told and len(self._told) < LONGEST:
+            self._told.add(rule)
+            log.warning("a rule could not be judged, and does not hold", rule=rule)
+
+
+failures = Failures()
+
+
+@dataclass(slots=True)
 class Context:
-    """What a rule can ask about."""
+    """What a rule can ask about. Of one caller, at one moment: each rule is judged once."""
 
     user: CurrentUser | None
     name: str
     kind: str
+    """`person`, or what `machine.kind` says."""
     address: str
     at: datetime
+    _judged: dict[str, bool] = field(default_factory=dict)
+    _facts: Any = None
 
-    def holds(self, rule: str) -> bool:  # noqa: ARG002
+    def holds(self, rule: str) -> bool:
         """Does it hold, for this caller at this moment?"""
-        return False
+        found = self._judged.get(rule)
+        if found is None:
+            found = self._judged[rule] = self._judge(rule)
+        return found
+
+    def _judge(self, rule: str) -> bool:
+        program = _program(rule)
+        if self._facts is None:
+            self._facts = _LANGUAGE.Activation(self.facts())
+        try:
+            came_to = program.eval(self._facts).value() if program is not None else None
+        except RuntimeError:  # over its budget
+            came_to = None
+        if came_to is not True and came_to is not False:
+            failures.note(rule)
+        return came_to is True
+
+    def facts(self) -> Mapping[str, object]:
+        """What the variables are."""
+        found: dict[str, object] = {"request.address": _plain(self.address), "request.at": self.at}
+        if self.user is None:
+            return found | {"machine.name": self.name, "machine.kind": self.kind}
+        user = self.user
+        attributes = user.attributes.items()
+        found |= {f"current_user.{name}": getattr(user, name) for name in ("id", "email", "name", "method")}
+        found["current_user.groups"] = list(user.groups)
+        found["current_user.attributes"] = {k: [v] if isinstance(v, str) else list(v) for k, v in attributes}
+        found["current_user.signed_in"] = user.session
+        if user.factor_at is not None:
+            found["current_user.factor_age"] = int((self.at - user.factor_at).total_seconds())
+        return found
+
+
+def _plain(address: str) -> str:
+    """IPv4 in IPv6 is what it stands for."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return str(mapped or ip)

@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, select, update
 
 from service.core.access import Grants
-from service.core.person import Group, Member
+from service.core.person import Group, Member, Membership
 from service.ledger.changes import Kind as Changed
 from service.ledger.identities import grants
 from service.ledger.ledger import Transaction
-from service.ledger.persons import groups, members
+from service.ledger.persons import groups, members, users
 from service.ledger.tokens import grant_of
 
 
@@ -108,6 +108,34 @@ def direct(tx: Transaction, group_id: str) -> list[tuple[str, str, str]]:
     """Who is in it directly: the id of a user or an empty text, that of a group or an empty text, and the source."""
     query = select(members).where(members.c.group_id == group_id).order_by(members.c.id)
     return [(row.user_id or "", row.child_id or "", row.source) for row in tx.sql.execute(query)]
+
+
+def members_of(tx: Transaction, group_id: str, after: str, limit: int) -> list[Membership]:
+    """Who is in it directly, by the ids of the memberships, behind `after`."""
+    query = (
+        select(members, users.c.email, groups.c.name)
+        .outerjoin(users, users.c.id == members.c.user_id)
+        .outerjoin(groups, groups.c.id == members.c.child_id)
+        .where(members.c.group_id == group_id, members.c.id > after)
+        .order_by(members.c.id)
+        .limit(limit)
+    )
+    return [
+        Membership(
+            row.id,
+            row.user_id or row.child_id,
+            "user" if row.user_id else "group",
+            row.email or row.name,
+            row.source,
+        )
+        for row in tx.sql.execute(query)
+    ]
+
+
+def children(tx: Transaction, ids: Collection[str]) -> set[str]:
+    """The groups that are in any of these directly."""
+    query = select(members.c.child_id).where(members.c.group_id.in_(ids), members.c.child_id.is_not(None))
+    return set(tx.sql.execute(query).scalars())
 
 
 def join(tx: Transaction, member_id: str, group_id: str, source: str, *, user_id: str = "", child_id: str = "") -> bool:

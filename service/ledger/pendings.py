@@ -73,3 +73,8 @@ def sweep(tx: Transaction, limit: int) -> None:
     hashes = list(tx.sql.execute(over).scalars())
     if hashes:
         tx.sql.execute(delete(pendings).where(pendings.c.hash.in_(hashes)))
+
+
+def end(tx: Transaction, user_id: str) -> None:
+    """Nothing waits for this user any more."""
+    tx.sql.execute(delete(pendings).where(pendings.c.user_id == user_id))

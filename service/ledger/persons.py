@@ -5,6 +5,7 @@ users ─┬─ members ── groups ─┬─ members       (groups in groups)
        ├─ factors, recovery_codes
        └─ tokens ── sessions                  (`identities.py`)
 identity_providers                            how people sign in from elsewhere
+delays ─ how often passwords were wrong, by account and by place
 pendings ─ what waits for its other half, for minutes      settings ─ at most one row
 approvals, break_glasses ─ changes that wait for somebody else, and those that did not wait
 """
@@ -141,6 +142,17 @@ pendings = Table(
     Column("expires_at", Moment, nullable=False),
     Index(None, "expires_at"),
     Index(None, "user_id"),
+)
+
+# Neither addresses nor e-mail addresses stand here: digests of them, also of accounts that there are not.
+delays = Table(
+    "delays",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("failed_at", Moment),
+    Column("expires_at", Moment, nullable=False),
+    Index(None, "expires_at"),
 )
 
 identity_providers = Table(

@@ -12,7 +12,7 @@ from service.core.person import Member, User, UserType
 from service.ledger.changes import Kind as Changed
 from service.ledger.identities import grants, tokens
 from service.ledger.ledger import Transaction
-from service.ledger.persons import factors, members, users
+from service.ledger.persons import factors, members, recovery_codes, users
 from service.ledger.tokens import grant_of
 
 
@@ -178,6 +178,13 @@ def failed(tx: Transaction, user_id: str, count: int) -> None:
     """What was shown was wrong so often in a row; 0: it was right."""
     values = {"failures": count, "failed_at": tx.now if count else None}
     tx.sql.execute(update(users).where(users.c.id == user_id).values(values))
+
+
+def drop_factors(tx: Transaction, user_id: str) -> int:
+    """It has no second factor any more, nor recovery codes. How many factors it had."""
+    tx.sql.execute(delete(recovery_codes).where(recovery_codes.c.user_id == user_id))
+    tx.touch(Changed.USER, user_id)
+    return tx.sql.execute(delete(factors).where(factors.c.user_id == user_id)).rowcount
 
 
 # -- tokens of persons

@@ -27,7 +27,8 @@ from service.keeper.door import Door
 from service.keeper.identity_providers import IdentityProviders
 from service.keeper.pendings import Pendings
 from service.ledger import identity_providers, pendings
-from service.people.arrivals import Arrivals, Arrived, Visitor
+from service.people.arrivals import Arrivals
+from service.people.entering import Entered, Visitor
 
 KIND = "oidc"
 TOLD = "oidc-logout"
@@ -100,14 +101,14 @@ class OidcFlow:
             self._waiting.put(tx, KIND, data, LASTS, text=asked.state)
         return Begun(address, browser)
 
-    def finish(self, name: str, back: CameBack, visitor: Visitor) -> tuple[Arrived, str]:
+    def finish(self, name: str, back: CameBack, visitor: Visitor) -> tuple[Entered, str]:
         """Who came back, and where to go on. Raises Absent, NotLetIn, Unavailable."""
         try:
             return self._finish(name, back, visitor)
         except NotLetIn as wrong:
             raise self._arrivals.turned_away(f"{KIND}:{name[:100]}", wrong, visitor) from None
 
-    def _finish(self, name: str, back: CameBack, visitor: Visitor) -> tuple[Arrived, str]:
+    def _finish(self, name: str, back: CameBack, visitor: Visitor) -> tuple[Entered, str]:
         provider, definition, secret = self._usable(name)
         with self._door.ledger.holding() as tx:
             waited = self._waiting.take(tx, KIND, back.state)
@@ -129,14 +130,15 @@ class OidcFlow:
         return self._arrivals.arrive(provider, claimed, visitor), str(waited["onward"])
 
     def leaving(self, token_id: str) -> str:
-        """Where a browser whose session ends goes to be signed out at its provider, too; empty: nowhere."""
-        with self._door.ledger.holding() as tx:
-            kept = self._arrivals.hint(tx, token_id)
-            it = identity_providers.get(tx, str(kept["provider"])) if kept else None
-        if kept is None or it is None or not it.enabled or not isinstance(it.definition, OpenId):
+        """Where the browser whose session is about to end goes to be signed out at its provider, too; empty: nowhere.
+
+        Asked before the session ends.
+        """
+        found = self._door.look(lambda tx: self._arrivals.hint(tx, token_id))
+        if found is None or not isinstance(found[0].definition, OpenId):
             return ""
         try:
-            return self._sign_outs.leaving(it.definition, str(kept["hint"]), f"{self._here}/sign-in")
+            return self._sign_outs.leaving(found[0].definition, found[1], f"{self._here}/sign-in")
         except Unavailable:
             return ""  # signed out here all the same
 

@@ -36,6 +36,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /environments/{environment}/incidents": {"folder": "FOLDER", "reason": "a leak"},
     "POST /tokens": {"name": "another", "grants": [{"level": "use", "kind": "environment", "environment": "ENV"}]},
     "PATCH /tokens/{token_id}": {"certificates": ["ab" * 32]},
+    "POST /users": {"email": "another@people.example"},
+    "PATCH /users/{user_id}": {"enabled": False},
+    "POST /groups": {"name": "another"},
+    "PATCH /groups/{group_id}": {"name": "another"},
     "POST /machines": {"name": "another"},
     "PATCH /machines/{name}": {"enabled": False},
     "POST /machine-proofs": {"machine": "NAME", "proof": {"kind": "approle"}},
@@ -64,6 +68,7 @@ def operations(it: Keywright) -> list[tuple[str, str]]:
 Ids = Mapping[str, str]
 """By the name of the parameter."""
 _NOUNS = ("rotation", "incident", "restoration", "token", "grant", "proof", "secret", "webhook")
+_NOUNS += ("user", "group", "member")
 NO_IDS = {f"{noun}_id": "0" * 32 for noun in _NOUNS} | {"provider": "corp"}
 
 

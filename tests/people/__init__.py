@@ -1,1 +1,1 @@
-"""Tests of how people come in."""
+"""People signing in."""

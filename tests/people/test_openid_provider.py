@@ -1,6 +1,7 @@
 """People sign in by a real OpenID provider (`oidc-provider` of npm), over HTTP as a browser does."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
@@ -10,7 +11,7 @@ import pytest
 
 from tests.people.test_admission import group, groups_of, user_of
 from tests.rigs.keywright import Keywright
-from tests.rigs.openid_provider import CLIENT, SECRET, Browser, OpenIdProvider, running_openid_provider
+from tests.rigs.openid_provider import CLIENT, SECRET, Browser, OpenIdProvider, key, running_openid_provider
 from tests.rigs.ports import free_port
 
 ACCOUNTS = {
@@ -19,6 +20,8 @@ ACCOUNTS = {
     "mal": {"email": "mal@example.com", "email_verified": False, "name": "Mal", "groups": []},
     "nil": {"name": "Nil", "groups": []},
 }
+KEY = key("ours")
+"""One of ours, where a provider knows its public half instead of a secret."""
 ENTRY = {"creates": True, "domains": ["example.com"], "groups": {"eng": "engineers"}}
 START = "{}/sign-in/oidc/{}"
 
@@ -150,6 +153,15 @@ def test_the_address_may_come_from_an_access_token(it: Keywright) -> None:
         ({"token_endpoint_auth_method": "client_secret_post"}, SECRET, True),
         ({"token_endpoint_auth_method": "none", "client_secret": None}, "", True),
         ({}, "another secret", False),
+        (
+            {
+                "token_endpoint_auth_method": "private_key_jwt",
+                "client_secret": None,
+                "jwks": {"keys": [KEY.as_dict(private=False)]},
+            },
+            KEY.as_pem(private=True).decode(),
+            True,
+        ),
     ],
 )
 def test_how_the_secret_is_shown(it: Keywright, client: dict[str, Any], secret: str, works: bool) -> None:
@@ -165,14 +177,29 @@ def test_how_the_secret_is_shown(it: Keywright, client: dict[str, Any], secret: 
 def test_whoever_leaves_here_leaves_there_and_is_out_of_the_session(it: Keywright, there: OpenIdProvider) -> None:
     browser, other = there.browser(), there.browser()
     session, another = session_of(come(it, browser, "ada")), session_of(come(it, other, "ada"))
-    away = it.service.oidc_flow.leaving(session.split("_")[1])
+    away = it.service.people.oidc.leaving(session.split("_")[1])
     assert away.startswith(f"{there.url}/session/end?")
     assert parse_qs(urlsplit(away).query)["post_logout_redirect_uri"] == [f"{it.url}/sign-in"]
-    assert it.service.oidc_flow.leaving(session.split("_")[1]) == ""  # what was kept for it is gone
     assert it.client(session).get("/me").status_code == 200
     browser.sign_in(away, "", until="/sign-in")  # and the provider calls back before it sends the browser on
     assert it.client(session).get("/me").status_code == 401
     assert it.client(another).get("/me").status_code == 200
+    assert it.service.people.oidc.leaving(session.split("_")[1]) == ""
+
+
+def test_the_pages_lead_there_and_back(it: Keywright, there: OpenIdProvider) -> None:
+    browser = there.browser()
+    assert 'href="/sign-in/oidc/npm?next=/password"' in browser.get(f"{it.url}/sign-in?next=/password").text
+    answer = come(it, browser, "ada")
+    assert browser.get(f"{it.url}/").status_code == 200
+    page = browser.get(f"{it.url}/sign-out")
+    token = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert token is not None
+    left = browser.client.post(f"{it.url}/sign-out", data={"csrf": token[1]})
+    assert left.headers["refresh"].startswith(f"0; url={there.url}/session/end?")
+    assert it.client(session_of(answer)).get("/me").status_code == 401
+    browser.sign_in(left.headers["refresh"].partition("url=")[2], "", until="/sign-in")
+    assert "interaction" in browser.stopped_before(START.format(it.url, "npm"), "ada", until="/interaction/")
 
 
 def test_a_check_says_what_is_wrong(it: Keywright, there: OpenIdProvider) -> None:

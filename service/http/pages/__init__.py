@@ -1,1 +1,1 @@
-"""Pages for browsers, made on the server: signing in and out."""
+"""Pages for people's browsers: few, plain, made here, with no script but from this server. Not in the OpenAPI."""

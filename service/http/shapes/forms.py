@@ -7,6 +7,7 @@ from service.core.names import PATH, SEGMENT
 
 _NAME = "segments of letters, digits, '.', '_' and '-' joined by single '/', none starting with '.' or '-'"
 _LINE = "text without control characters, on one line"
+_CALLED = "text on one line, without control characters and without blanks around it"
 _PRINTED = "letters, digits and signs of ASCII, without blanks"
 _FINGERPRINT = "the SHA-256 of a certificate: 64 hexadecimal digits, with or without colons"
 
@@ -23,8 +24,10 @@ FORMS = {
     r"^(vault|aws-sm|env|file):[^\x00-\x1f\x7f]+$": (
         "a reference: vault:, aws-sm:, env: or file:, and the place there, as in vault:secret/shop#password"
     ),
+    r"^[0-9a-f]{0,64}$": "an id: digits and letters from a to f, as lists show them",
     r"^[0-9a-f]{1,64}$": "an id: digits and letters from a to f, as lists show them",
     r"^[A-Za-z0-9-]+$": "letters, digits and '-'",
+    r"^[A-Za-z0-9_-]+$": "a text as it was given: letters, digits, '-' and '_'",
     r"^[A-Za-z0-9_+/-]+$": "the name of a time zone, as in Europe/Berlin",
     r"^[A-Za-z0-9_-]*$": "`next` of the page before, as it was given",
     rf"^{SEGMENT}$": "a name: letters, digits, '.', '_' and '-', not starting with '.' or '-'",
@@ -37,6 +40,11 @@ FORMS = {
     r"^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$": _FINGERPRINT,
     r"^[^\x00-\x1f\x7f]*$": _LINE,
     r"^[^\x00-\x1f\x7f]+$": _LINE,
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$": "a rule: text without control characters, but for line ends and tabs",
+    r"^[!-?A-~]+@[!-?A-~]+$": "an e-mail address",
+    r"^([^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?)?$": _CALLED,
+    r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$": _CALLED,
+    rf"^({SEGMENT})?$": "a name, or nothing: letters, digits, '.', '_' and '-', not starting with '.' or '-'",
     r"^[^\x00]+$": "text without NUL",
     r"^[ -~]+$": "letters, digits, signs and blanks of ASCII",
     r"^[!-~]*$": _PRINTED,

@@ -6,23 +6,44 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from service.http.shapes.words import Answer, Cidr, Duration, NamePath, Request, Word
+from service.http.shapes.words import Answer, Cidr, Duration, Email, GroupName, NamePath, Request, Word
 
 _NULL: JsonDict = {"type": "null"}
 _STRING: JsonDict = {"type": "string"}
 _ON: JsonDict = {
     "oneOf": [
-        {"properties": {"kind": {"const": "everything"}, "environment": _NULL, "path": _NULL}},
+        {
+            "properties": {
+                "kind": {"enum": ["everything", "people", "settings"]},
+                "environment": _NULL,
+                "path": _NULL,
+            }
+        },
+        {"properties": {"kind": {"const": "machine"}, "environment": _NULL}},
         {
             "properties": {"kind": {"const": "environment"}, "environment": _STRING, "path": _NULL},
             "required": ["environment"],
         },
         {
-            "properties": {"kind": {"enum": ["folder", "connection"]}, "environment": _STRING, "path": _STRING},
+            "properties": {
+                "kind": {"enum": ["folder", "connection", "policy"]},
+                "environment": _STRING,
+                "path": _STRING,
+            },
             "required": ["environment", "path"],
         },
     ]
 }
+
+Rule = Annotated[
+    str,
+    Field(
+        max_length=1000,
+        pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$",
+        description="The grant counts only while this holds for the caller: see docs/access.md. Empty: always.",
+        examples=["'on-call' in current_user.groups"],
+    ),
+]
 
 
 Certificates = Annotated[
@@ -41,9 +62,12 @@ class PutGrant(Request):
     model_config = ConfigDict(json_schema_extra=_ON)
 
     level: Literal["use", "edit", "own"]
-    kind: Literal["everything", "environment", "folder", "connection"]
+    kind: Literal["everything", "environment", "folder", "connection", "policy", "machine", "people", "settings"]
     environment: Word | None = None
-    path: NamePath | None = Field(None, description="A folder or a connection's name.")
+    path: NamePath | None = Field(
+        None, description="A folder; the name of a connection, for its policy too; a machine, or a folder of machines."
+    )
+    rule: Rule = ""
 
 
 class NewToken(Request):
@@ -66,39 +90,45 @@ class BoundToken(Request):
     certificates: Certificates
 
 
+_HOLDERS = ("token", "machine", "user", "group")
 _WHOSE: JsonDict = {
     "oneOf": [
-        {"properties": {"token": _STRING, "machine": _NULL}, "required": ["token"]},
-        {"properties": {"machine": _STRING, "token": _NULL}, "required": ["machine"]},
+        {"properties": {each: _STRING if each == holder else _NULL for each in _HOLDERS}, "required": [holder]}
+        for holder in _HOLDERS
     ]
 }
 
 
 class NewGrant(PutGrant):
-    """One more grant for a token, or for a machine."""
+    """One more grant for a token, a machine, a user, or a group."""
 
     model_config = ConfigDict(json_schema_extra={"allOf": [_ON, _WHOSE]})
 
     token: Word | None = None
     machine: NamePath | None = None
+    user: Email | None = Field(None, description="Its address.")
+    group: GroupName | None = Field(None, description="Its name.")
 
     @model_validator(mode="after")
     def _one_holder(self) -> Self:
-        if (self.token is None) == (self.machine is None):
-            raise ValueError("exactly one of token and machine is needed")
+        if sum(getattr(self, holder) is not None for holder in _HOLDERS) != 1:
+            raise ValueError("exactly one of token, machine, user and group is needed")
         return self
 
 
 class Grant(Answer):
-    """One permission, and who holds it."""
+    """One permission, and who holds it: one of `token`, `machine`, `user` and `group`; the others are null."""
 
     id: str | None
-    token: str | None = Field(description="null where a machine holds it.")
+    token: str | None
     level: str
     kind: str
     environment: str | None
     path: str
-    machine: str | None = Field(description="null where a token holds it.")
+    rule: str = Field(description="It counts only while this holds; empty: always.")
+    machine: str | None
+    user: str | None
+    group: str | None
 
 
 class Token(Answer):
@@ -121,6 +151,26 @@ class MadeToken(Token):
     token: str | None = Field(description="Shown only now. null where a certificate alone stands for the caller.")
 
 
+class CurrentUser(Answer):
+    """The person who asks, as rules see it."""
+
+    id: str
+    email: str
+    name: str
+    groups: list[str]
+    attributes: dict[str, str | list[str]]
+    method: str = Field(description="How it signed in: `password`, `passkey`, `oidc:NAME`, `saml:NAME`, or `token`.")
+    signed_in_at: datetime | None
+    factor_at: datetime | None = Field(description="When it last showed a second factor.")
+
+
+class LandingPlace(Answer):
+    """Where a person is taken after signing in."""
+
+    environment: str
+    folder: str
+
+
 class Me(Answer):
     """The caller."""
 
@@ -129,4 +179,6 @@ class Me(Answer):
     kind: str
     grants: list[Grant]
     groups: list[str]
-    attributes: dict[str, str]
+    attributes: dict[str, str | list[str]]
+    current_user: CurrentUser | None = Field(description="null for a machine.")
+    landing: LandingPlace | None = Field(description="null where there is none, or the caller may edit there.")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from service.core.names import LONGEST, PATH, SEGMENT
+from service.core.person import LONGEST_EMAIL, LONGEST_GROUP
 
 NamePath = Annotated[str, Field(max_length=LONGEST, pattern=f"^{PATH}$", examples=["shop/db/PASSWORD"])]
 Word = Annotated[str, Field(max_length=LONGEST, pattern=f"^{SEGMENT}$", examples=["production"])]
@@ -27,6 +28,18 @@ Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Location = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Reference = Annotated[str, Field(max_length=1024, pattern=r"^(vault|aws-sm|env|file):[^\x00-\x1f\x7f]+$")]
 Folder = Annotated[str, Field(max_length=LONGEST, pattern=f"^({PATH})?$")]
+Email = Annotated[
+    str, Field(min_length=3, max_length=LONGEST_EMAIL, pattern=r"^[!-?A-~]+@[!-?A-~]+$", examples=["ana@shop.example"])
+]
+GroupName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=LONGEST_GROUP,
+        pattern=r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$",
+        examples=["staff"],
+    ),
+]
 OptionName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 

@@ -421,6 +421,15 @@ def upgrade() -> None:
     op.create_index("ix_pendings_expires_at", "pendings", ["expires_at"], unique=False)
     op.create_index("ix_pendings_user_id", "pendings", ["user_id"], unique=False)
     op.create_table(
+        "delays",
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failed_at", Moment(), nullable=True),
+        sa.Column("expires_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name="pk_delays"),
+    )
+    op.create_index("ix_delays_expires_at", "delays", ["expires_at"], unique=False)
+    op.create_table(
         "approvals",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("environment_id", sa.String(length=64), nullable=False),
@@ -811,6 +820,7 @@ def downgrade() -> None:
     op.drop_table("variables")
     op.drop_table("break_glasses")
     op.drop_table("approvals")
+    op.drop_table("delays")
     op.drop_table("pendings")
     op.drop_table("recovery_codes")
     op.drop_table("factors")

@@ -1,0 +1,59 @@
+"""What somebody stands for: everything that a user, or a member of a group, holds; and who may lay hands on that.
+
+    nobody changes, takes over, or lets others into what holds more than they own themselves
+    of those who own everything and can sign in, the last one stays
+
+Groups hold their own grants and those of the groups that they are in, upwards.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from service.core.access import Caller, Grant, Level, Thing
+from service.core.errors import Conflict, Forbidden
+from service.core.person import Group, Member, User
+from service.keeper.snapshot import Person, person
+from service.ledger import groups, owners
+from service.ledger.ledger import Transaction
+
+
+def standing(tx: Transaction, user: User) -> Person:
+    """The user with everything that it holds, as the ledger has it."""
+    return person(user, above(tx, user.memberships))
+
+
+def above(tx: Transaction, memberships: Iterable[Member]) -> dict[str, Group]:
+    """The groups that these memberships lead to, directly or by groups in groups, by id."""
+    found: dict[str, Group] = {}
+    ahead = {member.group_id for member in memberships}
+    while ahead:
+        level = groups.read(tx, sorted(ahead))
+        found |= {group.id: group for group in level}
+        ahead = {member.group_id for group in level for member in group.parents} - found.keys()
+    return found
+
+
+def held_in(tx: Transaction, group: Group) -> tuple[Grant, ...]:
+    """What every member of a group holds by it."""
+    return (*group.grants, *(grant for each in above(tx, group.parents).values() for grant in each.grants))
+
+
+def require_over(caller: Caller, held: Iterable[Grant], what: str) -> None:
+    """Raises Forbidden where something is held that the caller does not own itself."""
+    if caller.kind == "system":
+        return
+    for grant in held:
+        if caller.outright(Thing(grant.kind, grant.environment_id, grant.path)) != Level.OWN:
+            raise Forbidden(f"{what} holds more than you own: this is for somebody who owns all of it")
+
+
+@contextmanager
+def an_owner_stays(tx: Transaction) -> Iterator[None]:
+    """Whatever is done within: there is still a person who owns everything and can sign in, if there was one.
+
+    Raises Conflict; the transaction has to end with it.
+    """
+    before = owners.can_sign_in(tx, owners.owners(tx))
+    yield
+    if before and not owners.can_sign_in(tx, owners.owners(tx)):
+        raise Conflict("nobody who owns everything could sign in any more: let somebody else own everything first")

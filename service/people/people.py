@@ -1,0 +1,42 @@
+"""People as a whole: the ways in, by noun, beside the keeper."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from service.core.access import Caller
+from service.people.entering import Entering
+from service.people.new_passwords import NewPasswords
+from service.people.oidc_flow import OidcFlow
+from service.people.signing_in import SigningIn
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to sign in elsewhere: what the button says, and the local path that it leads to."""
+
+    name: str
+    path: str
+
+
+def _no_ways() -> Sequence[Way]:
+    return ()
+
+
+def _nowhere(_: Caller) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class People:
+    """The flows."""
+
+    signing_in: SigningIn
+    new_passwords: NewPasswords
+    entering: Entering
+    oidc: OidcFlow
+    ways: Callable[[], Sequence[Way]] = field(default=_no_ways)
+    """The identity providers to offer."""
+    leaving: Callable[[str], str] = field(default=lambda _: "")
+    """Where a browser whose session is about to end is sent to leave its provider, too; empty for nowhere."""
+    landing: Callable[[Caller], str] = field(default=_nowhere)
+    """Where somebody is taken after signing in: `environment/folder`; empty for nowhere in particular."""

@@ -1,0 +1,42 @@
+"""How people come in, wired: the part of `wiring.py` that is about them."""
+
+from service.core.openid import SignIns, SignOuts
+from service.core.passphrase import Breaches, NoBreaches
+from service.keeper.delays import Delays
+from service.keeper.keeper import Keeper
+from service.people.arrivals import Arrivals
+from service.people.entering import Entering, NoSecondFactor
+from service.people.hashing import Hashing
+from service.people.new_passwords import NewPasswords
+from service.people.oidc_flow import OidcFlow
+from service.people.people import People, Way
+from service.people.signing_in import SigningIn
+from service.people.strength import Strength
+from service.settings import Settings
+
+
+def ways_in(settings: Settings, keeper: Keeper, delays: Delays, openid: SignIns, openid_over: SignOuts) -> People:
+    """The flows of people. Raises Invalid."""
+    door, recorder, waiting, sessions = keeper.door, keeper.recorder, keeper.pendings, keeper.sessions
+    entering, hashing = Entering(sessions, waiting, NoSecondFactor()), Hashing()
+    strength = Strength(breaches(settings))
+    providers, here = keeper.identity_providers, settings.public_url
+    arrivals = Arrivals(door, recorder, waiting, entering)
+    oidc = OidcFlow(door, waiting, providers, arrivals, openid, openid_over, here)
+    return People(
+        SigningIn(door, recorder, delays, hashing, entering),
+        NewPasswords(door, recorder, waiting, delays, sessions, hashing, strength, entering),
+        entering,
+        oidc,
+        lambda: [Way(it.name, f"/sign-in/{it.definition.kind}/{it.name}") for it in providers.offered()],
+        oidc.leaving,
+    )
+
+
+def breaches(settings: Settings) -> Breaches:
+    """The list of known passwords that the settings name. Raises Invalid."""
+    if settings.breached_passwords is None:
+        return NoBreaches()
+    from providers.breaches import BreachFile
+
+    return BreachFile(settings.breached_passwords)
