@@ -1,7 +1,9 @@
 """What OpenID providers say of themselves (OpenID Connect Discovery 1.0; RFC 8414), got and kept for a while.
 
     kept for less than KEPT     as it is
-    older, or never got         got; one thread at a time asks a provider (see `providers/proofs/gate.py`)
+    older, or never got         got; one thread at a time asks for it (see `providers/proofs/gate.py`)
+
+For everything else a provider is asked by AT_ONCE threads at the most: who needs another one does not wait for it.
 
 What names itself otherwise than it was configured is not that provider. Where it sends us, and where it has browsers
 sent, must be https: only one that is on this machine itself may send elsewhere on it.
@@ -11,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +28,8 @@ KEPT = 3600.0
 MOST = 100
 """Providers that are kept."""
 LONGEST = 500
+AT_ONCE = 8
+"""Sign-ins that ask one provider at once; more wait, or are told at once that it does not answer."""
 _DISCOVERY = "/.well-known/openid-configuration"
 
 
@@ -53,6 +58,7 @@ class Metadata:
 @dataclass
 class _Held:
     gate: Gate
+    asking: Gate
     metadata: Metadata | None = None
     got_at: float = 0.0
 
@@ -77,13 +83,19 @@ class Documents:
                 held.got_at = self._clock()
             return found
 
+    def asking(self, it: OpenId) -> AbstractContextManager[None]:
+        """Ask it for something else within. Raises Unavailable, as who asks does: then the others hear of it."""
+        return self._place(it).asking.passed()
+
     def _fresh(self, held: _Held) -> Metadata | None:
         return held.metadata if self._clock() - held.got_at <= KEPT else None
 
     def _place(self, it: OpenId) -> _Held:
         key = (it.issuer, it.ca)
         with self._lock:
-            held = self._held.setdefault(key, _Held(Gate(1, self._places, self._clock)))
+            if (held := self._held.get(key)) is None:
+                one, several = (Gate(most, self._places, self._clock) for most in (1, AT_ONCE))
+                held = self._held[key] = _Held(one, several)
             self._held.move_to_end(key)
             while len(self._held) > MOST:
                 self._held.popitem(last=False)

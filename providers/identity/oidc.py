@@ -71,7 +71,8 @@ class OidcSignIns:
         """See `SignIns`."""
         metadata = self._documents.of(it)
         _same(it, metadata, returned.issuer)
-        tokens = tokens_for(it, metadata, secret, asked, returned.code, now)
+        with self._documents.asking(it):
+            tokens = tokens_for(it, metadata, secret, asked, returned.code, now)
         text, access = _text(tokens, "id_token"), _text(tokens, "access_token")
         if not text:
             raise NotLetIn(_NOT_PROVEN, "no ID token")
@@ -85,7 +86,8 @@ class OidcSignIns:
         more: Mapping[str, Any] = stated
         untold = it.groups_claim and it.groups_claim not in stated and "_claim_names" not in stated
         if metadata.userinfo and access and (found is None or untold):
-            more = {**_userinfo(it, metadata, access, stated), **stated}
+            with self._documents.asking(it):
+                more = {**_userinfo(it, metadata, access, stated), **stated}
             found = found or said.email(it, more)
         if found is None:
             raise NotLetIn(
@@ -102,7 +104,7 @@ class OidcSignIns:
             said.name(more, email),
             said.groups(it, more),
             said.attributes(it, more),
-            _text(stated, "sid"),
+            said.session(stated),
             said.factor_at(it, stated, now),
             text if len(text) <= LONGEST_HINT else "",
         )

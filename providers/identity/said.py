@@ -27,6 +27,12 @@ def subject(stated: Stated) -> str:
     return found
 
 
+def session(stated: Stated) -> str:
+    """What it calls the session; empty where it does not, or by a name that is too long to be kept."""
+    found = stated.get("sid")
+    return found if isinstance(found, str) and len(found) <= LONGEST_SUBJECT else ""
+
+
 def email(it: OpenId, stated: Stated) -> tuple[str, bool] | None:
     """The address in its normal form, and does the provider vouch for it? None: it tells none. Raises NotLetIn."""
     found = stated.get(it.email_claim)

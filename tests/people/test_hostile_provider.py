@@ -273,6 +273,16 @@ def test_one_that_is_silent_is_not_waited_for_long(it: Keywright, monkeypatch: p
         assert httpx2.get(f"{it.url}/sign-in/oidc/silent", trust_env=False, timeout=60).status_code == 503
 
 
+def test_one_that_does_not_answer_a_code_is_left_alone_for_a_while(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.let()
+    path = urlsplit(site.issuer).path
+    browser = site.browser()
+    states = [site.begun(browser) for _ in range(2)]
+    site.server.answers[f"{path}/token"] = Answer(503)
+    assert [site.back(browser, state).status_code for state in states] == [503, 503]
+    assert sum(request.path == f"{path}/token" for request in site.server.asked) == 1
+
+
 def test_a_redirect_of_the_token_endpoint_is_not_followed(site: Site) -> None:
     site.let()
     path = urlsplit(site.issuer).path
