@@ -153,11 +153,31 @@ def _default(value: Any) -> str:
 
 @app.command()
 def owner(
-    name: Annotated[str, typer.Argument(help="A name for the new token.")], data: Data = None, as_json: Json = False
+    name: Annotated[str, typer.Argument(help="A person's e-mail address; or a name for a token.")],
+    drop_factors: Annotated[
+        bool, typer.Option("--drop-factors", help="The person's second factors are lost: they count no more.")
+    ] = False,
+    data: Data = None,
+    as_json: Json = False,
 ) -> None:
-    """Make another owner's token: the way back in for whoever holds the ledger and the master key."""
+    """Make an owner, or let one in again: the way back in for whoever holds the ledger and the master key."""
 
-    def act(service: Any) -> None:
+    def person(service: Any) -> None:
+        from service.http.passwords import PAGE
+        from service.keeper.tokens import OPERATOR
+
+        made = service.keeper.invitations.owner(OPERATOR, name, drop_factors=drop_factors)
+        text, until = made.text.reveal(), made.expires_at.isoformat(timespec="seconds")
+        where = f"{service.settings.public_url}{PAGE}"
+        said = {"email": made.user.email, "new": made.new, "invitation": text, "expires_at": until, "address": where}
+        lines = [
+            f"owner       {made.user.email} ({'new' if made.new else 'let in again'})",
+            f"invitation  {text}   (shown only now; good once, until {until})",
+            f"type it in  {where}",
+        ]
+        _say(as_json, said, "\n".join(lines))
+
+    def token(service: Any) -> None:
         from service.keeper.granting import WantedGrant
         from service.keeper.tokens import OPERATOR
 
@@ -165,7 +185,9 @@ def owner(
         _, _, text = service.keeper.tokens.add(OPERATOR, name, wanted, None, ())
         _say(as_json, {"name": name, "token": text.reveal()}, f"{text.reveal()}   (shown only now)")
 
-    _with_service(_settings(data), act)
+    if drop_factors and "@" not in name:
+        raise typer.BadParameter("--drop-factors goes with a person's e-mail address")
+    _with_service(_settings(data), person if "@" in name else token)
 
 
 @app.command()

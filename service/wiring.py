@@ -43,6 +43,8 @@ from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
+from service.keeper.explaining import Explaining
+from service.keeper.factors import Factors
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
@@ -59,7 +61,9 @@ from service.keeper.machines import Machines
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.pendings import Pendings
+from service.keeper.personal_tokens import PersonalTokens
 from service.keeper.planning import Planning
+from service.keeper.policies import Policies
 from service.keeper.probes import Probes
 from service.keeper.recorder import Recorder
 from service.keeper.references import References
@@ -71,6 +75,7 @@ from service.keeper.reversal import Reversal
 from service.keeper.rotations import Rotations
 from service.keeper.secrets import Secrets
 from service.keeper.sessions import Sessions
+from service.keeper.settings import SettingsKept
 from service.keeper.signals import Signals
 from service.keeper.single import Singles
 from service.keeper.statements import Statements
@@ -193,6 +198,7 @@ def build(
     sign_ins, sign_outs = OidcSignIns(documents, verifier), OidcSignOuts(documents, verifier)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     waiting, sessions, delays = Pendings(door, keyrings), Sessions(door, recorder.snapshot), Delays(door)
+    registered = Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key)
     keeper = Keeper(
         door,
         recorder,
@@ -203,7 +209,8 @@ def build(
         Versions(door, walls, definitions),
         values,
         Singles(values, keyrings),
-        Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key),
+        registered,
+        Policies(door, walls, registered),
         credentials,
         rotations,
         holders,
@@ -211,6 +218,9 @@ def build(
         steps,
         tokens,
         granting,
+        PersonalTokens(door),
+        Explaining(door, walls),
+        SettingsKept(door),
         Users(door, walls, granting),
         Groups(door, walls, granting),
         machines,
@@ -236,6 +246,7 @@ def build(
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
         IdentityProviders(door, keyrings, sign_ins),
+        Factors(door, keyrings),
     )
     people = ways_in(settings, keeper, delays, sign_ins, sign_outs)
     lease = timedelta(seconds=settings.lease)

@@ -21,6 +21,7 @@ _BY_SLUG: Mapping[str, type[errors.KeywrightError]] = {
     "too-large": errors.TooLarge,
     "unauthenticated": errors.Unauthenticated,
     "forbidden": errors.Forbidden,
+    "factor-needed": errors.FactorNeeded,
     "absent": errors.Absent,
     "conflict": errors.Conflict,
     "outdated": errors.Outdated,

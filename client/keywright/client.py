@@ -38,12 +38,13 @@ class Client:
         max_age: float = 30.0,
         retries: int = 2,
         refusals: int = LIMIT,
+        steps_up: Callable[[Door], bool] | None = None,
     ) -> None:
         """`timeout` and `max_age` in seconds: the wait for an answer, and how long a credential is given again
         without asking. After an outage it is asked up to `retries` times more, unless something promised is at hand.
         `refusals` is how often in a row a database may refuse one login of this process (`keywright.budget`).
-        `ca` is a PEM file, trusted alone; `certificate` is shown to the server. Raises Unauthenticated or Invalid when
-        something lacks.
+        `ca` is a PEM file, trusted alone; `certificate` is shown to the server. `steps_up` is asked to show a person's
+        second factor where one is needed (`keywright.door`). Raises Unauthenticated or Invalid when something lacks.
         """
         found = discover(address, token, environment, ca, certificate=certificate)
         self.environment = found.named_environment()
@@ -51,7 +52,14 @@ class Client:
         self._found = found
         self._timeout = timeout
         self._retries = retries
-        self._door = Door(found.address, found.token, timeout=timeout, ca=found.ca, certificate=found.certificate)
+        self._door = Door(
+            found.address,
+            found.token,
+            timeout=timeout,
+            ca=found.ca,
+            certificate=found.certificate,
+            steps_up=steps_up,
+        )
         # After a fork another thread of the parent may hold their locks for ever.
         self._cache = OfProcess(lambda: Cache(self._ask, max_age))
         self._budget = OfProcess(lambda: Budget(refusals))

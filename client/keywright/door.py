@@ -15,6 +15,7 @@ import httpx2
 from keywright.answers import Reply, failures, reply, unexpected
 from keywright.bearer import Bearer
 from keywright.certificate import Certificate
+from keywright.errors import FactorNeeded
 from keywright.forks import OfProcess
 from keywright.size import STREAM, limit
 from keywright.trust import Trust
@@ -36,13 +37,15 @@ class Door:
         timeout: float = 10.0,
         ca: str | None = None,
         certificate: Certificate | None = None,
+        steps_up: "Callable[[Door], bool] | None" = None,
     ) -> None:
         """`timeout` in seconds, for connecting and for each wait on the answer; `ca` a PEM file, trusted alone.
 
-        `certificate` is shown to the server; without a token it alone stands for the caller. Raises Invalid when one of
-        the files cannot be used.
+        `certificate` is shown to the server; without a token it alone stands for the caller. `steps_up` shows a second
+        factor where one is needed; True: ask once more. Raises Invalid when one of the files cannot be used.
         """
         self.address = address
+        self._steps_up = steps_up
         self._token = token
         self._timeout = timeout
         self._trust = Trust(address, ca, certificate)
@@ -154,10 +157,18 @@ class Door:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        url = f"{self.address}/api/v1{path}"
         sent: dict[str, Any] = {"params": query, "headers": headers}
         if body is not None:
             sent["json"] = body
+        try:
+            return self._once(method, path, sent)
+        except FactorNeeded:
+            if self._steps_up is None or not self._steps_up(self):
+                raise
+            return self._once(method, path, sent)
+
+    def _once(self, method: str, path: str, sent: Mapping[str, Any]) -> Reply:
+        url = f"{self.address}/api/v1{path}"
         with failures(self.address, self._timeout):
             try:
                 response = self._http().request(method, url, **sent)

@@ -5,6 +5,7 @@
     │   └── TooLarge       a value or body over its limit                      413
     ├── Unauthenticated    not signed in: no token, or one that is not valid   401
     ├── Forbidden          you may see it, but not do this                     403
+    │   └── FactorNeeded   you may, soon after a second factor was shown       403
     ├── Absent             not there, or not for you: nobody can tell which    404
     ├── Conflict           it exists already, or its state forbids this        409
     ├── Outdated           it was changed since you read it                    412
@@ -54,6 +55,10 @@ class Unauthenticated(KeywrightError):
 
 class Forbidden(KeywrightError):
     """You may see this, but not do what was asked."""
+
+
+class FactorNeeded(Forbidden):
+    """You may do it, but only soon after you showed your second factor."""
 
 
 class Absent(KeywrightError):

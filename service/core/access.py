@@ -186,6 +186,8 @@ class CurrentUser:
     """When it last showed a second factor in this session."""
     session: bool = False
     """Is it signed in? If not, it came with a token of its own."""
+    factors: tuple[str, ...] = ()
+    """The kinds of second factors that it has."""
 
 
 def never(_: str) -> bool:

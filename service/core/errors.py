@@ -4,6 +4,7 @@
     ├── Invalid             the request is malformed; `field` says where          422
     ├── Unauthenticated     no caller: token missing, unknown, expired, revoked   401
     ├── Forbidden           the caller may see it, but not do this                403
+    │   └── Claimed             its user is not the one that it claims to have
     ├── Absent              not there, or not for this caller: the same answer    404
     ├── Conflict            it exists already, or its state does not allow this   409
     ├── Outdated            If-Match named another revision                       412
@@ -69,6 +70,10 @@ class ApprovalNeeded(Forbidden):
 
 class Forged(Forbidden):
     """It came with a cookie, and not from a page of ours: another site may have made the browser send it."""
+
+
+class Claimed(Forbidden):
+    """It says that it comes from another user than it does: somebody in between may believe it."""
 
 
 class Absent(KeywrightError):

@@ -7,10 +7,12 @@ from fastapi import APIRouter, FastAPI
 
 from service.core.proof import ASKING
 from service.http import (
+    access,
     connections,
     credentials,
     environments,
     events,
+    factors,
     groups,
     health,
     identity_providers,
@@ -18,10 +20,13 @@ from service.http import (
     logins,
     machines,
     passwords,
+    policies,
     problems,
     restorations,
     rotations,
+    session_factors,
     sessions,
+    settings,
     shapes,
     stream,
     tokens,
@@ -35,7 +40,8 @@ from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
-from service.http.pages import home, oidc, sign_in
+from service.http.pages import factor_sign_in, home, oidc, sign_in
+from service.http.pages import factors as factor_pages
 from service.http.plain import Reader
 from service.http.reception import Reception
 from service.http.streams import Feed
@@ -112,15 +118,17 @@ def application(
     problems.install(app)
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
-    nouns = (environments, variables, values, connections, credentials, rotations)
-    persons = (users, groups, sessions, passwords, identity_providers)
+    nouns = (environments, variables, values, connections, policies, credentials, rotations)
+    persons = (users, groups, access, settings, sessions, passwords, factors, session_factors, identity_providers)
     for part in (*nouns, *persons, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)
     native.include_router(sessions.entrance)
+    native.include_router(session_factors.entrance)
     app.include_router(native)
-    for pages in (home, sign_in, oidc):
+    for pages in (home, sign_in, factor_sign_in, factor_pages, oidc):
         app.include_router(pages.router)
+    app.include_router(factor_sign_in.challenges)
     app.state.readers = readers = dict[bytes, Reader]()
     if mounts is not None:
         app.state.mounts, app.state.leases = mounts, leases

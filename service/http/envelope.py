@@ -20,12 +20,14 @@ from service.http.reception import WRONG, Reception, Refusal
 
 LARGEST_BODY = 256 * 1024
 LONGEST_PATH = 8192
-CSP = b"content-security-policy"
+CSP, REFERRER = b"content-security-policy", b"referrer-policy"
+POLICIES = (CSP, REFERRER)
+"""What a page may say otherwise."""
 HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
     (CSP, b"default-src 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
+    (REFERRER, b"no-referrer"),
 ]
 STRANGE = "strange"
 """Set in a request's state by a door that answers who is not known otherwise than with 401."""
@@ -85,9 +87,9 @@ class Envelope:
                 started = True
                 status = message["status"]
                 given_ = message["headers"]
-                # A page says itself what it may load; of two policies both would hold.
-                own = any(name == CSP for name, _ in given_)
-                message["headers"] = [*given_, *(each for each in HEADERS if not own or each[0] != CSP), given]
+                # A page says itself what it may load, and where from its forms come; of two policies both would hold.
+                own = {name for name, _ in given_}.intersection(POLICIES)
+                message["headers"] = [*given_, *(each for each in HEADERS if each[0] not in own), given]
             await send(message)
 
         async def bounded() -> Message:

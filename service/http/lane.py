@@ -22,6 +22,7 @@ from service.core import names
 from service.core.errors import KeywrightError, Unauthenticated
 from service.core.token import hashed
 from service.http import credentials, problems, values
+from service.http.claims import is_claim
 from service.http.fetching import Fetching, Unanswered, known_by, tell
 from service.http.plain import Dialect, Headers, Plain, Reader
 from service.http.reception import WRONG, Reception, Refusal
@@ -129,6 +130,8 @@ class Lane:
                 return None  # a body is none of its business
             elif name == b"cookie":
                 return None  # it may be a second token: see `route.py`
+            elif name[:2] == b"x-" and is_claim(name):
+                return None
         where, door, what = plain[1].decode(), plain[2], plain[3].decode()
         if token is None or len(where) > names.LONGEST or len(what) > names.LONGEST:
             return None

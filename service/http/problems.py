@@ -34,6 +34,7 @@ TABLE: dict[type[KeywrightError], tuple[int, str, str]] = {
     errors.FactorNeeded: (403, "factor-needed", "A second factor is needed"),
     errors.ApprovalNeeded: (403, "approval-needed", "Somebody else has to agree"),
     errors.Forged: (403, "csrf", "Not from a page of this server"),
+    errors.Claimed: (403, "claimed-user", "Not the user that it claims"),
     errors.Absent: (404, "absent", "Not there"),
     errors.Conflict: (409, "conflict", "Not in this state"),
     errors.Outdated: (412, "outdated", "Changed meanwhile"),

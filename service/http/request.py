@@ -22,7 +22,7 @@ from service.keeper import asked as keeper_asked
 from service.keeper.environments import ANY
 from service.keeper.keeper import Keeper
 
-_bearer = HTTPBearer(auto_error=False, description="A token from `POST /tokens`; the first one is shown by `init`.")
+bearer = HTTPBearer(auto_error=False, description="A token from `POST /tokens`; the first one is shown by `init`.")
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def keeper_of(request: Request) -> Keeper:
     return keeper
 
 
-def caller_of(request: Request, _: Annotated[object, Depends(_bearer)]) -> Caller:
+def caller_of(request: Request, _: Annotated[object, Depends(bearer)]) -> Caller:
     """Who asks: `Route` made that out before anything else. (The bearer scheme is named for the OpenAPI document.)"""
     caller: Caller = request.state.caller
     return caller

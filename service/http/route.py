@@ -5,6 +5,7 @@ caller   no caller, no further word: 401 comes before anything that could be wro
 page     what came with a cookie came from a page of ours (`cookies.py`), or it is refused
 query    a parameter that the operation does not know is refused: a misspelt filter would otherwise list everything
 body     its type, its size, its JSON
+claims   what it says of its user is what is known of the caller, or it is refused
 handler  and only now the shapes and the keeper
 """
 
@@ -21,6 +22,7 @@ from service.core.access import Caller
 from service.core.errors import Forged, Invalid, Unavailable
 from service.http.body import document
 from service.http.certificates import proven_to
+from service.http.claims import FIELD, believed
 from service.http.cookies import HEADER, Cookies
 from service.http.fetching import Fetching
 from service.http.problems import WrongType
@@ -37,6 +39,9 @@ class Open(APIRoute):
     async def meet(self, request: Request) -> None:
         """Make out who asks, where that matters."""
 
+    async def believe(self, request: Request) -> None:
+        """Look at what it says of who asks, where that matters."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's, behind the steps above."""
         handle = super().get_route_handler()
@@ -50,6 +55,7 @@ class Open(APIRoute):
                 if not _is_json(request):
                     raise WrongType("Content-Type must be application/json")
                 request = _Read(request, body)
+            await self.believe(request)
             return await handle(request)
 
         return entered
@@ -65,6 +71,13 @@ class Route(Open):
         request.state.caller = caller = await fetching.caller(request.state.who)
         await checked(request, caller)
         await used(request, caller)
+
+    async def believe(self, request: Request) -> None:
+        """See above. Raises Claimed."""
+        body = request.read if isinstance(request, _Read) else None
+        await believed(request.app.state.keeper, request.state.caller, request.headers.raw, body)
+        if isinstance(body, dict):
+            body.pop(FIELD, None)
 
 
 async def checked(request: Request, caller: Caller) -> None:
@@ -102,7 +115,7 @@ class _Read(Request):
     def __init__(self, request: Request, body: bytes) -> None:
         super().__init__(request.scope, request.receive)
         self._body = body
-        self._json = document(body)
+        self.read = self._json = document(body)
 
 
 def address_of(request: Request) -> str:

@@ -3,6 +3,7 @@
 A browser is given its session as a cookie (`cookies.py`), whose text stands in no body.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -65,13 +66,16 @@ def shown(token: Token, name: str, current: str) -> dict[str, Any]:
     }
 
 
-def answered(request: Request, entered: Entered) -> Response:
-    """Signed in, or what is to be shown first."""
+def answered(request: Request, entered: Entered, codes: Sequence[Secret] = ()) -> Response:
+    """Signed in, or what is to be shown first. `codes` are new recovery codes."""
     assert entered.text is not None  # one or the other has one  # noqa: S101
     text, token = entered.text.reveal(), entered.token
     fields: dict[str, Any] = {"session": None, "csrf": None, "factor": None, "password": None}
-    if token is None:
-        fields["factor" if entered.waits == FACTOR else "password"] = {"pending": text}
+    fields["recovery_codes"] = [code.reveal() for code in codes] or None
+    if token is None and entered.waits == FACTOR:
+        fields["factor"] = {"pending": text, "kinds": sorted(set(entered.user.factors))}
+    elif token is None:
+        fields["password"] = {"pending": text}
     else:
         fields |= {"session": shown(token, entered.user.name, token.id), "csrf": proof_of(text)}
     answer = JSONResponse(shapes.Entered.model_validate(fields).model_dump(mode="json"))

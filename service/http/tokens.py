@@ -66,6 +66,34 @@ def me(caller: Asking, keeper: TheKeeper) -> Any:
     }
 
 
+def shown_own(token: Token) -> dict[str, Any]:
+    """A person's token as it is answered, without its text."""
+    same = ("id", "allowlist", "created_at", "expires_at")
+    fields = {name: getattr(token, name) for name in same} | {"name": token.label}
+    return shapes.PersonalToken.model_validate(fields | {"allowlist": list(token.allowlist)}).model_dump(mode="json")
+
+
+@router.get("/me/tokens", response_model=shapes.page_of(shapes.PersonalToken))
+def own_tokens(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", limit: Limit = 100) -> Any:
+    """A person's own tokens, for scripts; never their texts. `DELETE /tokens/{id}` ends one."""
+    found = keeper.personal_tokens.listed(caller, position(cursor), limit)
+    return page(found, limit, lambda it: it.label, shown_own)
+
+
+@router.post("/me/tokens", status_code=201, response_model=shapes.MadePersonalToken)
+def add_own(
+    request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewPersonalToken, key: IdempotencyKey = None
+) -> Any:
+    """Make a token of one's own: it may do what its person may, and shows no second factor. Its text is shown once."""
+
+    def act() -> tuple[int, dict[str, Any]]:
+        expires_in = duration(body.expires_in, "expires_in") if body.expires_in else None
+        token, text = keeper.personal_tokens.add(caller, body.name, expires_in, tuple(body.allowlist))
+        return 201, shown_own(token) | {"token": text.reveal()}
+
+    return once(request, keeper, caller, key, body, act)
+
+
 @router.get("/tokens", response_model=shapes.page_of(shapes.Token))
 def listed(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", limit: Limit = 100) -> Any:
     """All tokens; never their texts."""

@@ -127,6 +127,7 @@ def _user(person: Person, token: Token) -> CurrentUser:
         session.signed_in_at if session else None,
         session.factor_at if session else None,
         session is not None,
+        person.user.factors,
     )
 
 

@@ -31,7 +31,7 @@ from service.keeper.recording import Recording
 from service.keeper.references import References
 from service.keeper.registration import Registration
 from service.keeper.verification import Verification
-from service.keeper.walls import Walls, of_connection, of_environment
+from service.keeper.walls import Walls, of_connection, of_environment, of_policy
 from service.ledger import connections, findings, restorations, rotations, wrappings
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
@@ -126,16 +126,28 @@ class Connections:
         return self._door.fetch(caller, Deed("connection.get", environment, name), evaluate)
 
     def put(
-        self, caller: Caller, environment: str, name: str, wanted: Registration, *, if_match: int | None
+        self,
+        caller: Caller,
+        environment: str,
+        name: str,
+        wanted: Registration,
+        *,
+        if_match: int | None,
+        only_policy: bool = False,
     ) -> tuple[Shown, bool]:
         """Register a connection, or change it; True beside it if it is new. The target is only looked at.
 
+        With `only_policy` all but the rotation policy is what it was, and the grant is one on that.
         Raises Invalid (a rejected password too), Absent, Forbidden, Conflict, Outdated, ChangeUnreachable,
         the store errors.
         """
         names.path(name)
-        deed = Deed("connection.put", environment, name)
-        before = self._door.poll(caller, deed, lambda tx: self._before(tx, caller, environment, name, wanted, if_match))
+        deed = Deed("policy.put" if only_policy else "connection.put", environment, name)
+
+        def look(tx: Transaction) -> _Before:
+            return self._before(tx, caller, environment, name, wanted, if_match, only_policy)
+
+        before = self._door.poll(caller, deed, look)
         try:
             verified = self._verification.verify(wanted, before.live)
         except KeywrightError as error:
@@ -143,7 +155,7 @@ class Connections:
             raise
 
         def act(tx: Transaction) -> tuple[Shown, bool]:
-            now = self._before(tx, caller, environment, name, wanted, if_match)
+            now = look(tx)
             if now.standing != before.standing:
                 raise Conflict(f"connection {name} was rotated or changed while its login was verified; put it again")
             # Only now, when the login was seen to work: who merely guesses must not learn what others use.
@@ -192,11 +204,19 @@ class Connections:
         self._door.change(caller, Deed("connection.delete", environment, name), act)
 
     def _before(
-        self, tx: Transaction, caller: Caller, environment: str, name: str, wanted: Registration, if_match: int | None
-    ) -> "_Before":
+        self,
+        tx: Transaction,
+        caller: Caller,
+        environment: str,
+        name: str,
+        wanted: Registration,
+        if_match: int | None,
+        only_policy: bool,
+    ) -> _Before:
         """Everything that can be refused without asking the target, and what the look begins with."""
         wall = self._walls.enter(tx, caller, environment)
-        require(caller, Level.EDIT, of_connection(wall, name), f"connection {name}")
+        thing = of_policy(wall, name) if only_policy else of_connection(wall, name)
+        require(caller, Level.EDIT, thing, f"connection {name}")
         stored = connections.find(tx, wall.id, name)
         check_revision(if_match, stored.revision if stored else 0)
         if wanted.administered_by is not None:
@@ -207,7 +227,7 @@ class Connections:
             )
         if wanted.policy and wanted.policy.schedule:
             self._calendar.check(wanted.policy.schedule, wanted.policy.drain_minimum, tx.now)
-        if wanted.kept_in:
+        if wanted.kept_in and not only_policy:
             # What is named here is going to be overwritten: reading rights on the location are not enough.
             require(caller, Level.OWN, of_environment(wall), f"kept_in of connection {name}")
         if wanted.kept_in and not allowed(wanted.kept_in.location, wall.stores):

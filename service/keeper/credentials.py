@@ -18,6 +18,7 @@ from service.core.sealed import credential_context
 from service.core.secret import Secret
 from service.keeper.asked import Asked, Known, Told, Who, nothing
 from service.keeper.definitions import DRAIN_MINIMUM, KeptIn
+from service.keeper.freshness import require_fresh_in
 from service.keeper.keys import Keyrings
 from service.keeper.recorder import Recorder
 from service.keeper.references import Readings, References, Sought
@@ -114,6 +115,7 @@ class Credentials:
             caller = asked.caller = who(view)
             wall = self._walls.judge(view.snapshot.environment(environment), caller, environment)
             planned = self.plan(view, wall, caller, name)
+            require_fresh_in(view, caller, "showing a credential")
             tag = _tag(planned)
             if known(tag):
                 asked.told = False

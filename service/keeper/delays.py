@@ -23,6 +23,7 @@ IPv4 address, or 2^64 IPv6 addresses, of which whoever has one has all.
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from math import ceil
 
 from service.core.errors import Often
 from service.core.patience import FREE, wait
@@ -74,7 +75,7 @@ class Delays:
                 for hash_, count in meant.items():
                     delays.count(tx, hash_, count.failures + 1)
         if left:
-            seconds = int(left.total_seconds()) + 1
+            seconds = ceil(left.total_seconds())
             raise Often(f"too many wrong passwords, one after another: wait {seconds} seconds", after=seconds)
 
     @staticmethod

@@ -33,6 +33,8 @@ class Deed:
     environment: str = ""
     resource: str = ""
     detail: dict[str, Detail] = field(default_factory=dict)
+    outcome: Outcome = Outcome.ALLOWED
+    """Of a change that is kept although what was asked for is refused: a wrong code is counted."""
 
 
 def outcome_of(refusal: KeywrightError) -> Outcome:
@@ -68,7 +70,7 @@ class Door:
         try:
             with self.ledger.holding() if aside else self.ledger.change() as tx:
                 result = act(tx)
-                tx.events.extend(self._event(caller, each, tx, Outcome.ALLOWED) for each in deeds)
+                tx.events.extend(self._event(caller, each, tx, each.outcome) for each in deeds)
         except KeywrightError as refusal:
             if deeds:
                 self.refuse(caller, deeds[0], refusal)

@@ -13,6 +13,7 @@ from service.core.errors import Absent, Forbidden, Invalid
 from service.core.event import Detail
 from service.core.person import email, group_name
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.rules import checked
 from service.keeper.standing import an_owner_stays, standing
 from service.keeper.walls import Walls
@@ -87,7 +88,7 @@ class Granting:
             user = users.named(tx, found)
             return Holder(user.id, user.email, Holding.USER) if user else None
 
-        return self._give(caller, f"user {found}", found, find, wanted)
+        return self._give(caller, f"user {found}", "", find, wanted)
 
     def to_group(self, caller: Caller, group: str, wanted: WantedGrant) -> ShownGrant:
         """One more grant for a group, by its name. Raises Invalid, Absent, Forbidden."""
@@ -109,6 +110,8 @@ class Granting:
             holder = find(tx)
             if holder is None:
                 raise Absent(f"{whom} does not exist")
+            require_fresh(tx, caller, "giving a grant")
+            deed.resource = deed.resource or holder.id  # an event's body cannot forget whom it names
             grants.add(tx, grant_id, holder, granted)
             return self._named(tx, HeldGrant(grant_id, holder, granted))
 
@@ -127,7 +130,9 @@ class Granting:
                 held = None
             if held is None or caller.level(_thing(held.grant)) != Level.OWN:
                 raise Absent(f"grant {grant_id[:64]} does not exist")
-            deed.detail[held.holder.kind.value] = held.holder.name
+            require_fresh(tx, caller, "taking a grant away")
+            of_person = held.holder.kind is Holding.USER
+            deed.detail[held.holder.kind.value] = held.holder.id if of_person else held.holder.name
             with an_owner_stays(tx):
                 grants.remove(tx, held)
 

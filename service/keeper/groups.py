@@ -175,7 +175,6 @@ class Groups:
         """The id of a user and of a group, one of them empty."""
         user, child = users.get(tx, member_id), groups.get(tx, member_id)
         if user is not None:
-            deed.detail["member"] = user.email
             # Rules may ask who is in which group: what somebody holds already may come into force by it.
             require_over(caller, standing(tx, user).grants, f"user {user.email}")
             return user.id, ""

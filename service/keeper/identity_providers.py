@@ -22,6 +22,7 @@ from service.core.sealed import provider_context
 from service.core.secret import Secret
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
+from service.keeper.freshness import require_fresh
 from service.keeper.keys import Keyrings
 from service.ledger import identity_providers
 from service.ledger.ledger import Transaction
@@ -63,6 +64,7 @@ class IdentityProviders:
         def act(tx: Transaction) -> IdentityProvider:
             require(caller, Level.OWN, SETTINGS, f"identity provider {name}")
             _reaches(caller, definition)
+            require_fresh(tx, caller, "making an identity provider")
             if identity_providers.named(tx, name):
                 raise Conflict(f"an identity provider named {name} exists already")
             if len(identity_providers.every(tx, "", MOST)) >= MOST:
@@ -97,6 +99,7 @@ class IdentityProviders:
         def act(tx: Transaction) -> IdentityProvider:
             it = _found(tx, caller, Level.OWN, name)
             check_revision(if_match, it.revision)
+            require_fresh(tx, caller, "changing an identity provider")
             if definition is not None and definition.kind != it.definition.kind:
                 raise Conflict(f"{name} is of the kind {it.definition.kind}: make another one for {definition.kind}")
             changed = replace(
@@ -141,6 +144,7 @@ class IdentityProviders:
             check_revision(if_match, it.revision)
             if identity_providers.used(tx, it.id):
                 _everything(caller, f"{name}, by which people sign in")
+            require_fresh(tx, caller, "deleting an identity provider")
             deed.detail["sessions_ended"] = identity_providers.end_sessions(tx, it.id)
             identity_providers.remove(tx, it)
 

@@ -10,6 +10,7 @@ from service.core.errors import Absent, Conflict, Forbidden
 from service.core.incident import NO_POLICY, Incident, Progress, Skipped, State, goes_again, lasts, pace
 from service.core.rotation import Limits
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.planning import Planning, policy_of
 from service.keeper.walls import Walls, of_connection
 from service.ledger import connections, incidents
@@ -83,6 +84,7 @@ class Incidents:
         def act(tx: Transaction) -> Account:
             wall = self._walls.enter(tx, caller, environment)
             found = self._chosen(tx, caller, wall, wanted)
+            require_fresh(tx, caller, "turning passwords by hand")
             new = Incident(
                 self._door.new_id(),
                 wall.id,
@@ -148,6 +150,7 @@ class Incidents:
                 raise Forbidden(
                     f"incident {incident_id} is an emergency: this needs the grant 'own' on its connections"
                 )
+            require_fresh(tx, caller, "turning passwords by hand")
             incidents.change(tx, incident.id, next_at=tx.now)
             return _moved(tx, incident, State.RUNNING)
 

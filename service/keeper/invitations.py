@@ -57,7 +57,7 @@ class Invitations:
             return self._made(tx, user)
 
         deed = Deed("invitation.add", resource=user_id)
-        return self._door.change(caller, deed, act)
+        return self._door.change(caller, deed, act, aside=True)
 
     def owner(self, caller: Caller, address: str, *, drop_factors: bool = False) -> Invitation:
         """For who holds the ledger and its key: a user who owns everything, made, or let in again.

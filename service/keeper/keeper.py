@@ -11,6 +11,8 @@ from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
 from service.keeper.events import Events
+from service.keeper.explaining import Explaining
+from service.keeper.factors import Factors
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
@@ -25,6 +27,8 @@ from service.keeper.machines import Machines
 from service.keeper.overdue import Overdue
 from service.keeper.past import Past
 from service.keeper.pendings import Pendings
+from service.keeper.personal_tokens import PersonalTokens
+from service.keeper.policies import Policies
 from service.keeper.recorder import Recorder
 from service.keeper.references import References
 from service.keeper.rehearsals import Rehearsals
@@ -34,6 +38,7 @@ from service.keeper.retention import Retention
 from service.keeper.rotations import Rotations
 from service.keeper.secrets import Secrets
 from service.keeper.sessions import Sessions
+from service.keeper.settings import SettingsKept
 from service.keeper.signals import Signals
 from service.keeper.single import Singles
 from service.keeper.steps import Steps
@@ -60,6 +65,7 @@ class Keeper:
     values: Values
     singles: Singles
     connections: Connections
+    policies: Policies
     credentials: Credentials
     rotations: Rotations
     holders: Holders
@@ -67,6 +73,9 @@ class Keeper:
     steps: Steps
     tokens: Tokens
     granting: Granting
+    personal_tokens: PersonalTokens
+    explaining: Explaining
+    settings: SettingsKept
     users: Users
     groups: Groups
     machines: Machines
@@ -92,3 +101,4 @@ class Keeper:
     webhooks: Webhooks
     deliveries: Deliveries
     identity_providers: IdentityProviders
+    factors: Factors

@@ -14,6 +14,7 @@ from service.core.machine import MOST_TOKENS, Metadata
 from service.core.secret import Secret
 from service.core.token import Token, make
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.machines import Machines
 from service.ledger import tokens
 from service.ledger.ledger import Transaction
@@ -50,7 +51,8 @@ class MachineTokens:
         token_id, text, hashed = make(self._door.randomness)
 
         def act(tx: Transaction) -> Token:
-            found = self._owners.found(tx, caller, machine)
+            found = self._owners.found(tx, caller, machine, becomes=True)
+            require_fresh(tx, caller, "making a token")
             if tokens.of_machine(tx, found.id) >= MOST_TOKENS:
                 raise Conflict(f"machine {machine} has {MOST_TOKENS:,} tokens in force, and those are the most")
             if wanted.replaces:

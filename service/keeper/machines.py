@@ -1,6 +1,10 @@
 """Machines: what they are called, how they prove themselves, and what they may do.
 
-Whoever may add a proof to a machine may become it: all of this is for owners of everything.
+    *use* on a machine, on a folder of machines, on all   see it, its grants and its proofs
+    *edit*                                                add it, change it
+    *own*                                                 remove it; its proofs, secret ids and tokens
+
+Whoever may add a proof to a machine may become it: so nobody does who does not own all that it holds.
 """
 
 from collections.abc import Sequence
@@ -8,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from service.core import names
-from service.core.access import EVERYTHING, Caller, Level, networks, require
+from service.core.access import Caller, Kind, Level, Thing, networks, require
 from service.core.errors import Absent, Conflict
 from service.core.event import Detail
 from service.core.machine import MOST_PROOFS, HeldProof, Lives, Machine
@@ -16,7 +20,9 @@ from service.core.proof import AppRole, Certificate, Jwt, Kubernetes, Proof
 from service.core.token import NO_SECRET, Token, fingerprints
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
+from service.keeper.freshness import require_fresh
 from service.keeper.granting import Granting, ShownGrant, WantedGrant
+from service.keeper.standing import require_over
 from service.keeper.tokens import only_one
 from service.ledger import grants, machines, tokens
 from service.ledger.grants import Holder, Holding
@@ -39,11 +45,20 @@ class Machines:
         self._granting = granting
 
     def listed(self, caller: Caller, after: str, limit: int) -> list[ShownMachine]:
-        """All machines, by name."""
+        """Those that the caller may see, by name. Raises Absent for who has no business with machines."""
 
         def evaluate(tx: Transaction) -> list[ShownMachine]:
-            require(caller, Level.OWN, EVERYTHING, "the list of machines")
-            return [self._shown(tx, machine) for machine in machines.every(tx, after, limit)]
+            if not any(grant.kind in (Kind.EVERYTHING, Kind.MACHINE) for grant in caller.grants):
+                raise Absent("the list of machines does not exist")
+            seen: list[Machine] = []
+            position = after
+            while len(seen) < limit:
+                page = machines.every(tx, position, limit)
+                seen += [machine for machine in page if caller.level(of_machine(machine.name))]
+                if len(page) < limit:
+                    break
+                position = page[-1].name
+            return [self._shown(tx, machine) for machine in seen[:limit]]
 
         return self._door.fetch(caller, Deed("machine.list"), evaluate)
 
@@ -51,7 +66,9 @@ class Machines:
         """One machine. Raises Absent, Forbidden."""
         names.path(name)
         return self._door.fetch(
-            caller, Deed("machine.get", resource=name), lambda tx: self._shown(tx, self.found(tx, caller, name))
+            caller,
+            Deed("machine.get", resource=name),
+            lambda tx: self._shown(tx, self.found(tx, caller, name, Level.USE)),
         )
 
     def add(
@@ -68,8 +85,9 @@ class Machines:
         allowed = networks(allowlist)
 
         def act(tx: Transaction) -> ShownMachine:
-            require(caller, Level.OWN, EVERYTHING, f"machine {name}")
+            require(caller, Level.OWN if proofs else Level.EDIT, of_machine(name), f"machine {name}")
             granted = [self._granting.granted(tx, caller, each) for each in wanted]
+            require_fresh(tx, caller, "making a machine")
             if machines.find(tx, name):
                 raise Conflict(f"a machine named {name} exists already")
             machine = Machine(self._door.new_id(), name, True, allowed, lives or Lives(), 1, tx.now, caller.name)
@@ -102,7 +120,7 @@ class Machines:
         allowed = None if allowlist is None else networks(allowlist)
 
         def act(tx: Transaction) -> ShownMachine:
-            machine = self.found(tx, caller, name)
+            machine = self.found(tx, caller, name, Level.EDIT)
             check_revision(if_match, machine.revision)
             changed = replace(
                 machine,
@@ -131,7 +149,8 @@ class Machines:
         names.path(name, "machine")
 
         def act(tx: Transaction) -> HeldProof:
-            machine = self.found(tx, caller, name)
+            machine = self.found(tx, caller, name, becomes=True)
+            require_fresh(tx, caller, "adding a proof to a machine")
             if len(machine.proofs) >= MOST_PROOFS:
                 raise Conflict(f"machine {name} has {MOST_PROOFS} proofs, and those are the most")
             return self._prove(tx, caller, machine, proof)
@@ -142,8 +161,8 @@ class Machines:
         """One way less. Tokens that it was given by it stay until they expire. Raises Absent, Forbidden."""
 
         def act(tx: Transaction) -> None:
-            require(caller, Level.OWN, EVERYTHING, f"proof {proof_id[:64]}")
             machine = machines.owner(tx, proof_id)
+            require(caller, Level.OWN, of_machine(machine.name if machine else ""), f"proof {proof_id[:64]}")
             if machine is None:
                 raise Absent(f"proof {proof_id[:64]} does not exist")
             self._granting.require_within(tx, caller, f"machine {machine.name}", machine.grants)
@@ -156,13 +175,21 @@ class Machines:
 
     # -- for what else is a machine's
 
-    def found(self, tx: Transaction, caller: Caller, name: str) -> Machine:
-        """The machine, if the caller may change it. Raises Absent, Forbidden."""
-        require(caller, Level.OWN, EVERYTHING, f"machine {name}")
+    def found(
+        self, tx: Transaction, caller: Caller, name: str, level: Level = Level.OWN, *, becomes: bool = False
+    ) -> Machine:
+        """The machine, if the caller has this level on it; `becomes`: and could be let in as it.
+
+        Raises Absent, Forbidden.
+        """
         machine = machines.find(tx, name)
+        require(caller, level, of_machine(name), f"machine {name}")
         if machine is None:
             raise Absent(f"machine {name} does not exist")
-        self._granting.require_within(tx, caller, f"machine {name}", machine.grants)
+        if level > Level.USE:
+            self._granting.require_within(tx, caller, f"machine {name}", machine.grants)
+        if becomes:
+            require_over(caller, machine.grants, f"machine {name}")
         return machine
 
     def _prove(self, tx: Transaction, caller: Caller, machine: Machine, proof: Proof) -> HeldProof:
@@ -190,3 +217,8 @@ class Machines:
 
     def _shown(self, tx: Transaction, machine: Machine) -> ShownMachine:
         return ShownMachine(machine, tuple(self._granting.shown(tx, Holder(machine.id, machine.name, Holding.MACHINE))))
+
+
+def of_machine(name: str) -> Thing:
+    """A machine, or with an empty name all of them."""
+    return Thing(Kind.MACHINE, "", name)

@@ -13,6 +13,7 @@ from service.keeper import definitions
 from service.keeper.credentials import connection_found
 from service.keeper.door import Deed, Door
 from service.keeper.draining import Draining, draining
+from service.keeper.freshness import require_fresh
 from service.keeper.holders import Holders
 from service.keeper.planning import Planning
 from service.keeper.reversal import Reversal
@@ -21,6 +22,8 @@ from service.ledger import connections, rejections, restorations, rotations
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 from service.ledger.rotations import Claim, StoryLine
+
+_TURNING = "turning a password by hand"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Rotations:
             wall = self._walls.enter(tx, caller, environment)
             level = Level.OWN if emergency else Level.EDIT
             stored = connection_found(tx, wall, caller, name, level)
+            require_fresh(tx, caller, _TURNING)
             rotation, new = self._planning.begin(tx, stored, caller.name, note, emergency=emergency)
             deed.detail["rotation" if new else "joined"] = rotation.id
             return _story(tx, caller, rotation), new
@@ -110,6 +114,7 @@ class Rotations:
         def act(tx: Transaction) -> Story:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
             _about(deed, rotation)
+            require_fresh(tx, caller, _TURNING)
             restorations.require_free(tx, rotation.connection_id, rotation.connection)
             if rotation.ended_at:
                 raise Conflict(f"rotation {rotation_id} has ended ({rotation.stage.value})")
@@ -130,6 +135,7 @@ class Rotations:
         def act(tx: Transaction) -> Story:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
             _about(deed, rotation)
+            require_fresh(tx, caller, _TURNING)
             restorations.require_free(tx, rotation.connection_id, rotation.connection)
             stage = rotation.reached
             if rotation.ended_at or stage not in UNPUBLISHED:
@@ -156,6 +162,7 @@ class Rotations:
         def evaluate(tx: Transaction) -> tuple[Rotation, StoredConnection]:
             rotation = self._found(tx, caller, rotation_id, Level.EDIT)
             _about(deed, rotation)
+            require_fresh(tx, caller, _TURNING)
             restorations.require_free(tx, rotation.connection_id, rotation.connection)
             if rotation.strategy is Strategy.SINGLE:
                 raise Conflict("under the strategy single the former password is dead already; rotate again instead")

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from service.core import names
-from service.core.access import EVERYTHING, Caller, Level, networks, require
+from service.core.access import Caller, Level, networks, require
 from service.core.errors import Absent, Conflict, Invalid
 from service.core.event import Detail
 from service.core.machine import MOST_SECRET_IDS, MOST_USES, Machine, SecretId, make_secret_id
 from service.core.proof import AppRole
 from service.core.secret import Secret
 from service.keeper.door import Deed, Door
-from service.keeper.machines import Machines
+from service.keeper.freshness import require_fresh
+from service.keeper.machines import Machines, of_machine
 from service.ledger import machines
 from service.ledger.ledger import Transaction
 
@@ -55,7 +56,8 @@ class Secrets:
         secret_id, text, hashed = make_secret_id(self._door.randomness)
 
         def act(tx: Transaction) -> tuple[SecretId, str]:
-            found = self._owners.found(tx, caller, machine)
+            found = self._owners.found(tx, caller, machine, becomes=True)
+            require_fresh(tx, caller, "making a secret id")
             proof_id, role = _approle(found, role_id)
             if machines.count_secret_ids(tx, proof_id) >= MOST_SECRET_IDS:
                 raise Conflict(f"machine {machine} has {MOST_SECRET_IDS:,} secret ids in force, and those are the most")
@@ -83,8 +85,8 @@ class Secrets:
         """It is of no use from now on. Tokens that it brought stay until they expire. Raises Absent, Forbidden."""
 
         def act(tx: Transaction) -> None:
-            require(caller, Level.OWN, EVERYTHING, f"secret id {secret_id[:64]}")
             found = machines.presented(tx, secret_id)
+            require(caller, Level.OWN, of_machine(found[2].name if found else ""), f"secret id {secret_id[:64]}")
             if found is None:
                 raise Absent(f"secret id {secret_id[:64]} does not exist")
             deed.detail["machine"] = found[2].name

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from service.core import names
-from service.core.access import EVERYTHING, Caller, Grant, Kind, Level, networks, require
+from service.core.access import EVERYTHING, PEOPLE, Caller, Grant, Kind, Level, Thing, networks, require
 from service.core.errors import Absent, Conflict, Forbidden, Invalid
 from service.core.event import Detail
 from service.core.secret import Secret
@@ -13,6 +13,7 @@ from service.core.token import NO_SECRET, Shown, Token, fingerprints, make
 from service.keeper.asked import Asked, Who
 from service.keeper.callers import who
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.granting import Granting, ShownGrant, WantedGrant
 from service.keeper.recorder import Recorder
 from service.keeper.snapshot import View
@@ -109,13 +110,16 @@ class Tokens:
             if not wanted:
                 require(caller, Level.OWN, EVERYTHING, "a token without grants")
             granted = [self._granting.granted(tx, caller, g) for g in wanted]
+            require_fresh(tx, caller, "making a token")
             if tokens.named(tx, name):
                 raise Conflict(f"a token named {name} exists already")
             expires_at = tx.now + expires_in if expires_in else None
             parent = tokens.find(tx, caller.id)
             if parent and parent.machine_id:
                 raise Forbidden("a machine's token makes no tokens, which would outlive it; add a machine instead")
-            if parent and parent.expires_at:  # nobody outlives by a child what was meant to end
+            if parent and parent.user_id and not parent.session:
+                raise Forbidden("a person's token makes no tokens, which would outlive it; sign in instead")
+            if parent and parent.expires_at and not parent.session:  # nobody outlives by a child what was meant to end
                 expires_at = min(expires_at or parent.expires_at, parent.expires_at)
             inherited = allowed or (parent.allowlist if parent else ())
             kept = hashed if bearer else NO_SECRET
@@ -146,6 +150,7 @@ class Tokens:
             if token.machine_id:
                 raise Conflict(f"token {token_id} is of machine {token.name}: change that machine's proofs instead")
             self._granting.require_within(tx, caller, f"token {token.name}", token.grants)
+            require_fresh(tx, caller, "binding a token")
             if not token.bearer:
                 if not bound:
                     raise Invalid("certificates: nothing else stands for this caller; revoke it", field="certificates")
@@ -157,12 +162,16 @@ class Tokens:
         return self._door.change(caller, deed, act)
 
     def revoke(self, caller: Caller, token_id: str) -> None:
-        """The token is of no use from now on. A caller may revoke its own. Raises Absent, Forbidden."""
+        """The token is of no use from now on. A caller may revoke its own, a person all of its own.
+
+        Those of machines and of people are for who owns the machine, or people, too. Raises Absent, Forbidden.
+        """
 
         def act(tx: Transaction) -> None:
-            if caller.id != token_id:
-                require(caller, Level.OWN, EVERYTHING, f"token {token_id[:64]}")
             token = tokens.find(tx, token_id)
+            own = token is not None and caller.user is not None and token.user_id == caller.user.id
+            if caller.id != token_id and not own:
+                require(caller, Level.OWN, self._over(token), f"token {token_id[:64]}")
             if token is None:
                 raise Absent(f"token {token_id[:64]} does not exist")
             deed.detail["name"] = token.name
@@ -172,6 +181,17 @@ class Tokens:
 
         deed = Deed("token.revoke", resource=token_id)
         self._door.change(caller, deed, act)
+
+    def disbelieved(self, caller: Caller, refusal: Forbidden) -> None:
+        """Record that the caller claimed to be somebody else."""
+        self._door.refuse(caller, Deed("caller.claim", resource=caller.actor), refusal)
+
+    @staticmethod
+    def _over(token: Token | None) -> Thing:
+        """What must be owned to take a token away."""
+        if token is not None and token.machine_id:
+            return Thing(Kind.MACHINE, "", token.name)
+        return PEOPLE if token is not None and token.user_id else EVERYTHING
 
     def me(self, caller: Caller) -> list[ShownGrant]:
         """The caller's own grants, environments by name."""
@@ -183,7 +203,9 @@ class Tokens:
 
 
 def holder_of(token: Token) -> Holder:
-    """Who holds the grants of a token: itself, or its machine."""
+    """Who holds the grants of a token: itself, its machine, or its person."""
+    if token.user_id:
+        return Holder(token.user_id, token.name, Holding.USER)
     kind = Holding.MACHINE if token.machine_id else Holding.TOKEN
     return Holder(token.machine_id or token.id, token.name, kind)
 

@@ -1,8 +1,10 @@
 """Users: the accounts of people, as those who keep them work on them. How somebody signs in is not known here.
 
-*use* on people   see users and groups
-*own* on people   add, change, disable, remove; but nobody who holds more than the caller owns
-oneself           may always be seen
+    *use* on people   see users and groups
+    *own* on people   add, change, disable, remove; but nobody who holds more than the caller owns
+    oneself           may always be seen
+
+Events name users by their ids: what names a person can be erased, and an event's body cannot.
 """
 
 from collections.abc import Mapping
@@ -110,7 +112,7 @@ class Users:
             users.add(tx, replace(made, emergency=emergency))
             return self._found(tx, user_id)
 
-        detail: dict[str, Detail] = {"email": found, "emergency": emergency}
+        detail: dict[str, Detail] = {"emergency": emergency}
         return self._door.change(caller, Deed("user.add", resource=user_id, detail=detail), act)
 
     def change(self, caller: Caller, user_id: str, wanted: ChangedUser, if_match: int | None = None) -> ShownUser:
@@ -124,13 +126,12 @@ class Users:
 
         def act(tx: Transaction) -> ShownUser:
             former = self._mine(tx, caller, user_id, harmless=wanted.only_name)
-            deed.detail["email"] = former.email
             check_revision(if_match, former.revision)
             if wanted.emergency is not None and wanted.emergency != former.emergency:
                 require(caller, Level.OWN, EVERYTHING, "a user for emergencies")
             if address is not None and address != former.email:
                 self._unused(tx, address)
-                deed.detail["new_email"] = address
+                deed.detail["email"] = "changed"
             if wanted.enabled is False and caller.user is not None and caller.user.id == user_id:
                 raise Conflict("nobody disables their own account: somebody else has to")
             changed = replace(
@@ -164,7 +165,6 @@ class Users:
 
         def act(tx: Transaction) -> None:
             former = self._mine(tx, caller, user_id)
-            deed.detail["email"] = former.email
             check_revision(if_match, former.revision)
             if caller.user is not None and caller.user.id == user_id:
                 raise Conflict("nobody removes their own account: somebody else has to")

@@ -34,6 +34,7 @@ from service.core.variable import (
 )
 from service.keeper.asked import Asked, Known, Told, Who, nothing
 from service.keeper.credentials import Credentials, Set, common_keys, key_of
+from service.keeper.freshness import require_fresh_in
 from service.keeper.keys import Keyrings
 from service.keeper.recorder import Recorder
 from service.keeper.references import Read, Readings, References, Sought
@@ -143,6 +144,10 @@ class _Fetch:
             told["generations"] = " ".join(sorted({f"{stored.name}:{stored.generation}" for stored in sets}))
         return told
 
+    def reveals(self) -> bool:
+        """Is any of it a secret? What lies in a store is one, whatever a person who may write here calls it."""
+        return any(plan.variable.secret or plan.reference for plan in self.plans.values())
+
     def keys(self, *, folder: bool) -> frozenset[Key]:
         """What the answer depends on."""
         keys = {*common_keys(self.wall, self.caller)} | ({(WITHIN, self.wall.id)} if folder else set())
@@ -189,6 +194,8 @@ class Values:
             chosen = _chosen(view.snapshot, wall, caller, wanted)
             _bounded(sum(len(variable.sealed or b"") for variable in chosen))  # before anything is opened
             planned = [self._plan(fetch, variable) for variable in chosen]
+            if fetch.reveals():
+                require_fresh_in(view, caller, "showing a secret")
             if not all(plan.variable.kind is ValueKind.LITERAL for plan in planned):
                 readings.require(set().union(*(plan.sought() for plan in fetch.plans.values())))
             found, size = [], 0

@@ -27,6 +27,7 @@ from service.core.variable import (
 )
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
+from service.keeper.freshness import require_fresh
 from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls, of_connection, of_variable
 from service.ledger import connections, variables, wrappings
@@ -138,6 +139,7 @@ class Variables:
             is_secret = secret if secret is not None else (former.secret if former else True)
             if former and former.secret and not is_secret:
                 require(caller, Level.OWN, of_variable(wall, name), f"variable {name}")
+                require_fresh(tx, caller, "making a secret plain")
             self._check(tx, wall, caller, name, value, is_secret=is_secret)
             number = (former.newest if former else 0) + 1
             variable_id = former.id if former else self._door.new_id()

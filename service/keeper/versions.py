@@ -10,6 +10,7 @@ from service.core.access import Caller, Level
 from service.core.errors import Absent, Conflict
 from service.core.variable import Value, ValueKind, Variable, Version, VersionState
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.variables import Variables, found
 from service.keeper.walls import Walls
 from service.ledger import variables
@@ -43,6 +44,8 @@ class Versions:
             version = variables.version(tx, variable.id, number)
             if version is None:
                 raise Absent(f"variable {name} has no version {number}")
+            # Also of one that is plain by now: it may have been secret when this version was put.
+            require_fresh(tx, caller, "showing a version by its number")
             gone = version.state in (VersionState.DELETED, VersionState.DESTROYED)
             if gone or (version.state is VersionState.LIVE and version.kind is not ValueKind.LITERAL):
                 return Read(variable, version, None)

@@ -45,6 +45,11 @@ def of_variable(environment: Environment, name: str) -> Thing:
     return Thing(Kind.FOLDER, environment.id, name)
 
 
+def of_policy(environment: Environment, name: str) -> Thing:
+    """The rotation policy of a connection."""
+    return Thing(Kind.POLICY, environment.id, name)
+
+
 def of_connection(environment: Environment, name: str) -> Thing:
     """A connection."""
     return Thing(Kind.CONNECTION, environment.id, name)

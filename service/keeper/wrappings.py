@@ -26,6 +26,7 @@ from service.core.token import hashed, make, split
 from service.core.variable import ValueKind
 from service.keeper.asked import Asked
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.keys import Keyrings
 from service.keeper.recorder import Recorder
 from service.keeper.snapshot import View
@@ -146,6 +147,7 @@ class Wrappings:
             found = self._found(tx, presented)
             if found is None:  # somebody was quicker
                 raise Stranger(_UNKNOWN, address, request_id)
+            require_fresh(tx, caller, "showing a wrapped answer")
             wrappings.remove(tx, found.id)
             ring = self._keyrings.opener(tx, SYSTEM, found.sealed)
             return ring.unseal(found.sealed, wrapping_context(SYSTEM, found.id))

@@ -159,6 +159,12 @@ def of(tx: Transaction, machine_id: str, after: str, limit: int) -> list[tuple[T
     return [(_made(row, ()), dict(row.metadata)) for row in tx.sql.execute(query.limit(limit))]
 
 
+def labelled(tx: Transaction, user_id: str, after: str, limit: int) -> list[Token]:
+    """A person's own, without sessions, by what it calls them, behind `after`."""
+    query = _KNOWN.where(tokens.c.user_id == user_id, tokens.c.label > after).order_by(tokens.c.label).limit(limit)
+    return [_made(row, ()) for row in tx.sql.execute(query)]
+
+
 def sweep(tx: Transaction, limit: int) -> None:
     """Machines' tokens and sessions that have expired go, so many of them."""
     goes = or_(tokens.c.machine_id.is_not(None), and_(tokens.c.user_id.is_not(None), tokens.c.label == ""))

@@ -37,14 +37,6 @@ class SecondFactor(Protocol):
         ...
 
 
-class NoSecondFactor:
-    """Where nobody asks for one."""
-
-    def begins(self, tx: Transaction, user: User, way: Way) -> str | None:  # noqa: ARG002 - the port's
-        """None is needed."""
-        return None
-
-
 @dataclass(frozen=True)
 class Visitor:
     """The browser, or the program, that somebody comes with."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from service.core.access import Caller
 from service.people.entering import Entering
+from service.people.factors import SecondFactors
 from service.people.new_passwords import NewPasswords
 from service.people.oidc_flow import OidcFlow
 from service.people.signing_in import SigningIn
@@ -33,6 +34,7 @@ class People:
     signing_in: SigningIn
     new_passwords: NewPasswords
     entering: Entering
+    factors: SecondFactors
     oidc: OidcFlow
     ways: Callable[[], Sequence[Way]] = field(default=_no_ways)
     """The identity providers to offer."""

@@ -61,7 +61,7 @@ class SigningIn:
             return self._entering.enter(tx, now, Way(PASSWORD, visitor.address, visitor.agent), visitor)
 
         try:
-            return self._door.change(somebody(visitor), (), act)
+            return self._door.change(somebody(visitor), (), act, aside=True)
         except (Unauthenticated, Forbidden) as refusal:
             told = refused(self._recorder, visitor, OPEN, refusal.message, "changed or switched off", who.id)
             raise refusal if isinstance(refusal, Forbidden) else told from None

@@ -62,8 +62,11 @@ class Command:
             env=self.environ(),
         )
 
-    def on_a_terminal(self, *arguments: str, answers: Mapping[str, str], **more: str | None) -> tuple[int, str]:
-        """Exit code and everything shown. `answers`: what to type once a prompt is seen, in order."""
+    def on_a_terminal(
+        self, *arguments: str, answers: Mapping[str, str | Callable[[str], str]], **more: str | None
+    ) -> tuple[int, str]:
+        """Exit code and everything shown. `answers`: what to type once a prompt is seen, in order; a function is told
+        what was shown so far."""
         with warnings.catch_warnings():
             # Python 3.12 warns of a fork beside threads; this child does nothing before it becomes the program.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -86,7 +89,9 @@ class Command:
                 if waiting and waiting[0][0].encode() in shown[from_:]:
                     from_ = len(shown)
                     time.sleep(0.05)  # the prompt is shown before the echo is switched off
-                    os.write(terminal, waiting.pop(0)[1].encode() + b"\n")
+                    answer = waiting.pop(0)[1]
+                    typed = answer if isinstance(answer, str) else answer(shown.decode())
+                    os.write(terminal, typed.encode() + b"\n")
         os.close(terminal)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode()
 

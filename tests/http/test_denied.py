@@ -16,8 +16,8 @@ from tests.rigs.keywright import Keywright, running_keywright
 
 OPEN = {"/healthz", "/readyz", "/metrics"}
 ENTRANCES = {f"/api/v1/login/{kind}" for kind in ("approle", "jwt", "kubernetes")}
-OWN = {"/api/v1/me/token", "/api/v1/me/renewals"}
-"""Anybody's own token is their own matter."""
+OWN = {"/api/v1/me/token", "/api/v1/me/renewals", "/api/v1/access/rules/trials"}
+"""Anybody's own token is their own matter; and a rule that is tried is nobody's."""
 ABSENT = "absent-one"
 BODIES: dict[str, dict[str, Any]] = {
     "POST /environments": {"name": "ENV"},
@@ -31,16 +31,19 @@ BODIES: dict[str, dict[str, Any]] = {
         "database": "shop",
         "login": {"username": "app", "password": "first-password"},
     },
+    "PUT /environments/{environment}/policies/{name}": {"rotation": None},
     "POST /environments/{environment}/rotations": {"connection": "NAME"},
     "POST /environments/{environment}/rehearsals": {"connection": "NAME"},
     "POST /environments/{environment}/incidents": {"folder": "FOLDER", "reason": "a leak"},
     "POST /tokens": {"name": "another", "grants": [{"level": "use", "kind": "environment", "environment": "ENV"}]},
     "PATCH /tokens/{token_id}": {"certificates": ["ab" * 32]},
     "POST /users": {"email": "another@people.example"},
+    "PATCH /settings": {"step_up": 600},
     "PATCH /users/{user_id}": {"enabled": False},
     "POST /groups": {"name": "another"},
     "PATCH /groups/{group_id}": {"name": "another"},
     "POST /machines": {"name": "another"},
+    "POST /me/tokens": {"name": "another"},
     "PATCH /machines/{name}": {"enabled": False},
     "POST /machine-proofs": {"machine": "NAME", "proof": {"kind": "approle"}},
     "POST /machine-secrets": {"machine": "NAME"},
@@ -103,6 +106,11 @@ def ask(
     query = {"names": name} if path.endswith("/values") else {}
     query |= {"machine": name} if method == "GET" and "/machine-" in path else {}
     query |= {"environment": environment} if path.endswith("/stream") else {}
+    query |= (
+        {"action": "use", "resource": f"environment:{environment}", "caller": "token:owner"}
+        if "explain" in path
+        else {}
+    )
     answer = client.request(
         method,
         filled(path, environment, name, ids),
@@ -122,7 +130,7 @@ def ask(
 def name_in(path: str) -> str:
     return (
         "shop/db"
-        if re.search("connections|credentials|rotations|rehearsals|incidents|webhooks", path)
+        if re.search("connections|policies|credentials|rotations|rehearsals|incidents|webhooks", path)
         else "shop/PASSWORD"
     )
 

@@ -16,7 +16,8 @@ from tests.rigs.ports import free_port
 
 @pytest.fixture(scope="module")
 def it() -> Iterator[Keywright]:
-    with running_keywright(listen=f"127.0.0.1:{free_port()}") as served:
+    port = free_port()
+    with running_keywright(port=port, url=f"http://127.0.0.1:{port}") as served:
         yield served
 
 

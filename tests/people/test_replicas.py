@@ -1,68 +1,80 @@
-"""Signing in where two replicas serve one ledger in PostgreSQL: behind one address, a browser meets either."""
+"""People at two replicas over one ledger in PostgreSQL."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 
-from tests.people.conftest import Site
-from tests.people.test_admission import let_in, over
-from tests.rigs.hostile_provider import HostileProvider
 from tests.rigs.keywright import Keywright, running_keywright
-from tests.rigs.ports import free_port
+from tests.rigs.people import PASSWORD, browser, change, person, signed_in
 from tests.rigs.postgresql import PostgresServer
-
-AT_ONCE = 8
 
 
 @pytest.fixture(scope="module")
 def replicas(
     new_postgresql: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Keywright, Keywright]]:
-    server, data = new_postgresql, tmp_path_factory.mktemp("replicas")
-    server.execute("CREATE DATABASE people_ledger")
-    ledger = f"postgresql://postgres:{server.password}@{server.host}:{server.port}/people_ledger"
+    new_postgresql.execute("CREATE DATABASE people_ledger")
+    server = new_postgresql
+    url = f"postgresql://postgres:{server.password}@{server.host}:{server.port}/people_ledger"
+    data = tmp_path_factory.mktemp("replicas")
     data.chmod(0o700)
-    listen = f"127.0.0.1:{free_port()}"
-    url = f"http://{listen}"
-    try:
-        with (
-            running_keywright(ledger_url=ledger, data=data, url=url, listen=listen) as one,
-            running_keywright(ledger_url=ledger, data=data, url=url, owner=one.owner) as other,
-        ):
-            yield one, other
-    finally:
-        server.execute("DROP DATABASE people_ledger WITH (FORCE)")
+    with (
+        running_keywright(ledger_url=url, data=data) as one,
+        running_keywright(ledger_url=url, data=data, owner=one.owner) as other,
+    ):
+        yield one, other
+    new_postgresql.execute("DROP DATABASE people_ledger WITH (FORCE)")
 
 
-@pytest.fixture(scope="module")
-def sites(replicas: tuple[Keywright, Keywright], server: HostileProvider) -> tuple[Site, Site]:
-    one = Site(replicas[0], server, "shared")
-    one.let()
-    return one, replace(one, it=replicas[1])
+def test_the_session_of_a_disabled_user_fails_at_the_next_request(replicas: tuple[Keywright, Keywright]) -> None:
+    one, other = replicas
+    bob = person(one.service, "bob@example.test")
+    with browser(one) as here, browser(other) as there:
+        signed_in(other, there, bob.email)
+        here.headers["Cookie"] = f"keywright={there.cookies['keywright']}"
+        assert [made.get("/api/v1/session").status_code for made in (here, there)] == [200, 200]
+        change(one.service, bob, enabled=False)
+        assert [made.get("/api/v1/session").status_code for made in (there, here)] == [401, 401]
+        answer = there.post("/api/v1/session", json={"email": bob.email, "password": PASSWORD})
+        assert answer.status_code == 401
 
 
-def test_an_answer_that_is_shown_to_both_at_once_is_taken_once(sites: tuple[Site, Site]) -> None:
-    browser = sites[0].browser()
-    state = sites[0].begun(browser)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(lambda at: sites[at % 2].back(browser, state).status_code, range(AT_ONCE)))
-    assert sorted(answers) == [303] + [401] * (AT_ONCE - 1)
+def test_a_session_ended_here_is_of_no_use_there(replicas: tuple[Keywright, Keywright]) -> None:
+    one, other = replicas
+    carol = person(one.service, "carol@example.test")
+    with browser(one) as here, browser(other) as there:
+        signed_in(one, here, carol.email)
+        there.headers["Cookie"] = f"keywright={here.cookies['keywright']}"
+        assert there.get("/api/v1/session").status_code == 200
+        assert here.delete("/api/v1/session").status_code == 204
+        assert there.get("/api/v1/session").status_code == 401
 
 
-def test_a_session_that_its_provider_ends_at_one_is_over_at_the_other(sites: tuple[Site, Site]) -> None:
-    one, other = sites
-    browser = one.browser()
-    session = let_in(other.back(browser, one.begun(browser)))  # begun at one, gone on with at the other
-    assert [site.it.client(session).get("/me").status_code for site in sites] == [200, 200]
-    assert over(one).status_code == 200
-    assert other.it.client(session).get("/me").status_code == 401
+def test_tries_are_counted_together(replicas: tuple[Keywright, Keywright]) -> None:
+    dan = person(replicas[0].service, "dan@example.test")
+    together = [it.service.people.signing_in._hashing for it in replicas]
+    before = sum(each.looked for each in together)
+
+    def tried(number: int) -> int:
+        with browser(replicas[number % 2]) as made:
+            return made.post("/api/v1/session", json={"email": dan.email, "password": "x"}).status_code
+
+    with ThreadPoolExecutor(12) as pool:
+        said = list(pool.map(tried, range(12)))
+    assert sorted(set(said)) == [401, 429]
+    # Four, and one more for each wait of five seconds and more that is over meanwhile, where the machine is slow.
+    assert said.count(401) == sum(each.looked for each in together) - before <= 6
 
 
-def test_a_provider_that_is_switched_off_at_one_is_off_at_the_other(sites: tuple[Site, Site]) -> None:
-    one, other = sites
-    session = let_in(one.come())
-    assert one.it.client().patch("/identity-providers/shared", json={"enabled": False}).status_code == 200
-    assert other.it.client(session).get("/me").status_code == 401
-    assert other.browser().get(other.here).status_code == 404
+def test_an_invitation_is_good_once_wherever_it_is_shown(replicas: tuple[Keywright, Keywright]) -> None:
+    eve = person(replicas[0].service, "eve@example.test", password=None)
+    text = replicas[0].client().post(f"/users/{eve.id}/invitations").json()["text"]
+
+    def shown(number: int) -> int:
+        with browser(replicas[number % 2]) as made:
+            body = {"text": text, "password": "walnut harbour pencil ostrich"}
+            return made.post("/api/v1/session/new-password", json=body).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(shown, range(4))) == [200, 401, 401, 401]

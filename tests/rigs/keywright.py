@@ -62,6 +62,7 @@ class Keywright:
     data: Path
     owner: str
     url: str = ""
+    port: int = 0
     _server: Listener | None = None
     _thread: threading.Thread | None = None
     _clients: list[httpx2.Client] = field(default_factory=list)
@@ -85,8 +86,8 @@ class Keywright:
         return str(answer.json()["token"])
 
     def start(self) -> None:
-        """Begin to serve, on the port of `listen`; the system chooses one if nobody did."""
-        self._server = server_of(self.service, "127.0.0.1", self.service.settings.host_and_port[1])
+        """Begin to serve, on a port that the system chooses if none was given."""
+        self._server = server_of(self.service, "127.0.0.1", self.port)
         self._server.bind()
         self._thread = threading.Thread(target=self._server.run, name="keywright", daemon=True)
         self._thread.start()
@@ -118,12 +119,14 @@ def running_keywright(
     owner: str = "",
     databases: Mapping[Engine, Database] | None = None,
     stores: Mapping[str, Store] | None = None,
+    port: int = 0,
     **settings: Any,
 ) -> Iterator[Keywright]:
     """A served service. With `ledger_url` its ledger is in PostgreSQL; with `clock` it rotates.
 
     `data` is a folder that stays; without it a new one is made and removed. `owner` is the owner's token of a
-    ledger that is not new (each of several replicas needs it). `databases` and `stores` stand in for real ones.
+    ledger that is not new (each of several replicas needs it). `databases` and `stores` stand in for real
+    ones. `port` is for who must know it before.
     """
     folder = data or Path(tempfile.mkdtemp(prefix="keywright-"))
     # Tests of refusals ask faster than somebody who mistook a token.
@@ -137,7 +140,7 @@ def running_keywright(
     try:
         service = build(settings_.read({}, **given), now=now, with_databases=databases, with_stores=stores)
         first = service.keeper.tokens.first()
-        it = Keywright(service, folder, first.reveal() if first else owner)
+        it = Keywright(service, folder, first.reveal() if first else owner, port=port)
         try:
             if clock:
                 service.clock.start()

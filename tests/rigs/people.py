@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
 
 from service.core.access import Grant
 from service.core.person import User, UserType
+from service.core.secret import Secret
 from service.keeper.door import Deed
 from service.keeper.tokens import OPERATOR
-from service.ledger import grants, users
+from service.ledger import grants, settings, users
 from service.ledger.grants import Holder, Holding
 from service.ledger.ledger import Transaction
 from service.people.hashing import Hashing
-from service.wiring import Service
+from service.wiring import Service, utc_now
 from tests.rigs.keywright import Keywright
 
 PASSWORD = "sparrow quilt marble tundra"
@@ -25,8 +27,6 @@ _KEPT: dict[str, str] = {}
 
 def person(service: Service, email: str, *held: Grant, password: str | None = PASSWORD, **more: Any) -> User:
     """A new user who holds these grants, with a password or none. `more` are fields of `User`."""
-    from service.core.secret import Secret
-
     door = service.keeper.door
     user_id = door.new_id()
     hashed = _KEPT.setdefault(password, _HASH(Secret(password))) if password else None
@@ -36,9 +36,8 @@ def person(service: Service, email: str, *held: Grant, password: str | None = PA
         users.add(tx, replace(user, **more))
         for grant in held:
             grants.add(tx, door.new_id(), Holder(user_id, email, Holding.USER), grant)
-        users.set_password(
-            tx, user_id, hashed, more.get("password_ends_at"), must_change=more.get("must_change", False)
-        )
+        change_first = more.get("must_change", False)
+        users.set_password(tx, user_id, hashed, more.get("password_ends_at"), must_change=change_first)
         found = users.get(tx, user_id)
         assert found
         return found
@@ -74,3 +73,25 @@ def signed_in(it: Keywright, made: httpx2.Client, email: str, password: str = PA
     if body["csrf"]:
         made.headers["X-CSRF-Token"] = body["csrf"]
     return body
+
+
+def configure(it: Keywright, **fields: Any) -> None:
+    """Change the settings that administrators decide."""
+
+    def act(tx: Any) -> None:
+        settings.write(tx, replace(settings.read(tx), **fields))
+
+    it.service.keeper.door.change(OPERATOR, Deed("settings.change"), act)
+
+
+class Watch:
+    """A clock that stands, and is moved on by hand: how slow the machine is makes nobody wait shorter."""
+
+    def __init__(self) -> None:
+        self.now = utc_now()
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def on(self, **by: float) -> None:
+        self.now += timedelta(**by)

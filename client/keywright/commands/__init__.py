@@ -7,6 +7,7 @@ import typer
 from keywright.commands import (
     agent,
     events,
+    factor,
     health,
     identity_provider,
     incident,
@@ -59,6 +60,7 @@ def build() -> typer.Typer:
         settings = {"allow_interspersed_args": False} if name == "run" else {}
         app.command(name, cls=Command, epilog=EPILOG, context_settings=settings)(command)
     app.add_typer(_events(), name="events")
+    app.add_typer(_factors(), name="factor")
     app.add_typer(_machines(), name="machines")
     app.add_typer(_webhooks(), name="webhooks")
     app.add_typer(_identity_providers(), name="identity-providers")
@@ -71,6 +73,17 @@ def _events() -> typer.Typer:
     group.callback(invoke_without_command=True)(events.listed)
     group.command("verify", cls=Command, epilog=EPILOG)(events.verify)
     group.command("checkpoint", cls=Command, epilog=EPILOG)(events.checkpoint)
+    return group
+
+
+def _factors() -> typer.Typer:
+    group = typer.Typer(
+        cls=Group, rich_markup_mode=None, epilog=EPILOG, help="Your second factors.", no_args_is_help=True
+    )
+    group.command("list", cls=Command, epilog=EPILOG)(factor.listed)
+    group.command("add", cls=Command, epilog=EPILOG)(factor.add)
+    group.command("remove", cls=Command, epilog=EPILOG)(factor.remove)
+    group.command("recovery-codes", cls=Command, epilog=EPILOG)(factor.recovery_codes)
     return group
 
 

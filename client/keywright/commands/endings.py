@@ -31,6 +31,7 @@ Exit codes:
 _CODES: dict[type[errors.KeywrightError], int] = {
     errors.Unauthenticated: NOT_ALLOWED,
     errors.Forbidden: NOT_ALLOWED,
+    errors.FactorNeeded: NOT_ALLOWED,
     errors.Absent: ABSENT,
     errors.Invalid: REFUSED,
     errors.TooLarge: REFUSED,

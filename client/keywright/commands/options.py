@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from keywright.client import Client
+from keywright.commands import step_up
 from keywright.discovery import Discovered, discover
 from keywright.door import Door
 
@@ -32,10 +33,12 @@ class Place:
 def place(address: str | None, environment: str | None) -> Iterator[Place]:
     """Where a command goes. Raises Unauthenticated or Invalid when that cannot be found out."""
     found = discover(address, environment=environment)
-    with Door(found.address, found.token, ca=found.ca, certificate=found.certificate) as door:
+    with Door(
+        found.address, found.token, ca=found.ca, certificate=found.certificate, steps_up=step_up.on_terminal
+    ) as door:
         yield Place(found, door)
 
 
 def client(address: str | None, environment: str | None) -> Client:
     """The library's client, for commands that only fetch. Raises as `place`."""
-    return Client(address, environment=environment)
+    return Client(address, environment=environment, steps_up=step_up.on_terminal)

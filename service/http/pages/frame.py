@@ -28,6 +28,8 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
+"""With `no-referrer`, browsers send `Origin: null` with a form, even to where the form came from (Fetch, 3.2)."""
 LONGEST_NEXT = 2000
 MOST_FIELDS = 20
 HOME, SIGN_IN = "/", "/sign-in"
@@ -61,7 +63,7 @@ class Page(APIRoute):
 def shown(name: str, status: int = 200, **told: object) -> Response:
     """A page."""
     text = _templates.get_template(name).render(**told)
-    return HTMLResponse(text, status, {"Content-Security-Policy": POLICY})
+    return HTMLResponse(text, status, HEADERS)
 
 
 def refused(request: Request, refusal: KeywrightError, name: str = "message.html", **told: object) -> Response:

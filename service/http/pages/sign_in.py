@@ -21,8 +21,8 @@ from service.http.sessions import people_of, visitor_of
 from service.people.entering import FACTOR, Entered
 
 router = APIRouter(route_class=Page, include_in_schema=False)
-PASSWORD, INVITATION = "/sign-in/password", "/sign-in/invitation"
-WAITS_AT = {FACTOR: "/sign-in/factor", "password": PASSWORD}
+PASSWORD, INVITATION, FACTOR_AT = "/sign-in/password", "/sign-in/invitation", "/sign-in/factor"
+WAITS_AT = {FACTOR: FACTOR_AT, "password": PASSWORD}
 
 
 def entered(request: Request, it: Entered, next_: str) -> Response:

@@ -118,6 +118,21 @@ class PutConnection(Request):
     rotation: PutRotation | None = None
 
 
+class PutPolicy(Request):
+    """A rotation policy by itself."""
+
+    rotation: PutRotation | None = Field(description="null: the password turns no more.")
+
+
+class Policy(Answer):
+    """The rotation policy of a connection."""
+
+    connection: str
+    rotation: dict[str, Any] | None
+    next_due_at: datetime | None
+    revision: int = Field(description="Of the connection.")
+
+
 class Endpoint(Answer):
     """One address."""
 

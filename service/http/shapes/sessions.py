@@ -80,13 +80,20 @@ class Pending(Answer):
     pending: str = Field(description="Shown with it; it lasts for ten minutes.")
 
 
+class PendingFactor(Pending):
+    """A second factor has to be shown."""
+
+    kinds: list[str] = Field(description="Which there are: totp, passkey. None: one has to be added first.")
+
+
 class Entered(Answer):
     """Signed in, with a cookie; or something has to be shown first."""
 
     session: Session | None
     csrf: str | None
-    factor: Pending | None = Field(description="A second factor, at POST /session/factor.")
+    factor: PendingFactor | None = Field(description="A second factor, at POST /session/factor.")
     password: Pending | None = Field(description="A new password, at POST /session/new-password.")
+    recovery_codes: list[str] | None = Field(None, description="Where a first factor was added; told only now.")
 
 
 class Invitation(Answer):

@@ -151,6 +151,30 @@ class MadeToken(Token):
     token: str | None = Field(description="Shown only now. null where a certificate alone stands for the caller.")
 
 
+class NewPersonalToken(Request):
+    """A token of a person's own."""
+
+    name: Word
+    expires_in: Duration | None = Field(None, description="Left out: it ends with its person's account.")
+    allowlist: list[Cidr] = Field(default_factory=list, max_length=200)
+
+
+class PersonalToken(Answer):
+    """A token of a person's own; its text is in the answer that made it, and nowhere else."""
+
+    id: str
+    name: str
+    allowlist: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class MadePersonalToken(PersonalToken):
+    """A token that was made just now."""
+
+    token: str = Field(description="Shown only now.")
+
+
 class CurrentUser(Answer):
     """The person who asks, as rules see it."""
 

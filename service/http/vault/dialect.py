@@ -15,6 +15,7 @@ from typing import Any
 from service.core import names
 from service.core.errors import Absent, Conflict, KeywrightError
 from service.core.token import hashed, masked
+from service.http.claims import is_claim
 from service.http.plain import Dialect, Headers, Plain, Reader
 from service.http.problems import Rendered
 from service.http.vault import secret, static
@@ -59,7 +60,7 @@ def _read(target: bytes, headers: Headers, dialect: Dialect, mount: Mount, where
                 start = 7 if _SCHEME.match(text) else len(text)
             if token is not None or (token := _TOKEN.fullmatch(text, start)) is None:
                 return None
-        elif name in _OTHERS:
+        elif name in _OTHERS or is_claim(name):
             return None
     if token is None or len(where) > names.LONGEST or len(what) > names.LONGEST:
         return None

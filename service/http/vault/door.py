@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.core.errors import Forbidden, KeywrightError, Unauthenticated
 from service.core.token import masked
+from service.http.claims import believed
 from service.http.envelope import STRANGE
 from service.http.vault import ask as asking
 from service.http.vault import database, kv1, kv2, logins, system, tokens, wrapping
@@ -70,6 +71,7 @@ async def _routed(ask: Ask, *, wraps: bool) -> Answer:
             await aside(ask.keeper.wrappings.room)
         return await logins.answer(ask, rest)
     caller = await ask.caller()  # no caller, no further word: who is not known learns of no path whether it is there
+    await believed(ask.keeper, caller, ask.request.headers.raw, None)
     if wraps:
         await aside(ask.keeper.wrappings.room, caller)
     match first:
