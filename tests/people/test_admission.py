@@ -15,6 +15,7 @@ from service.core.person import BY_HAND, Group, User, UserType
 from service.ledger import grants, groups, users
 from service.ledger.grants import Holder, Holding
 from tests.people.conftest import Site
+from tests.rigs import persons
 from tests.rigs.hostile_provider import HostileProvider
 from tests.rigs.issuer import rsa
 from tests.rigs.keywright import Keywright
@@ -355,3 +356,18 @@ def test_sessions_end_with_their_provider(site: Site, it: Keywright, how: str) -
     assert ended.is_success
     assert session.get("/me").status_code == 401
     assert site.browser().get(site.here).status_code == 404
+
+
+def test_a_second_factor_that_is_required_is_asked_for_here_unless_it_was_shown_there(
+    site: Site, it: Keywright
+) -> None:
+    site.let(entry={"factors": ["mfa"]})
+    persons.decide(it.service, second_factor_required=True)
+    try:
+        answer = site.come()
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in/factor")
+        assert "keywright" not in answer.cookies
+        told(site, amr=["mfa"], auth_time=int(time.time()))
+        let_in(site.come())
+    finally:
+        persons.decide(it.service)
