@@ -39,6 +39,7 @@ from service.keeper.copies import Copies
 from service.keeper.credentials import Credentials
 from service.keeper.delays import Delays
 from service.keeper.deliveries import Deliveries
+from service.keeper.directory import Directory
 from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
@@ -242,6 +243,7 @@ def build(
         waiting,
         sessions,
         Invitations(door, waiting, delays),
+        Directory(door),
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),

@@ -160,6 +160,8 @@ class Settings:
     password_days: int = 0
     """Days after which a password must be changed; 0: never."""
     invite_days: int = 7
+    scim_adopts: bool = False
+    """Does SCIM take over users whom somebody else made, when it is to make one of the same address?"""
     revision: int = field(default=1, compare=False)
 
     def __post_init__(self) -> None:

@@ -44,6 +44,8 @@ from service.http.pages import factor_sign_in, home, oidc, sign_in
 from service.http.pages import factors as factor_pages
 from service.http.plain import Reader
 from service.http.reception import Reception
+from service.http.scim import errors as scim_errors
+from service.http.scim.door import BesideScim
 from service.http.streams import Feed
 from service.http.vault import errors as vault_errors
 from service.http.vault.dialect import reader
@@ -83,7 +85,8 @@ def application(
     cookies: Cookies | None = None,
     url: str = "",
 ) -> FastAPI:
-    """The native door, and the Vault door where it has `mounts`; for `leases` see `service.http.vault.static`.
+    """The native door, the SCIM door, and the Vault door where it has `mounts`; for `leases` see
+    `service.http.vault.static`.
 
     `poke` makes the clock look now; `clock_ticks` tells whether it does. `overdue` tells how many connections have
     something overdue, `warnings` what else `/readyz` has to say. `streams` is how many may be open at once. Without
@@ -134,6 +137,7 @@ def application(
         app.state.mounts, app.state.leases = mounts, leases
         app.add_middleware(Beside)
         readers[b"/v1/"] = reader(mounts, leases=leases)
+    app.add_middleware(BesideScim, url=url)
     document = app.openapi
 
     def openapi() -> dict[str, object]:
@@ -148,6 +152,6 @@ def application(
 
     app.openapi = openapi  # type: ignore[method-assign]
     app.state.reception = reception = Reception(metrics.answered, limits)
-    bares = {"/v1/": vault_errors.bare} if mounts is not None else {}
+    bares = {"/sci": scim_errors.bare} | ({"/v1/": vault_errors.bare} if mounts is not None else {})
     app.add_middleware(Envelope, reception=reception, bares=bares)
     return app

@@ -34,7 +34,7 @@ STRANGE = "strange"
 _NONE: Mapping[str, Bare] = {}
 _BODY = "the body is larger than 256 KiB"
 _VAULT = "/v1/"
-_DOORS = ("/api/", _VAULT, "/sign-in", "/sign-out", "/oauth/")
+_DOORS = ("/api/", "/scim/", _VAULT, "/sign-in", "/sign-out", "/oauth/")
 _WATCHED = "/v1/sys/health"
 """Whoever watches (here, or at `/healthz`, `/readyz`, `/metrics`) is turned away by no limit: that would look like a
 failure."""

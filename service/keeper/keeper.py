@@ -7,6 +7,7 @@ from service.keeper.checks import Checks
 from service.keeper.connections import Connections
 from service.keeper.credentials import Credentials
 from service.keeper.deliveries import Deliveries
+from service.keeper.directory import Directory
 from service.keeper.door import Door
 from service.keeper.environments import Environments
 from service.keeper.escrows import Escrows
@@ -97,6 +98,7 @@ class Keeper:
     pendings: Pendings
     sessions: Sessions
     invitations: Invitations
+    directory: Directory
     signals: Signals
     webhooks: Webhooks
     deliveries: Deliveries

@@ -2,6 +2,7 @@
 
 users ─┬─ members ── groups ─┬─ members       (groups in groups)
        │                     └─ grants        (`identities.py`, like those of users)
+       ├─ profiles                           (what SCIM keeps of a user, beyond what Keywright needs)
        ├─ factors, recovery_codes
        └─ tokens ── sessions                  (`identities.py`)
 identity_providers                            how people sign in from elsewhere
@@ -88,6 +89,15 @@ members = Table(
     UniqueConstraint("group_id", "user_id", "child_id", "source"),
     Index(None, "user_id"),
     Index(None, "child_id"),
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("user_id", String(64), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_name", EMAIL, nullable=False, unique=True),  # in small letters
+    Column("ended", Boolean, nullable=False),  # it was SCIM that disabled the user
+    Column("document", JSON, nullable=False),
 )
 
 sessions = Table(

@@ -12,7 +12,7 @@ from service.core.person import Member, User, UserType
 from service.ledger.changes import Kind as Changed
 from service.ledger.identities import grants, tokens
 from service.ledger.ledger import Transaction
-from service.ledger.persons import factors, members, recovery_codes, users
+from service.ledger.persons import factors, members, profiles, recovery_codes, users
 from service.ledger.tokens import grant_of
 
 
@@ -125,6 +125,8 @@ def add(tx: Transaction, user: User) -> None:
 def change(tx: Transaction, user: User) -> None:
     """What it is from now on, but for password, memberships, factors and grants."""
     tx.sql.execute(update(users).where(users.c.id == user.id).values(_row(user)))
+    if user.enabled:  # whoever disables it next, it was not the one before
+        tx.sql.execute(update(profiles).where(profiles.c.user_id == user.id).values(ended=False))
     tx.touch(Changed.USER, user.id)
 
 

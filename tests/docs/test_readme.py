@@ -64,12 +64,13 @@ def test_the_readme_and_the_other_documents_do_what_they_say(new_postgresql: Pos
     held(new_postgresql, tmp_path, [*readme[:registered], *api, *readme[registered:], *beside, *operating])
 
 
-def test_the_page_of_machines_does_what_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["machines.md", "scim.md"])
+def test_a_page_about_callers_does_what_it_says(page: str, tmp_path: Path) -> None:
     need("openssl", "openssl")
     readme = to_run(ROOT / "README.md", from_16=True)
     begun = next(i for i, block in enumerate(readme) if "values/shop/mail/PASSWORD" in block.text) + 1
     port = free_port()
-    chosen = [*readme[:begun], *to_run(ROOT / "docs" / "machines.md", from_16=True)]
+    chosen = [*readme[:begun], *to_run(ROOT / "docs" / page, from_16=True)]
     run(chosen, tmp_path, environ(tmp_path, None, port), {"127.0.0.1:8420": f"127.0.0.1:{port}"})
 
 
@@ -86,7 +87,7 @@ def test_the_pages_of_identity_providers_do_what_they_say(tmp_path: Path, name: 
 
 
 def test_no_other_document_has_blocks_that_nobody_runs() -> None:
-    run_by = ("agent.md", "api.md", "machines.md", "operating.md", "python.md", "signals.md", "vault.md")
+    run_by = ("agent.md", "api.md", "machines.md", "operating.md", "python.md", "scim.md", "signals.md", "vault.md")
     run_by += tuple(f"sign-in-{name}.md" for name in ("keycloak", "google", "okta", "entra"))
     run_somewhere = {ROOT / "README.md", *(ROOT / "docs" / name for name in run_by)}
     every = [*ROOT.glob("docs/*.md"), ROOT / "CHANGELOG.md", ROOT / "helm" / "README.md"]

@@ -141,6 +141,16 @@ def upgrade() -> None:
     op.create_index("ix_users_external_id", "users", ["external_id"], unique=False)
     op.create_index("ix_users_provider_id_subject", "users", ["provider_id", "subject"], unique=False)
     op.create_table(
+        "profiles",
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("user_name", EMAIL, nullable=False),
+        sa.Column("ended", sa.Boolean(), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_profiles_user_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("user_id", name="pk_profiles"),
+        sa.UniqueConstraint("user_name", name="uq_profiles_user_name"),
+    )
+    op.create_table(
         "groups",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", NAME, nullable=False),
@@ -849,6 +859,7 @@ def downgrade() -> None:
     op.drop_table("settings")
     op.drop_table("identity_providers")
     op.drop_table("groups")
+    op.drop_table("profiles")
     op.drop_table("users")
     op.drop_table("head")
     op.drop_table("environments")
