@@ -175,6 +175,9 @@ def test_groups_follow_what_the_provider_says_and_leave_the_others_alone(site: S
     told(site, groups="leads")
     let_in(site.come())
     assert groups_of(it, user.id) == held | {(leads.name, "oidc")}
+    told(site, groups=["eng"])  # it says so, too, of a group that a hand put the person into
+    let_in(site.come())
+    assert groups_of(it, user.id) == held | {(engineers.name, "oidc")}
     told(site)  # the claim is left out: in none, then
     let_in(site.come())
     assert groups_of(it, user.id) == held
