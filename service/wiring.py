@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from providers.identity.metadata import Documents
+from providers.identity.oidc import OidcSignIns, OidcSignOuts
 from providers.keys.file import create
+from providers.proofs.gate import Places
 from providers.witness import FileWitness
 from scheduler.clock import Clock
 from scheduler.courier import Courier
@@ -44,6 +47,7 @@ from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
 from service.keeper.holders import Holders
+from service.keeper.identity_providers import IdentityProviders
 from service.keeper.incidents import Incidents
 from service.keeper.indexer import Indexer
 from service.keeper.invitations import Invitations
@@ -86,7 +90,7 @@ from service.ledger.ledger import Ledger
 from service.people.people import People
 from service.settings import Settings, process_environment
 from service.ways_in import ways_in
-from service.ways_out import statements, webhook_post
+from service.ways_out import signed_statements, statements, webhook_post
 
 if TYPE_CHECKING:
     from providers.escrow import EscrowFile
@@ -187,6 +191,9 @@ def build(
     granting = Granting(door, walls)
     tokens, machines = Tokens(door, granting, recorder), Machines(door, granting)
     escrows = Escrows(door, walls, briefs, budget, escrow_file(settings, wrapper))
+    places = Places()
+    verifier, documents = signed_statements(places), Documents(places)
+    sign_ins, sign_outs = OidcSignIns(documents, verifier), OidcSignOuts(documents, verifier)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     waiting, sessions, delays = Pendings(door, keyrings), Sessions(door, recorder.snapshot), Delays(door)
     registered = Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key)
@@ -218,7 +225,7 @@ def build(
         machines,
         Secrets(door, machines),
         MachineTokens(door, machines),
-        Logins(door, recorder, granting, tokens, statements(settings)),
+        Logins(door, recorder, granting, tokens, statements(settings, verifier, places)),
         Events(door, walls, keyrings, indexer),
         Retention(door, walls, keyrings, indexer, past),
         Replies(door, keyrings),
@@ -238,9 +245,10 @@ def build(
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
+        IdentityProviders(door, keyrings, sign_ins),
         Factors(door, keyrings),
     )
-    people = ways_in(settings, keeper, delays)
+    people = ways_in(settings, keeper, delays, sign_ins, sign_outs)
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
     rotator = Rotator(

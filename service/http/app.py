@@ -15,6 +15,7 @@ from service.http import (
     factors,
     groups,
     health,
+    identity_providers,
     incidents,
     logins,
     machines,
@@ -39,7 +40,7 @@ from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
-from service.http.pages import factor_sign_in, home, sign_in
+from service.http.pages import factor_sign_in, home, oidc, sign_in
 from service.http.pages import factors as factor_pages
 from service.http.plain import Reader
 from service.http.reception import Reception
@@ -102,6 +103,7 @@ def application(
         generate_unique_id_function=lambda route: f"{route.endpoint.__module__.rpartition('.')[2]}_{route.name}",
     )
     app.state.keeper = keeper
+    app.state.url = url
     limits = limits or Limits()
     app.state.changes = changes = Changes(keeper.recorder, keeper.references, limits)
     app.state.fetching = Fetching(keeper, changes)
@@ -120,14 +122,14 @@ def application(
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, policies, credentials, rotations)
-    persons = (users, groups, access, settings, sessions, passwords, factors, session_factors)
+    persons = (users, groups, access, settings, sessions, passwords, factors, session_factors, identity_providers)
     for part in (*nouns, *persons, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
         native.include_router(part.router)
     native.include_router(logins.entrance)
     native.include_router(sessions.entrance)
     native.include_router(session_factors.entrance)
     app.include_router(native)
-    for pages in (home, sign_in, factor_sign_in, factor_pages):
+    for pages in (home, sign_in, factor_sign_in, factor_pages, oidc):
         app.include_router(pages.router)
     app.include_router(factor_sign_in.challenges)
     app.state.readers = readers = dict[bytes, Reader]()

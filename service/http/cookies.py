@@ -14,6 +14,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -55,6 +56,14 @@ class Cookies:
         """Give the browser what it is to show to go on with its sign-in."""
         self._set(response, self.name + WAITING, text)
 
+    def other(self, request: Request, what: str) -> str:
+        """The text of another cookie of ours; `what` stands behind the name. Empty for none."""
+        return self._text(request, self.name + what) or ""
+
+    def keep_other(self, response: Response, what: str, text: str, lasts: timedelta) -> None:
+        """Give the browser one, for so long."""
+        self._set(response, self.name + what, text, int(lasts.total_seconds()))
+
     def forget(self, response: Response) -> None:
         """Take it all from the browser."""
         self._drop(response, self.name)
@@ -81,8 +90,8 @@ class Cookies:
         found = urlsplit(origin)
         return found.scheme == ("https" if self.secure else "http") and [found.netloc] == list(hosts)
 
-    def _set(self, response: Response, name: str, text: str) -> None:
-        response.set_cookie(name, text, path="/", secure=self.secure, httponly=True, samesite="lax")
+    def _set(self, response: Response, name: str, text: str, seconds: int | None = None) -> None:
+        response.set_cookie(name, text, seconds, path="/", secure=self.secure, httponly=True, samesite="lax")
 
     def _drop(self, response: Response, name: str) -> None:
         response.delete_cookie(name, path="/", secure=self.secure, httponly=True, samesite="lax")

@@ -18,6 +18,7 @@ from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
 from service.keeper.holders import Holders
+from service.keeper.identity_providers import IdentityProviders
 from service.keeper.incidents import Incidents
 from service.keeper.invitations import Invitations
 from service.keeper.keys import Keyrings
@@ -101,4 +102,5 @@ class Keeper:
     signals: Signals
     webhooks: Webhooks
     deliveries: Deliveries
+    identity_providers: IdentityProviders
     factors: Factors

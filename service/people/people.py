@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from service.people.entering import Entering
 from service.people.factors import SecondFactors
 from service.people.new_passwords import NewPasswords
+from service.people.oidc_flow import OidcFlow
 from service.people.signing_in import SigningIn
 
 
@@ -29,5 +30,8 @@ class People:
     new_passwords: NewPasswords
     entering: Entering
     factors: SecondFactors
+    oidc: OidcFlow
     ways: Callable[[], Sequence[Way]] = field(default=_no_ways)
     """The identity providers to offer."""
+    leaving: Callable[[str], str] = field(default=lambda _: "")
+    """Where a browser whose session is about to end is sent to leave its provider, too; empty for nowhere."""

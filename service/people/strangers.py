@@ -12,10 +12,18 @@ from service.people.entering import Visitor
 
 
 def refused(
-    recorder: Recorder, visitor: Visitor, action: str, message: str, reason: str, user_id: str = ""
+    recorder: Recorder,
+    visitor: Visitor,
+    action: str,
+    message: str,
+    reason: str,
+    user_id: str = "",
+    *,
+    method: str = "",
 ) -> Stranger:
-    """What to raise, once it was told to the log. Raises Unrecorded."""
-    stranger = Stranger(message, visitor.address, visitor.request_id, deed=(action, user_id, {"reason": reason}))
+    """What to raise, once it was told to the log. Raises Unrecorded. `method` is how it was tried, if not here."""
+    detail = {"reason": reason} | ({"method": method} if method else {})
+    stranger = Stranger(message, visitor.address, visitor.request_id, deed=(action, user_id, detail))
 
     def evaluate(_: View, __: Asked) -> None:
         raise stranger

@@ -54,6 +54,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /webhooks": {"name": "hook", "url": "https://hooks.test/", "environment": "ENV", "folder": "FOLDER"},
     "POST /webhooks/{webhook_id}/replays": {"since": "2026-11-22T12:00:00Z"},
     "PATCH /webhooks/{webhook_id}": {"enabled": False},
+    "POST /identity-providers": {
+        "name": "corp",
+        "definition": {"kind": "oidc", "issuer": "https://id.test", "client_id": "keywright"},
+    },
+    "PATCH /identity-providers/{provider}": {"enabled": False},
     "POST /grants": {"token": "owner", "level": "use", "kind": "environment", "environment": "ENV"},
 }
 
@@ -67,8 +72,7 @@ Ids = Mapping[str, str]
 """By the name of the parameter."""
 _NOUNS = ("rotation", "incident", "restoration", "token", "grant", "proof", "secret", "webhook")
 _NOUNS += ("user", "group", "member")
-
-NO_IDS = {f"{noun}_id": "0" * 32 for noun in _NOUNS}
+NO_IDS = {f"{noun}_id": "0" * 32 for noun in _NOUNS} | {"provider": "corp"}
 
 
 def filled(path: str, environment: str, name: str, ids: Ids) -> str:

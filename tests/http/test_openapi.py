@@ -44,6 +44,7 @@ MEANT = {
     "skew", "keys", "ca", "subject", "claims", "service_accounts", "issuer", "jwks_url", "token_ttl", "token_max_life",
     "increment", "overlap", "url", "since", "environment",
     "rule", "at", "attributes", "resource", "email", "user", "session_idle", "landing_folder",
+    "domains", "groups", "scopes", "groups_claim",
 }  # fmt: skip
 
 

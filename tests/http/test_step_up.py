@@ -80,6 +80,17 @@ def a_proof(caller: httpx2.Client) -> dict[str, Any]:
     return {"machine": "shop", "proof": {"kind": "jwt", "signer": {"issuer": "https://issuer.test", "jwks_url": "https://issuer.test/keys"}, "audiences": ["keywright"], "subject": f"a{id(caller)}"}}  # fmt: skip # noqa: E501
 
 
+def a_provider(name: str) -> dict[str, Any]:
+    return {"name": name, "definition": {"kind": "oidc", "issuer": "https://id.test", "client_id": "keywright"}}
+
+
+def made(caller: httpx2.Client, number: int) -> str:
+    owner: httpx2.Client = caller.owner  # type: ignore[attr-defined]
+    owner.delete("/identity-providers/there")
+    owner.post("/identity-providers", json=a_provider("there"))
+    return "there"
+
+
 OPERATIONS: dict[str, Call] = {
     "fetch a value": lambda c, _: c.get(f"{PRODUCTION}/values/shop/PASSWORD"),
     "fetch values by name": lambda c, _: c.get(f"{PRODUCTION}/values?names=shop/HOST,shop/PASSWORD"),
@@ -121,6 +132,9 @@ OPERATIONS: dict[str, Call] = {
     "change the settings": lambda c, _: c.patch("/settings", json={"invite_days": 8}),
     "take a factor away of somebody": lambda c, n: c.delete(f"/factors/{a_factor(c, n)}"),
     "make a machine's token": lambda c, _: c.post("/machine-tokens", json={"machine": "shop", "expires_in": "1h"}),
+    "make an identity provider": lambda c, n: c.post("/identity-providers", json=a_provider(f"made-{n}")),
+    "change an identity provider": lambda c, n: c.patch(f"/identity-providers/{made(c, n)}", json={"enabled": False}),
+    "delete an identity provider": lambda c, n: c.delete(f"/identity-providers/{made(c, n)}"),
 }
 FREE: dict[str, Call] = {
     "fetch a plain value": lambda c, _: c.get(f"{PRODUCTION}/values/shop/HOST"),

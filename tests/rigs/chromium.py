@@ -9,7 +9,7 @@ A page that says anything on its console, or breaks the policy that it came with
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import CDPSession, Page, sync_playwright
+from playwright.sync_api import CDPSession, ConsoleMessage, Page, sync_playwright
 
 from tests.rigs.debian import need
 
@@ -29,7 +29,13 @@ def browsing(url: str) -> Iterator[Page]:
             context.set_default_timeout(PATIENCE)
             page = context.new_page()
             said: list[str] = []
-            page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+
+            def heard(message: ConsoleMessage) -> None:
+                place = message.location.get("url") or url
+                if place.startswith(url):  # the pages of an identity provider are not ours
+                    said.append(f"{message.type}: {message.text}")
+
+            page.on("console", heard)
             page.on("pageerror", lambda error: said.append(str(error)))
             yield page
             # What the server refuses the browser notes by itself; what a page may not load is something else.

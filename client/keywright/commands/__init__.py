@@ -10,6 +10,7 @@ from keywright.commands import (
     factor,
     grants,
     health,
+    identity_provider,
     incident,
     listing,
     login,
@@ -96,6 +97,7 @@ def build() -> typer.Typer:
     app.add_typer(_webhooks(), name="webhooks")
     for name, (told, commands) in _NOUNS.items():
         app.add_typer(_noun(told, commands), name=name)
+    app.add_typer(_identity_providers(), name="identity-providers")
     return app
 
 
@@ -146,6 +148,22 @@ def _webhooks() -> typer.Typer:
         "deliveries": webhook.deliveries,
         "replay": webhook.replay,
         "test": webhook.try_,
+    }
+    for name, command in commands.items():
+        group.command(name, cls=Command, epilog=EPILOG)(command)
+    return group
+
+
+def _identity_providers() -> typer.Typer:
+    """As `events`."""
+    group = typer.Typer(cls=Group, rich_markup_mode=None, epilog=EPILOG)
+    group.callback(invoke_without_command=True)(identity_provider.listed)
+    commands: dict[str, Callable[..., None]] = {
+        "add": identity_provider.add,
+        "show": identity_provider.show,
+        "set": identity_provider.set_,
+        "check": identity_provider.check,
+        "delete": identity_provider.delete,
     }
     for name, command in commands.items():
         group.command(name, cls=Command, epilog=EPILOG)(command)

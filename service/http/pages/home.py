@@ -20,7 +20,7 @@ from service.http.pages.frame import (
     sent_to,
     shown,
 )
-from service.http.request import hashing, keeper_of
+from service.http.request import hashing, keeper_of, proving
 from service.http.sessions import people_of
 
 router = APIRouter(route_class=Page, include_in_schema=False)
@@ -78,9 +78,18 @@ async def ask_sign_out(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     """The session is over."""
     caller = await sender_of(request, await form(request))
+    away = ""
     if caller is not None:
+        token_id = caller.id
+        # Its provider, too, where it was opened by one: asked before the session is gone.
+        away = await proving(request, lambda: people_of(request).leaving(token_id))
         await run_in_threadpool(keeper_of(request).sessions.sign_out, caller)
-    answer = sent_to(SIGN_IN)
+    if away:
+        # No redirect: browsers hold those of a form against `form-action`, which lets forms lead nowhere else.
+        answer = shown("signed_out.html", title="Signed out", away=away)
+        answer.headers["Refresh"] = f"0; url={away}"
+    else:
+        answer = sent_to(SIGN_IN)
     cookies_of(request).forget(answer)
     return answer
 

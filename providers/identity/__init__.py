@@ -1,0 +1,1 @@
+"""Identity providers: they are asked who somebody is."""
