@@ -153,11 +153,11 @@ KNOWN = (
     *(Who(f"{level} of the very thing", _token(lambda it, level=level: [it.grant(level)]), level) for level in LEVELS),
     *(Who(f"{level} of everything", _token(lambda _, level=level: [of_all(level)]), level) for level in LEVELS),
     Who("a machine", lambda them, thing: bearer(them.machine(thing.grant("own"))), "own", "machine"),
-    Who("a machine of another environment", lambda them, _: bearer(them.machine(OTHERS))),
-    Who("a person's session", lambda them, thing: bearer(them.person(thing.grant("own")).session), "own", "person"),
-    Who("a person's own token", lambda them, thing: bearer(them.person(thing.grant("own")).token), "own", "person"),
-    Who("a person without grants", lambda them, _: bearer(them.person().session), kind="person"),
-    Who("a person of another environment", lambda them, _: bearer(them.person(OTHERS).session), kind="person"),
+    Who("a machine of another environment", lambda them, _: bearer(them.machine(OTHERS)), kind="machine"),
+    Who("a person's session", lambda them, thing: bearer(them.person(thing.grant("own")).session), "own", "session"),
+    Who("a person's own token", lambda them, thing: bearer(them.person(thing.grant("own")).token), "own", "own_token"),
+    Who("a person without grants", lambda them, _: bearer(them.person().session), kind="session"),
+    Who("a person of another environment", lambda them, _: bearer(them.person(OTHERS).session), kind="session"),
 )
 BESIDE = Who(
     "own of a folder beside it", _token(lambda _: [{**OTHERS, "kind": "folder", "environment": HERE, "path": "bank"}])

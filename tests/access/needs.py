@@ -7,7 +7,8 @@ several, `METHOD /path word`, where it depends on what is asked for.
     body     a well-formed request, query
     query    likewise. `{name}`, `{environment}`, … are those of the thing, `{fresh}` is a new name each time
     granted  what it answers whoever may (200). It may be a 409, if that is said after the permission was judged
-    person   what it answers a person who may, if that is something else; machine, likewise
+    machine  what it answers a machine that may, if that is something else;
+             session, a person who is signed in; own_token, a person by a token of its own
     endless  the answer does not end
 
 Paths of the native door are told without `/api/v1`.
@@ -39,8 +40,9 @@ class Need:
     body: Any = None
     query: Mapping[str, str] = field(default_factory=dict)
     granted: int = 200
-    person: int = 0
     machine: int = 0
+    session: int = 0
+    own_token: int = 0
     word: str = ""
     endless: bool = False
 
@@ -55,13 +57,14 @@ class Need:
         return f"{self.method} {self.path}"
 
     def expected(self, held: str | None, kind: str = "") -> int:
-        """The status for a known caller (`person`, `machine`) that holds this level on the thing."""
+        """The status for a known caller (`machine`, `session`, `own_token`) that holds this level on the thing."""
         if self.level:
             if held is None or LEVELS.index(held) < LEVELS.index(self.sees):
                 return 404
             if LEVELS.index(held) < LEVELS.index(self.level):
                 return 403
-        return {"person": self.person, "machine": self.machine}.get(kind) or self.granted
+        kinds = {"machine": self.machine, "session": self.session, "own_token": self.own_token}
+        return kinds.get(kind) or self.granted
 
 
 def key_of(method: str, path: str) -> str:

@@ -1,7 +1,7 @@
 """What operations are about, made for tests: a new one each time, with the grant that is on it and nothing else.
 
     everything environment folder variable connection rotation incident restoration machine proof secret token grant
-    webhook
+    webhook policy people user group member settings one
 
 To add one: a method of `Things` of its name, which makes it as an owner would and returns the marks that paths, bodies
 and queries of `needs/*.toml` are filled with; and its name in INSIDE or WALLED, if it lies in an environment.
@@ -20,7 +20,7 @@ HERE, ELSEWHERE = "production", "staging"
 PASSWORD = "first-password"
 ADMIN = "shop/admin"
 NO_ID = "0" * 32
-INSIDE = {"folder", "variable", "connection", "rotation", "incident", "grant", "webhook"}
+INSIDE = {"folder", "variable", "connection", "policy", "rotation", "incident", "grant", "webhook"}
 """What lies in a folder of an environment."""
 WALLED = INSIDE | {"environment"}
 
@@ -38,6 +38,7 @@ class Thing:
 
 
 EVERYTHING = {"kind": "everything"}
+PEOPLE = {"kind": "people"}
 
 
 def connection(username: str) -> dict[str, Any]:
@@ -119,6 +120,34 @@ class Things:
         of = self.folder()
         made = self._made("POST", f"/environments/{HERE}/incidents", {"folder": of.marks["folder"], "reason": "a leak"})
         return Thing({**of.marks, "incident_id": made["id"]}, of.place)
+
+    def people(self) -> Thing:
+        """All users and groups."""
+        return Thing({}, PEOPLE)
+
+    def settings(self) -> Thing:
+        """Those of everybody."""
+        return Thing({}, {"kind": "settings"})
+
+    def user(self) -> Thing:
+        made = self._made("POST", "/users", {"email": f"{self.fresh()}@example.com"})
+        return Thing({"user_id": made["id"]}, PEOPLE)
+
+    def group(self) -> Thing:
+        return Thing({"group_id": self._made("POST", "/groups", {"name": self.fresh()})["id"]}, PEOPLE)
+
+    def member(self) -> Thing:
+        group, user = self.group().marks["group_id"], self.user().marks["user_id"]
+        self._made("PUT", f"/groups/{group}/members/{user}", None)
+        return Thing({"group_id": group, "member_id": user}, PEOPLE)
+
+    def policy(self) -> Thing:
+        of = self.connection()
+        return Thing(of.marks, {**of.place, "kind": "policy"})
+
+    def one(self) -> Thing:
+        """Something of a person's own, which nobody else has."""
+        return Thing({"one_id": NO_ID, "factor_id": NO_ID, "session_id": NO_ID}, PEOPLE)
 
     def restoration(self) -> Thing:
         """None: the ledger was not restored."""
