@@ -6,8 +6,9 @@ What operations there are is what the OpenAPI document of the running applicatio
 
 import pytest
 
+from service.http.cookies import HEADER, PLAIN, proof_of
 from tests.access.asking import ask
-from tests.access.callers import BESIDE, KNOWN, UNKNOWN, Callers
+from tests.access.callers import BESIDE, KNOWN, UNKNOWN, Callers, bearer
 from tests.access.conftest import World
 from tests.access.needs import NOTHING, Need, declared, key_of
 from tests.access.things import INSIDE
@@ -55,3 +56,20 @@ def test_who_is_known_may_do_what_was_granted(world: World, callers: Callers, ne
         answer = ask(world.nobody, need, thing, who.shows(callers, thing), world.things)
         found[who.name] = answer.status
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    "need", [need for need in DECLARED.values() if need.needs != NOTHING], ids=lambda need: need.key
+)
+def test_a_cookie_is_of_use_to_pages_of_ours_only(world: World, callers: Callers, need: Need) -> None:
+    thing = world.things(need.thing)
+    session = callers.person(thing.grant("own")).session
+    cookie = {"Cookie": f"{PLAIN}={session}"}
+    ours = cookie | {HEADER: proof_of(session)}
+    elsewhere = ask(world.nobody, need, thing, ours | {"Sec-Fetch-Site": "cross-site"}, world.things)
+    assert (elsewhere.status, "problem:csrf" in elsewhere.said) == (403, True)
+    assert ask(world.nobody, need, thing, cookie | bearer(session), world.things).status == 401, "two callers are none"
+    if need.method != "GET":
+        forged = ask(world.nobody, need, thing, cookie, world.things)
+        assert (forged.status, "problem:csrf" in forged.said) == (403, True)
+    assert ask(world.nobody, need, thing, ours, world.things).status == need.expected("own", "session")
