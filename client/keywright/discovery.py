@@ -56,13 +56,35 @@ class Discovered:
         return names.segment(self.environment)
 
 
+class Stored:
+    """A stored login's token (`bearer.Renewing`): where the server does not take it any more, it says what to do."""
+
+    def __init__(self, kept: login.Login) -> None:
+        self._kept = kept
+        self._token = checked_token(kept.token)
+
+    def __call__(self) -> str:
+        """The token."""
+        return self._token
+
+    def refused(self, token: str) -> bool:  # noqa: ARG002 - there is but one
+        """Raises Unauthenticated."""
+        raise Unauthenticated(
+            f"the login at {self._kept.address} has ended, or was taken away: run `keywright login`",
+            status=401,
+            slug="unauthenticated",
+        )
+
+
 def surroundings() -> dict[str, str]:
     """A copy of the process environment."""
     return dict(os.environ)  # noqa: TID251 - a client is configured by its caller's environment; read here only
 
 
 def login_file(environ: Mapping[str, str]) -> Path:
-    """Where the login is stored (XDG Base Directory Specification: a relative path is ignored)."""
+    """Where logins are stored (XDG Base Directory Specification: a relative path is ignored)."""
+    if chosen := environ.get("KEYWRIGHT_LOGIN_FILE"):
+        return Path(chosen)
     home = environ.get("XDG_CONFIG_HOME", "")
     root = Path(home) if home.startswith("/") else Path.home() / ".config"
     return root / "keywright" / "login.json"
@@ -84,19 +106,19 @@ def discover(
     """
     around = surroundings() if environ is None else environ
     given = address or around.get("KEYWRIGHT_ADDR")
-    stored = login.read(login_file(around))
+    stored = None if given is not None else login.read(login_file(around))
     if given is None and stored is None:
         raise Unauthenticated("no server is known: give --addr or KEYWRIGHT_ADDR, or run `keywright login`")
     where = checked_address(given or (stored.address if stored else ""), around)
-    if stored is not None and stored.address != where:
-        stored = None  # a token goes to the server it was stored for, and to no other
+    if given is not None:
+        stored = login.read(login_file(around), where)  # a token goes to the server it was stored for, and to no other
     shown = (certificate or certificate_of(around)) if where.startswith("https:") else None
     trusted = ca or around.get("KEYWRIGHT_CA_FILE") or (stored.ca if stored else None)
     source = _given_token(token, around)
     if source is None and (proof := machine_proof(around)):
         source = shared(where, proof, ca=trusted, certificate=shown)
     if source is None and stored is not None:
-        source = _fixed(stored.token)
+        source = Stored(stored)
     if source is None and shown is None:
         raise Unauthenticated(
             f"not signed in at {where}: run `keywright login`, or set KEYWRIGHT_TOKEN or KEYWRIGHT_TOKEN_FILE"

@@ -40,6 +40,7 @@ from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
+from service.http.oauth import consent, device, token, well_known
 from service.http.pages import factor_sign_in, home, oidc, sign_in
 from service.http.pages import factors as factor_pages
 from service.http.plain import Reader
@@ -53,6 +54,8 @@ from service.http.vault.door import Beside
 from service.http.vault.mounts import Mounts
 from service.http.waiting import Changes
 from service.keeper.keeper import Keeper
+from service.people.authorization import Authorization
+from service.people.devices import Devices
 from service.people.people import People
 
 VERSION = "0.1.0"
@@ -132,6 +135,10 @@ def application(
     for pages in (home, sign_in, factor_sign_in, factor_pages, oidc):
         app.include_router(pages.router)
     app.include_router(factor_sign_in.challenges)
+    app.state.authorization = Authorization(keeper.door, keeper.recorder, keeper.pendings, keeper.sessions)
+    app.state.devices = Devices(keeper.door, keeper.pendings, app.state.authorization)
+    for door in (well_known, consent, token, device):
+        app.include_router(door.router)
     app.state.readers = readers = dict[bytes, Reader]()
     if mounts is not None:
         app.state.mounts, app.state.leases = mounts, leases

@@ -126,9 +126,9 @@ class Granting:
 
         def act(tx: Transaction) -> None:
             held = grants.find(tx, grant_id)
-            if held is not None and not self._served(self._named(tx, held)):
-                held = None
-            if held is None or caller.level(_thing(held.grant)) != Level.OWN:
+            if held is not None and caller.level(_thing(held.grant)) != Level.OWN:
+                held = None  # and nothing more is asked than where there is none
+            if held is None or not self._served(self._named(tx, held)):
                 raise Absent(f"grant {grant_id[:64]} does not exist")
             require_fresh(tx, caller, "taking a grant away")
             of_person = held.holder.kind is Holding.USER

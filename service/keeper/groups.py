@@ -190,14 +190,12 @@ class Groups:
         raise Absent(f"member {fit(member_id)[:64]} does not exist: it must be the id of a user or of a group")
 
     def _seen(self, tx: Transaction, caller: Caller, group_id: str) -> Group:
-        found = groups.get(tx, group_id)
         require(caller, Level.USE, PEOPLE, f"group {fit(group_id)[:64]}")
-        return _there(found, group_id)
+        return _there(groups.get(tx, group_id), group_id)
 
     def _mine(self, tx: Transaction, caller: Caller, group_id: str) -> Group:
-        found = groups.get(tx, group_id)
         require(caller, Level.OWN, PEOPLE, f"group {fit(group_id)[:64]}")
-        group = _there(found, group_id)
+        group = _there(groups.get(tx, group_id), group_id)
         held = held_in(tx, group)
         require_over(caller, held, f"group {group.name}")
         self._granting.require_within(tx, caller, f"group {group.name}", held)

@@ -1,5 +1,6 @@
 """Incidents: everything in a folder rotated now, at a rate, whoever dies meanwhile: the plan is in the ledger."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -116,7 +117,7 @@ class Incidents:
             position = after
             while len(seen) < limit:
                 page = incidents.listed(tx, wall.id, position, limit)
-                seen += [it for it in page if self._may(tx, caller, it, Level.USE)]
+                seen += [it for it in page if self._may(caller, it, incidents.names(tx, it.id), Level.USE)]
                 if len(page) < limit:
                     break
                 position = page[-1].id
@@ -146,7 +147,8 @@ class Incidents:
 
         def act(tx: Transaction) -> Account:
             incident = self._found(tx, caller, incident_id, Level.EDIT, deed)
-            if incident.emergency and not self._may(tx, caller, incident, Level.OWN):
+            planned = incidents.names(tx, incident.id)
+            if incident.emergency and not self._may(caller, incident, planned, Level.OWN):
                 raise Forbidden(
                     f"incident {incident_id} is an emergency: this needs the grant 'own' on its connections"
                 )
@@ -231,24 +233,25 @@ class Incidents:
     def _found(self, tx: Transaction, caller: Caller, incident_id: str, level: Level, deed: Deed) -> Incident:
         incident = incidents.find(tx, incident_id)
         what = f"incident {incident_id[:64]}"
+        planned = incidents.names(tx, incident_id)  # asked for where there is none, too: both take the same work
         known = incident is not None and self._walls.serves(incident.environment)
-        if incident is None or not known or not self._may(tx, caller, incident, Level.USE):
+        if incident is None or not known or not self._may(caller, incident, planned, Level.USE):
             raise Absent(f"{what} does not exist")
         self._walls.enter(tx, caller, incident.environment)
-        if not self._may(tx, caller, incident, level):
+        if not self._may(caller, incident, planned, level):
             raise Forbidden(f"{what}: this needs the grant '{level.word}' on all of its connections")
         deed.environment, deed.resource = incident.environment, incident.folder
         deed.detail["incident"] = incident.id
         return incident
 
     @staticmethod
-    def _may(tx: Transaction, caller: Caller, incident: Incident, level: Level) -> bool:
+    def _may(caller: Caller, incident: Incident, planned: Sequence[str], level: Level) -> bool:
         """May the caller do this much with every connection of the incident's plan?"""
         whole = Thing(Kind.FOLDER if incident.folder else Kind.ENVIRONMENT, incident.environment_id, incident.folder)
         if (caller.level(whole) or 0) >= level:
             return True
-        planned = [Thing(Kind.CONNECTION, incident.environment_id, name) for name in incidents.names(tx, incident.id)]
-        return bool(planned) and all((caller.level(thing) or 0) >= level for thing in planned)
+        things = [Thing(Kind.CONNECTION, incident.environment_id, name) for name in planned]
+        return bool(things) and all((caller.level(thing) or 0) >= level for thing in things)
 
 
 def _account(tx: Transaction, incident: Incident) -> Account:

@@ -161,8 +161,9 @@ class Machines:
         """One way less. Tokens that it was given by it stay until they expire. Raises Absent, Forbidden."""
 
         def act(tx: Transaction) -> None:
+            whose = machines.named(tx, proof_id=proof_id)
+            require(caller, Level.OWN, of_machine(whose), f"proof {proof_id[:64]}")
             machine = machines.owner(tx, proof_id)
-            require(caller, Level.OWN, of_machine(machine.name if machine else ""), f"proof {proof_id[:64]}")
             if machine is None:
                 raise Absent(f"proof {proof_id[:64]} does not exist")
             self._granting.require_within(tx, caller, f"machine {machine.name}", machine.grants)
@@ -182,8 +183,8 @@ class Machines:
 
         Raises Absent, Forbidden.
         """
-        machine = machines.find(tx, name)
         require(caller, level, of_machine(name), f"machine {name}")
+        machine = machines.find(tx, name)
         if machine is None:
             raise Absent(f"machine {name} does not exist")
         if level > Level.USE:

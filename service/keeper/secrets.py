@@ -85,8 +85,9 @@ class Secrets:
         """It is of no use from now on. Tokens that it brought stay until they expire. Raises Absent, Forbidden."""
 
         def act(tx: Transaction) -> None:
+            whose = machines.named(tx, secret_id=secret_id)
+            require(caller, Level.OWN, of_machine(whose), f"secret id {secret_id[:64]}")
             found = machines.presented(tx, secret_id)
-            require(caller, Level.OWN, of_machine(found[2].name if found else ""), f"secret id {secret_id[:64]}")
             if found is None:
                 raise Absent(f"secret id {secret_id[:64]} does not exist")
             deed.detail["machine"] = found[2].name

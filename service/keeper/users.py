@@ -82,10 +82,9 @@ class Users:
         """One of them; oneself, always. Raises Absent."""
 
         def evaluate(tx: Transaction) -> ShownUser:
-            found = users.get(tx, user_id)
             if caller.user is None or caller.user.id != user_id:
                 require(caller, Level.USE, PEOPLE, f"user {fit(user_id)[:64]}")
-            return self._shown(tx, _there(found, user_id))
+            return self._shown(tx, _there(users.get(tx, user_id), user_id))
 
         return self._door.fetch(caller, Deed("user.get", resource=user_id), evaluate)
 
@@ -214,9 +213,8 @@ class Users:
         return users.end_tokens(tx, user_id)
 
     def _mine(self, tx: Transaction, caller: Caller, user_id: str, *, harmless: bool = False) -> User:
-        found = users.get(tx, user_id)
         require(caller, Level.OWN, PEOPLE, f"user {fit(user_id)[:64]}")
-        user = _there(found, user_id)
+        user = _there(users.get(tx, user_id), user_id)
         if not harmless:
             held = standing(tx, user).grants
             require_over(caller, held, f"user {user.email}")

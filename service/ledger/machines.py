@@ -131,6 +131,16 @@ def owner(tx: Transaction, proof_id: str) -> Machine | None:
     return get(tx, machine_id) if machine_id else None
 
 
+def named(tx: Transaction, *, proof_id: str = "", secret_id: str = "") -> str:
+    """The name of the machine that has this proof, or secret id; empty for none. One question, whatever there is."""
+    query = select(machines.c.name).join(proofs, proofs.c.machine_id == machines.c.id)
+    if secret_id:
+        query = query.join(secret_ids, secret_ids.c.proof_id == proofs.c.id).where(secret_ids.c.id == secret_id)
+    else:
+        query = query.where(proofs.c.id == proof_id)
+    return str(tx.sql.execute(query).scalar_one_or_none() or "")
+
+
 def role(tx: Transaction, role_id: str) -> bool:
     """Has somebody this role id?"""
     return tx.sql.execute(select(proofs.c.id).where(proofs.c.role_id == role_id)).first() is not None

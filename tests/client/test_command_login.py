@@ -43,11 +43,11 @@ def test_a_token_from_standard_input(keywright: Command, server: Server, me: lis
 
 def test_asked_on_a_terminal(keywright: Command, server: Server) -> None:
     answers = {"Address": server.address, "Token": TOKEN}
-    code, shown = keywright.on_a_terminal("login", answers=answers, **BARE)
+    code, shown = keywright.on_a_terminal("login", "--ask-token", answers=answers, **BARE)
     assert code == 0
     assert TOKEN not in shown
     assert "signed in" in shown
-    assert json.loads(keywright.login_file.read_text())["token"] == TOKEN
+    assert json.loads(keywright.login_file.read_text())["logins"][server.address]["token"] == TOKEN
 
 
 def test_a_token_that_is_not_valid_is_not_kept(keywright: Command, server: Server) -> None:

@@ -64,7 +64,7 @@ def test_the_readme_and_the_other_documents_do_what_they_say(new_postgresql: Pos
     held(new_postgresql, tmp_path, [*readme[:registered], *api, *readme[registered:], *beside, *operating])
 
 
-@pytest.mark.parametrize("page", ["machines.md", "scim.md"])
+@pytest.mark.parametrize("page", ["machines.md", "scim.md", "login.md"])
 def test_a_page_about_callers_does_what_it_says(page: str, tmp_path: Path) -> None:
     need("openssl", "openssl")
     readme = to_run(ROOT / "README.md", from_16=True)
@@ -87,7 +87,18 @@ def test_the_pages_of_identity_providers_do_what_they_say(tmp_path: Path, name: 
 
 
 def test_no_other_document_has_blocks_that_nobody_runs() -> None:
-    run_by = ("agent.md", "api.md", "machines.md", "operating.md", "python.md", "scim.md", "signals.md", "vault.md")
+    run_by = (
+        "agent.md",
+        "api.md",
+        "login.md",
+        "machines.md",
+        "operating.md",
+        "people.md",
+        "python.md",
+        "scim.md",
+        "signals.md",
+        "vault.md",
+    )
     run_by += tuple(f"sign-in-{name}.md" for name in ("keycloak", "google", "okta", "entra"))
     run_somewhere = {ROOT / "README.md", *(ROOT / "docs" / name for name in run_by)}
     every = [*ROOT.glob("docs/*.md"), ROOT / "CHANGELOG.md", ROOT / "helm" / "README.md"]

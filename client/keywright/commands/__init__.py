@@ -28,6 +28,8 @@ from keywright.commands.shape import Command, Group
 
 _COMMANDS: dict[str, Callable[..., None]] = {
     "login": login.run,
+    "logout": login.sign_out,
+    "whoami": login.whoami,
     "get": value.get,
     "list": listing.run,
     "set": value.set_,
