@@ -28,6 +28,8 @@ from service.core.reference import Store
 from service.core.rotation import Limits
 from service.core.secret import Secret
 from service.core.webhook import Post
+from service.keeper.approvals import Approvals
+from service.keeper.break_glasses import BreakGlasses
 from service.keeper.briefs import Briefs
 from service.keeper.budget import Budget
 from service.keeper.calendar import CronCalendar
@@ -47,12 +49,14 @@ from service.keeper.factors import Factors
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
+from service.keeper.guard import Guard
 from service.keeper.holders import Holders
 from service.keeper.incidents import Incidents
 from service.keeper.indexer import Indexer
 from service.keeper.invitations import Invitations
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
+from service.keeper.likeness import Likenesses
 from service.keeper.logins import Logins
 from service.keeper.machine_tokens import MachineTokens
 from service.keeper.machines import Machines
@@ -177,6 +181,7 @@ def build(
     budget = Budget(ledger, found_databases, settings.failed_logins)
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
+    door.guard = guard = Guard(keyrings, Likenesses(keyrings, definitions))
     credentials = Credentials(recorder, walls, keyrings, references)
     values = Values(recorder, walls, credentials, references, keyrings)
     indexer = Indexer(ledger)
@@ -242,6 +247,8 @@ def build(
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
         Factors(door, keyrings),
+        Approvals(door, walls, keyrings, guard),
+        BreakGlasses(door, walls, recorder),
     )
     people = ways_in(settings, keeper, delays)
     lease = timedelta(seconds=settings.lease)

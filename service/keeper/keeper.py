@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from service.keeper.approvals import Approvals
+from service.keeper.break_glasses import BreakGlasses
 from service.keeper.briefs import Briefs
 from service.keeper.checks import Checks
 from service.keeper.connections import Connections
@@ -102,3 +104,5 @@ class Keeper:
     webhooks: Webhooks
     deliveries: Deliveries
     factors: Factors
+    approvals: Approvals
+    break_glasses: BreakGlasses
