@@ -87,7 +87,10 @@ class About(StrEnum):
     """By name or id: it reaches wherever its grants do."""
     MACHINE = "machine"
     USER = "user"
+    """By its id, with what its groups hold."""
     GROUP = "group"
+    """By its id, with what the groups hold that it is in."""
+    EVERYTHING = "everything"
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,11 @@ GUARDED: Mapping[str, Guarded] = {
     "machine.prove": _MACHINE,
     "machine_token.add": _MACHINE,
     "secret_id.add": _MACHINE,
+    # Who would otherwise make a second person.
+    "group.join": Guarded(About.GROUP, _ANY),
+    "invitation.add": Guarded(About.USER, _ANY),
+    "identity_provider.add": Guarded(About.EVERYTHING, _ANY),
+    "identity_provider.change": Guarded(About.EVERYTHING, _ANY),
 }
 REVEALS = frozenset({"value.fetch", "credential.fetch"})
 """Fetches: guarded where a person would be told a secret."""

@@ -24,6 +24,7 @@ from service.core.environment import Environment
 from service.core.errors import ApprovalNeeded, Conflict
 from service.core.event import Detail
 from service.core.keyring import SYSTEM
+from service.core.person import Group
 from service.core.sealed import approval_context
 from service.core.secret import Secret
 from service.keeper.door import Deed
@@ -31,7 +32,7 @@ from service.keeper.keys import Keyrings
 from service.keeper.likeness import Likeness, Likenesses
 from service.keeper.snapshot import person
 from service.keeper.walls import of_connection, of_environment, of_variable
-from service.ledger import approvals, environments, grants, groups, machines, tokens, users
+from service.ledger import approvals, environments, groups, machines, tokens, users
 from service.ledger.ledger import Transaction
 
 HOW = (
@@ -138,8 +139,7 @@ class Guard:
     def still_owned(tx: Transaction, approval: Approval) -> None:
         """Whoever agreed must still be somebody who may. Raises Conflict."""
         approver = users.get(tx, approval.decided_by)
-        known = {group.id: group for group in groups.read(tx)}
-        held = person(approver, known).grants if approver and approver.enabled else None
+        held = person(approver, _groups(tx)).grants if approver and approver.enabled else None
         # Rules are not looked at: they held when it was decided, for a request that is over.
         if held is None or any(held.level(thing, lambda _: True) is not Level.OWN for thing in approval.things):
             raise Conflict("who agreed to this does not own what it is about any more: ask again")
@@ -204,29 +204,44 @@ def _held_up(tx: Transaction, deed: Deed, rule: Guarded, walls: Mapping[str, Env
     if not asking:
         return []
     if rule.about in (About.TOKEN, About.MACHINE, About.USER, About.GROUP):
-        reached = list(_reach(tx, rule.about, deed.resource))
-    elif rule.about is About.GRANT and not deed.environment:
-        reached = [""]
+        reached = {grant.environment_id for grant in _held(tx, rule.about, deed.resource)}
+    elif rule.about is About.EVERYTHING or (rule.about is About.GRANT and not deed.environment):
+        reached = {""}
     else:
         return [wall for wall in asking if wall.name == deed.environment]
     return [wall for wall in asking if "" in reached or wall.id in reached]
 
 
-def _reach(tx: Transaction, about: About, name: str) -> Iterable[str]:
-    """Ids of the environments that somebody's grants lie in; an empty one for whatever reaches all of them.
+def _held(tx: Transaction, about: About, name: str) -> Iterable[Grant]:
+    """What somebody holds. A grant that lies in no environment reaches all of them: who may add to machines, people
+    or settings can become somebody who reaches further."""
+    match about:
+        case About.TOKEN:
+            token = tokens.named(tx, name) or tokens.find(tx, name)
+            return token.grants if token else ()
+        case About.MACHINE:
+            machine = machines.find(tx, name)
+            return machine.grants if machine else ()
+        case About.USER:
+            user = users.get(tx, name)
+            return person(user, _groups(tx)).grants if user else ()
+        case _:
+            known = _groups(tx)
+            group = known.get(name)
+            ahead = [member.group_id for member in group.parents] if group else []
+            seen = {name}
+            held = list(group.grants) if group else []
+            while ahead:
+                each = ahead.pop()
+                if each not in seen and (above := known.get(each)):
+                    seen.add(each)
+                    held += above.grants
+                    ahead += [member.group_id for member in above.parents]
+            return held
 
-    Who may add to machines, people or settings can become somebody who reaches further.
-    """
-    held: Iterable[Grant] = ()
-    if about is About.TOKEN:
-        token = tokens.named(tx, name) or tokens.find(tx, name)
-        held = token.grants if token else ()
-    elif about is About.MACHINE:
-        machine = machines.find(tx, name)
-        held = machine.grants if machine else ()
-    else:
-        held = [it.grant for it in grants.every(tx, "", 1_000_000) if it.holder.name == name]
-    return {grant.environment_id for grant in held}
+
+def _groups(tx: Transaction) -> dict[str, Group]:
+    return {group.id: group for group in groups.read(tx)}
 
 
 def _thing(wall: Environment, about: About, resource: str) -> Thing:
