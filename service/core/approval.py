@@ -125,6 +125,7 @@ GUARDED: Mapping[str, Guarded] = {
     "version.destroy": _VARIABLE,
     # Where only the rotation policy is another, `policies` alone decides.
     "connection.put": Guarded(About.CONNECTION, frozenset({Area.CONNECTIONS, Area.POLICIES}), foreseen=True),
+    "policy.put": Guarded(About.CONNECTION, frozenset({Area.POLICIES}), foreseen=True),
     "connection.delete": Guarded(About.CONNECTION, frozenset({Area.CONNECTIONS, Area.POLICIES})),
     "rotation.ask": _ROTATION,
     "rotation.retry": _ROTATION,

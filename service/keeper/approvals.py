@@ -10,7 +10,6 @@ Whoever is neither sees nothing of it.
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from service.core.access import Caller, CurrentUser, Level, Thing
 from service.core.approval import (
@@ -26,17 +25,17 @@ from service.core.approval import (
     reason,
     summary,
 )
-from service.core.errors import Absent, Conflict, FactorNeeded, Forbidden, Invalid, Often
+from service.core.errors import Absent, Conflict, Forbidden, Invalid, Often
 from service.core.event import Detail, fit
 from service.core.keyring import SYSTEM
-from service.core.person import Settings
 from service.core.sealed import approval_context
 from service.core.secret import Secret
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.guard import Guard
 from service.keeper.keys import Keyrings
 from service.keeper.walls import Walls
-from service.ledger import approvals, environments, settings, users
+from service.ledger import approvals, environments, users
 from service.ledger.ledger import Transaction
 
 MOST = 100
@@ -141,7 +140,7 @@ class Approvals:
                 raise Forbidden("nobody decides on what they asked for themselves: somebody else has to")
             if not _owns(caller, it.things):
                 raise Forbidden(f"approval {it.id}: this needs the grant 'own' on all that it is about")
-            fresh(caller, settings.read(tx), tx.now, "deciding on an approval")
+            require_fresh(tx, caller, "deciding on an approval")
             asker = users.get(tx, it.asked_by)
             if agrees and (asker is None or not asker.enabled):
                 raise Conflict(f"{it.asked_by_name}, who asked for it, is disabled")
@@ -223,15 +222,6 @@ class Approvals:
     @staticmethod
     def _again(tx: Transaction, it: Approval) -> Approval:
         return approvals.find(tx, it.id) or it
-
-
-def fresh(caller: Caller, kept: Settings, now: datetime, what: str) -> None:
-    """Has this person shown a second factor lately, if one is asked for? Raises FactorNeeded."""
-    user = caller.user
-    if user is None or kept.step_up == 0:
-        return
-    if user.factor_at is None or now >= user.factor_at + timedelta(seconds=kept.step_up):
-        raise FactorNeeded(f"{what} needs a second factor that was shown lately: show yours, and repeat the request")
 
 
 def _person(caller: Caller) -> CurrentUser:

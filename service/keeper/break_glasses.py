@@ -9,11 +9,11 @@ from service.core.access import Caller, Level, require
 from service.core.approval import LONGEST_GLASS, BreakGlass, broken, reason
 from service.core.errors import Absent, Conflict, Forbidden, Invalid
 from service.core.event import Detail
-from service.keeper.approvals import fresh
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.recorder import Recorder
 from service.keeper.walls import Walls, of_environment
-from service.ledger import break_glasses, environments, settings
+from service.ledger import break_glasses, environments
 from service.ledger.ledger import Transaction
 
 
@@ -37,7 +37,7 @@ class BreakGlasses:
             require(caller, Level.USE, of_environment(wall), f"environment {environment}")
             if caller.user is None:
                 raise Forbidden("only people take break-glass; machines are asked for no approval")
-            fresh(caller, settings.read(tx), tx.now, "break-glass")
+            require_fresh(tx, caller, "break-glass")
             if not wall.approvals.areas:
                 raise Conflict(f"environment {environment} asks for no approvals: there is nothing to go without")
             if held := broken(wall.glasses, caller.user.id, tx.now):
