@@ -355,3 +355,20 @@ def test_waiting_for_a_decision_ends_with_it(it: Keywright, alice: Person, bob: 
     assert decide(bob, approval).status_code == 200
     answer = alice.client.get(f"/approvals/{approval}", params={"wait": 0})
     assert answer.json()["state"] == "approved"
+
+
+def test_nobody_makes_a_second_person_of_themselves(it: Keywright, root: Person, alice: Person) -> None:
+    owner = it.client()
+    group = owner.post("/groups", json={"name": "shop-owners"})
+    assert group.status_code == 201, group.text
+    grant = USE | {"level": "own", "group": "shop-owners"}
+    assert owner.post("/grants", json=grant).status_code == 201
+    puppet = signed_in(it, "puppet@example.test")
+    for method, path, body in (
+        ("PUT", f"/groups/{group.json()['id']}/members/{puppet.id}", None),
+        ("POST", "/grants", USE | {"level": "own", "user": puppet.email}),
+        ("POST", f"/users/{alice.id}/invitations", {}),
+        ("PATCH", "/settings", {"step_up": 0}),
+    ):
+        answer = root.client.request(method, path, json=body)
+        assert slug(answer) == (403, "approval-needed"), (path, answer.text)

@@ -18,8 +18,8 @@ WRITTEN_OUT = {
 """Actions that are put together, and what comes of it; the second one is the workers' only, and no person's."""
 NOBODYS = {f"{noun}.py" for noun in ("checks", "deliveries", "escrows", "overdue", "passing", "probes", "retention")}
 """Modules whose changes are made by the scheduler and its workers, never by a caller at a door."""
-PEOPLES = {"group", "invitation", "identity_provider"}
-"""Nouns of people and of how they sign in, which have a guard wherever they are changed."""
+PEOPLES = {"identity_provider"}
+"""Ways to sign in from elsewhere, which have a guard wherever they are changed."""
 WORKERS = {"rotation.plan", "incident.end", "token.first", "restoration.end"}
 """Done by Keywright itself, in modules that also do what people ask for."""
 
@@ -28,7 +28,9 @@ def actions(function: ast.FunctionDef) -> Iterator[str]:
     for node in ast.walk(function):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Deed" and node.args:
             first = node.args[0]
-            if isinstance(first, ast.Constant):
+            if isinstance(first, ast.IfExp):
+                yield from (str(each.value) for each in (first.body, first.orelse) if isinstance(each, ast.Constant))
+            elif isinstance(first, ast.Constant):
                 yield str(first.value)
             elif isinstance(first, ast.JoinedStr):
                 yield from WRITTEN_OUT[ast.unparse(first)[2:-1]]
