@@ -125,6 +125,8 @@ def warnings(service: Service, certificates: Certificates | None) -> list[str]:
     kept = service.pruner.trouble
     found = [f"events older than KEYWRIGHT_EVENTS_KEEP are not pruned: {kept}" if kept else ""]
     found.append(service.courier.trouble)
+    glasses = service.keeper.break_glasses.open_now()
+    found.append(f"break-glass: {glasses} people go without approvals at this moment" if glasses else "")
     found += [certificates.problem] if certificates and certificates.problem else []
     return [sentence for sentence in found if sentence]
 

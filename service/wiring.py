@@ -27,6 +27,8 @@ from service.core.keyring import KeyWrapper
 from service.core.reference import Store
 from service.core.rotation import Limits
 from service.core.secret import Secret
+from service.keeper.approvals import Approvals
+from service.keeper.break_glasses import BreakGlasses
 from service.keeper.briefs import Briefs
 from service.keeper.budget import Budget
 from service.keeper.calendar import CronCalendar
@@ -46,6 +48,7 @@ from service.keeper.factors import Factors
 from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
+from service.keeper.guard import Guard
 from service.keeper.holders import Holders
 from service.keeper.identity_providers import IdentityProviders
 from service.keeper.incidents import Incidents
@@ -53,6 +56,7 @@ from service.keeper.indexer import Indexer
 from service.keeper.invitations import Invitations
 from service.keeper.keeper import Keeper
 from service.keeper.keys import Keyrings
+from service.keeper.likeness import Likenesses
 from service.keeper.logins import Logins
 from service.keeper.machine_tokens import MachineTokens
 from service.keeper.machines import Machines
@@ -177,6 +181,7 @@ def build(
     budget = Budget(ledger, found_databases, settings.failed_logins)
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
+    door.guard = guard = Guard(keyrings, Likenesses(keyrings, definitions))
     credentials = Credentials(recorder, walls, keyrings, references)
     values = Values(recorder, walls, credentials, references, keyrings)
     indexer = Indexer(ledger)
@@ -247,6 +252,8 @@ def build(
         Deliveries(door, walls, keyrings, holder),
         IdentityProviders(door, keyrings, sign_ins),
         Factors(door, keyrings),
+        Approvals(door, walls, keyrings, guard),
+        BreakGlasses(door, walls, recorder),
     )
     people = ways_in(settings, keeper, delays, sign_ins, sign_outs)
     lease = timedelta(seconds=settings.lease)

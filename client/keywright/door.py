@@ -9,21 +9,33 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 
 from keywright.answers import Reply, failures, reply, unexpected
 from keywright.bearer import Bearer
 from keywright.certificate import Certificate
-from keywright.errors import FactorNeeded
+from keywright.errors import FactorNeeded, Forbidden
 from keywright.forks import OfProcess
 from keywright.size import STREAM, limit
 from keywright.trust import Trust
 
-__all__ = ["CUT", "Door", "Reply"]
+__all__ = ["CUT", "AskedFor", "Door", "Reply"]
+
+NEEDED = "approval-needed"
+"""What the server calls it (the slug of its problem)."""
 
 # A pooled connection that the server closed meanwhile: the question was not answered, and asking is harmless.
 CUT = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
+
+
+class AskedFor(Exception):
+    """It was not done: somebody else was asked to agree to it first. `approval` is as the server told it."""
+
+    def __init__(self, approval: Any) -> None:
+        super().__init__("somebody else has to agree first")
+        self.approval = approval
 
 
 class Door:
@@ -38,16 +50,19 @@ class Door:
         ca: str | None = None,
         certificate: Certificate | None = None,
         steps_up: "Callable[[Door], bool] | None" = None,
+        reason: str | None = None,
     ) -> None:
         """`timeout` in seconds, for connecting and for each wait on the answer; `ca` a PEM file, trusted alone.
 
         `certificate` is shown to the server; without a token it alone stands for the caller. `steps_up` shows a second
-        factor where one is needed; True: ask once more. Raises Invalid when one of the files cannot be used.
+        factor where one is needed; True: ask once more. With a `reason` somebody else is asked to agree where that is
+        needed: then what asks raises AskedFor. Raises Invalid when one of the files cannot be used.
         """
         self.address = address
         self._steps_up = steps_up
         self._token = token
         self._timeout = timeout
+        self._reason = reason
         self._trust = Trust(address, ca, certificate)
         self._opening = OfProcess(threading.Lock)
         self._opened: tuple[int, httpx2.Client] | None = None
@@ -161,11 +176,11 @@ class Door:
         if body is not None:
             sent["json"] = body
         try:
-            return self._once(method, path, sent)
+            return self._agreed(method, path, sent)
         except FactorNeeded:
             if self._steps_up is None or not self._steps_up(self):
                 raise
-            return self._once(method, path, sent)
+            return self._agreed(method, path, sent)
 
     def _once(self, method: str, path: str, sent: Mapping[str, Any]) -> Reply:
         url = f"{self.address}/api/v1{path}"
@@ -177,6 +192,16 @@ class Door:
                     raise
                 response = self._http().request(method, url, **sent)
         return reply(self.address, response)
+
+    def _agreed(self, method: str, path: str, sent: Mapping[str, Any]) -> Reply:
+        """As `_once`; where somebody else has to agree, and there is a reason to give, they are asked to."""
+        try:
+            return self._once(method, path, sent)
+        except Forbidden as refusal:
+            if self._reason is None or refusal.slug != NEEDED:
+                raise
+        asks = {**(sent["headers"] or {}), "Keywright-Approval": "ask", "Keywright-Reason": quote(self._reason)}
+        raise AskedFor(self._once(method, path, {**sent, "headers": asks}).body)
 
 
 def _close(opened: tuple[int, httpx2.Client] | None) -> None:

@@ -16,8 +16,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
 from service.core.errors import Absent, Forbidden, Invalid, Unauthenticated
+
+if TYPE_CHECKING:
+    from service.core.approval import Carried
 
 
 class Level(IntEnum):
@@ -214,6 +218,10 @@ class Caller:
     user: CurrentUser | None = None
     holds: Callable[[str], bool] = field(default=never, compare=False, repr=False)
     """Does a rule hold for this caller, here and now?"""
+    asks: bool = False
+    """Does it ask that somebody agrees, and not that it be done?"""
+    carries: "Carried | None" = None
+    """The approval that it is applying."""
 
     def __post_init__(self) -> None:
         if type(self.grants) is not Grants:

@@ -1,8 +1,9 @@
 """Environments: the walls between development, testing, staging and production."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from service.core.approval import ALONE, Glass, Terms
 from service.core.errors import Invalid
 from service.core.reference import STORES
 
@@ -12,6 +13,7 @@ class Environment:
     """A wall. `stores` says which locations its references may read, `allowlist` from where it may be used.
 
     `stale_if_error` is for how many seconds a value of a store that cannot be reached is answered still; 0 for never.
+    `approvals` says what of it waits for a second person, `glasses` who may go without for a while.
     """
 
     id: str
@@ -22,6 +24,8 @@ class Environment:
     created_at: datetime
     updated_at: datetime
     stale_if_error: int = 0
+    approvals: Terms = ALONE
+    glasses: tuple[Glass, ...] = field(default=(), compare=False)  # what is over may be in it still
 
 
 LONGEST_STALE = 3600

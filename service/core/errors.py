@@ -35,6 +35,11 @@ The status is what the native door answers (`service/http/problems.py` holds the
 Messages are written for the person who reads them: what, where, what to do. They never hold a secret.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.core.approval import Need
+
 
 class KeywrightError(Exception):
     """Something was refused or failed."""
@@ -65,7 +70,11 @@ class FactorNeeded(Forbidden):
 
 
 class ApprovalNeeded(Forbidden):
-    """It may be done, but somebody else has to agree first."""
+    """It may be done, but somebody else has to agree first. `need` is to what, for whoever asks for that."""
+
+    def __init__(self, message: str, need: "Need | None" = None) -> None:
+        super().__init__(message)
+        self.need = need
 
 
 class Forged(Forbidden):

@@ -47,11 +47,26 @@ KINDS: Mapping[str, On] = {
     "incident.cancel": On.FOLDER,
     "incident.resume": On.FOLDER,
     "incident.end": On.FOLDER,
+    "approval.asked": On.FOLDER,
+    "approval.decided": On.FOLDER,
+    "break-glass.taken": On.ENVIRONMENT,
+    "break-glass.ended": On.ENVIRONMENT,
     "restoration.begin": On.EVERYTHING,
     "restoration.end": On.EVERYTHING,
 }
 """Each kind, and what the resource of one is. A restoration holds everybody's rotations: it has no resource."""
-TOLD = ("version", "generation", "rotation", "incident", "restoration", "outcome", "finding")
+TOLD = (
+    "version",
+    "generation",
+    "rotation",
+    "incident",
+    "restoration",
+    "outcome",
+    "finding",
+    "approval",
+    "decision",
+    "break_glass",
+)
 """The details that are told: numbers, ids, fixed words."""
 WORDS = tuple(sorted(KINDS.keys() | {kind.partition(".")[0] for kind in KINDS}))
 """What may be listened to: kinds, and their first words, each of which stands for all that begin with it."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from service.core.proof import ASKING
 from service.http import (
     access,
+    approvals,
     connections,
     credentials,
     environments,
@@ -126,7 +127,8 @@ def application(
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, policies, credentials, rotations)
     persons = (users, groups, access, settings, sessions, passwords, factors, session_factors, identity_providers)
-    for part in (*nouns, *persons, incidents, restorations, tokens, machines, logins, events, stream, webhooks):
+    others = (incidents, restorations, tokens, machines, logins, events, stream, webhooks, approvals)
+    for part in (*nouns, *persons, *others):
         native.include_router(part.router)
     native.include_router(logins.entrance)
     native.include_router(sessions.entrance)

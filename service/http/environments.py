@@ -4,7 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from service.core.approval import Area, Terms
 from service.core.environment import Environment
+from service.core.schedule import duration, duration_text
 from service.http import shapes
 from service.http.request import (
     Asking,
@@ -25,7 +27,15 @@ router = APIRouter(tags=["environments"], route_class=Route)
 
 def shown(it: Environment) -> dict[str, Any]:
     """As it is answered."""
-    return shapes.Environment(**vars(it) | {"allowlist": list(it.allowlist)}).model_dump(mode="json")
+    terms = {area.value: area in it.approvals.areas for area in Area}
+    approvals = terms | {"lasts": duration_text(it.approvals.lasts)}
+    fields = vars(it) | {"allowlist": list(it.allowlist), "approvals": approvals}
+    return shapes.Environment.model_validate(fields).model_dump(mode="json")
+
+
+def _terms(given: shapes.Approvals) -> Terms:
+    areas = frozenset(area for area in Area if getattr(given, area.value))
+    return Terms(areas, duration(given.lasts, "approvals.lasts"))
 
 
 def _rules(given: shapes.StoreRules) -> dict[str, list[str]]:
@@ -47,7 +57,12 @@ def add(
 
     def act() -> tuple[int, dict[str, Any]]:
         made = keeper.environments.add(
-            caller, body.name, _rules(body.stores), tuple(body.allowlist), body.stale_if_error
+            caller,
+            body.name,
+            _rules(body.stores),
+            tuple(body.allowlist),
+            body.stale_if_error,
+            None if body.approvals is None else _terms(body.approvals),
         )
         return 201, shown(made)
 
@@ -77,6 +92,7 @@ def change(
         stores=None if body.stores is None else _rules(body.stores),
         allowlist=None if body.allowlist is None else tuple(body.allowlist),
         stale_if_error=body.stale_if_error,
+        approvals=None if body.approvals is None else _terms(body.approvals),
         if_match=revision(if_match),
     )
     return shown(changed)

@@ -126,6 +126,8 @@ class Lane:
                 if known is not None or len(text) > _LONGEST_KNOWN:
                     return None
                 known = text.decode("latin-1")
+            elif name == b"keywright-approval":
+                return None
             elif name == b"content-length" or name == b"transfer-encoding" or name == b"expect":
                 return None  # a body is none of its business
             elif name == b"cookie":

@@ -16,16 +16,21 @@ import structlog
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from service.core.access import Caller
+from service.core.approval import Approval
 from service.core.errors import Forged, Invalid, Unavailable
+from service.http import agreement
+from service.http.agreement import Handle
 from service.http.body import document
 from service.http.certificates import proven_to
 from service.http.claims import FIELD, believed
 from service.http.cookies import HEADER, Cookies
 from service.http.fetching import Fetching
 from service.http.problems import WrongType
+from service.http.shapes.approvals import shown
 from service.keeper.asked import Who
 from service.keeper.callers import machine, nobody, signed_in, who
 from service.keeper.keeper import Keeper
@@ -56,9 +61,13 @@ class Open(APIRoute):
                     raise WrongType("Content-Type must be application/json")
                 request = _Read(request, body)
             await self.believe(request)
-            return await handle(request)
+            return await self.answered(request, handle)
 
         return entered
+
+    async def answered(self, request: Request, handle: Handle) -> Response:
+        """The handler's answer."""
+        return await handle(request)
 
 
 class Route(Open):
@@ -71,6 +80,7 @@ class Route(Open):
         request.state.caller = caller = await fetching.caller(request.state.who)
         await checked(request, caller)
         await used(request, caller)
+        agreement.carrying(request)
 
     async def believe(self, request: Request) -> None:
         """See above. Raises Claimed."""
@@ -78,6 +88,14 @@ class Route(Open):
         await believed(request.app.state.keeper, request.state.caller, request.headers.raw, body)
         if isinstance(body, dict):
             body.pop(FIELD, None)
+
+    async def answered(self, request: Request, handle: Handle) -> Response:
+        """The handler's answer; or that somebody is asked to agree to it first."""
+        return await agreement.answered(request, handle, _asked)
+
+
+def _asked(approval: Approval) -> Response:
+    return JSONResponse(shown(approval), 202, {"Location": f"/api/v1/approvals/{approval.id}"})
 
 
 async def checked(request: Request, caller: Caller) -> None:

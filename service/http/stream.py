@@ -45,7 +45,7 @@ async def stream(
         Query(
             description="Comma-separated kinds, or their first words: `rotation` for all of those.",
             max_length=1000,
-            pattern=r"^[a-z]+(\.[a-z]+)?(,[a-z]+(\.[a-z]+)?)*$",
+            pattern=r"^[a-z-]+(\.[a-z]+)?(,[a-z-]+(\.[a-z]+)?)*$",
             examples=["rotation.published,variable"],
         ),
     ] = None,

@@ -145,7 +145,11 @@ class Connections:
         deed = Deed("policy.put" if only_policy else "connection.put", environment, name)
 
         def look(tx: Transaction) -> _Before:
-            return self._before(tx, caller, environment, name, wanted, if_match, only_policy)
+            found = self._before(tx, caller, environment, name, wanted, if_match, only_policy)
+            deed.detail["changed"] = " ".join(_changed(found.stored, wanted))
+            # Before the look: it logs in where this caller says, with the password that is kept here.
+            self._door.guard.foresee(tx, caller, deed, _told(wanted))
+            return found
 
         before = self._door.poll(caller, deed, look)
         try:
@@ -276,6 +280,16 @@ class Connections:
             self._escrows.findings(tx, stored),
             next((each.valid_from for each in standing if each.state is CredentialState.LIVE), None),
         )
+
+
+def _told(wanted: Registration) -> dict[str, object]:
+    """What a request would make of it, as a likeness has it."""
+    told: dict[str, object] = {part: value for part, value in wanted.definition().items() if part != "login"}
+    told |= {f"rotation.{key}": value for key, value in (definitions.policy_data(wanted.policy) or {}).items()}
+    told["administered_by"] = wanted.administered_by
+    if wanted.login:
+        told |= {"username": wanted.login.username, "password": wanted.login.password}
+    return told
 
 
 def _changed(stored: StoredConnection | None, wanted: Registration) -> list[str]:

@@ -19,6 +19,7 @@ from service.core.secret import Secret
 from service.keeper.asked import Asked, Known, Told, Who, nothing
 from service.keeper.definitions import DRAIN_MINIMUM, KeptIn
 from service.keeper.freshness import require_fresh_in
+from service.keeper.guard import reveal
 from service.keeper.keys import Keyrings
 from service.keeper.recorder import Recorder
 from service.keeper.references import Readings, References, Sought
@@ -116,12 +117,13 @@ class Credentials:
             wall = self._walls.judge(view.snapshot.environment(environment), caller, environment)
             planned = self.plan(view, wall, caller, name)
             require_fresh_in(view, caller, "showing a credential")
+            right = reveal(wall, caller, view.now, asked.action, name, (of_connection(wall, name),))
             tag = _tag(planned)
             if known(tag):
                 asked.told = False
                 return Told(None, tag, frozenset({*common_keys(wall, caller), key_of(planned.connection)}))
             readings.require(planned.sought())
-            asked.detail["generation"] = planned.connection.generation
+            asked.detail |= {"generation": planned.connection.generation} | right
             answer = self._answer(planned, readings)
             if answer.stale:
                 asked.detail["stale"] = round(answer.age)

@@ -1,6 +1,7 @@
 """The shape of every operation: evaluate, record, answer.
 
-    change   the state and its event are committed together, then the answer leaves
+    change   the state and its event are committed together, then the answer leaves; where a person needs
+             somebody else to agree, the guard says so when it is done, and all of it is undone
     fetch    evaluated on a snapshot, recorded only if the epoch is still the snapshot's, then answered;
              if the epoch moved meanwhile nothing was recorded, and it is evaluated again
     refusal  recorded like everything else, before the refusal is answered
@@ -8,12 +9,12 @@
 If the event cannot be recorded, the operation is refused with Unrecorded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from service.core.access import Caller
-from service.core.errors import ChangeError, KeywrightError, StoreError, Unavailable, WrapError
+from service.core.errors import ApprovalNeeded, ChangeError, KeywrightError, StoreError, Unavailable, WrapError
 from service.core.event import Detail, Event, Outcome
 from service.core.sealed import Randomness
 from service.ledger.ledger import Ledger, Transaction
@@ -42,12 +43,39 @@ def outcome_of(refusal: KeywrightError) -> Outcome:
     return Outcome.FAILED if isinstance(refusal, _OUTSIDE) else Outcome.REFUSED
 
 
+class Guard(Protocol):
+    """Holds up what somebody else has to agree to first: see `guard.py`."""
+
+    def before(self, tx: Transaction, caller: Caller) -> Any:
+        """What it must know of how things are before a change."""
+
+    def foresee(self, tx: Transaction, caller: Caller, deed: Deed, changes: Mapping[str, object]) -> None:
+        """Judge what is about to be tried outside; `changes` is what would be another then. Raises as `judge`."""
+
+    def judge(self, tx: Transaction, caller: Caller, deeds: Sequence[Deed], before: Any) -> None:
+        """Judge what was done, and note at the deeds by what right. Raises ApprovalNeeded, Conflict: it is undone."""
+
+
+class _Unguarded:
+    """For a door that nobody but Keywright itself goes through."""
+
+    def before(self, tx: Transaction, caller: Caller) -> None:
+        """Nothing."""
+
+    def foresee(self, tx: Transaction, caller: Caller, deed: Deed, changes: Mapping[str, object]) -> None:
+        """Whatever it is."""
+
+    def judge(self, tx: Transaction, caller: Caller, deeds: Sequence[Deed], before: None) -> None:
+        """Whatever it is."""
+
+
 class Door:
-    """Lets operations through to the ledger. `randomness` makes ids and salts."""
+    """Lets operations through to the ledger. `randomness` makes ids and salts; `guard` is set where people come in."""
 
     def __init__(self, ledger: Ledger, randomness: Randomness) -> None:
         self.ledger = ledger
         self.randomness = randomness
+        self.guard: Guard = _Unguarded()
         self._heard: list[Callable[[], None]] = []
 
     def new_id(self) -> str:
@@ -69,7 +97,9 @@ class Door:
         deeds = [deed] if isinstance(deed, Deed) else deed
         try:
             with self.ledger.holding() if aside else self.ledger.change() as tx:
+                before = self.guard.before(tx, caller)
                 result = act(tx)
+                self.guard.judge(tx, caller, deeds, before)
                 tx.events.extend(self._event(caller, each, tx, each.outcome) for each in deeds)
         except KeywrightError as refusal:
             if deeds:
@@ -121,6 +151,8 @@ class Door:
         """Record that the deed was refused, or failed outside. Raises Unrecorded if that cannot be recorded."""
         if isinstance(refusal, Unavailable):
             return  # the ledger did not take part: there is nothing to record it in
+        if caller.asks and isinstance(refusal, ApprovalNeeded):
+            return  # that is what it wanted to know: what is recorded is that it asks
         outcome = outcome_of(refusal)
         detail: dict[str, Detail] = deed.detail | {"error": type(refusal).__name__}
         with self.ledger.holding() as tx:

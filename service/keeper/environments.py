@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from service.core import names
 from service.core.access import EVERYTHING, Caller, Level, admitted, networks, require
+from service.core.approval import Terms
 from service.core.environment import Environment, checked_stale, checked_stores
 from service.core.errors import Absent, Conflict, Invalid, Outdated
 from service.keeper.door import Deed, Door
@@ -46,6 +47,7 @@ class Environments:
         stores: dict[str, list[str]],
         allowlist: tuple[str, ...],
         stale_if_error: int = 0,
+        approvals: Terms | None = None,
     ) -> Environment:
         """A new one, with a data key of its own. Raises Invalid, Forbidden, Conflict."""
         names.segment(name)
@@ -60,7 +62,8 @@ class Environments:
             if environments.find(tx, name):
                 raise Conflict(f"environment {name} exists already")
             _not_shut_out(caller, allowed)
-            new = Environment(self._door.new_id(), name, stores, allowed, 1, tx.now, tx.now, stale_if_error)
+            terms = approvals or Terms()
+            new = Environment(self._door.new_id(), name, stores, allowed, 1, tx.now, tx.now, stale_if_error, terms)
             environments.add(tx, new)
             self._keyrings.add(tx, new.id)
             return new
@@ -76,6 +79,7 @@ class Environments:
         allowlist: tuple[str, ...] | None,
         if_match: int | None,
         stale_if_error: int | None = None,
+        approvals: Terms | None = None,
     ) -> Environment:
         """Change its rules; what is None stays. Raises Invalid, Absent, Forbidden, Outdated."""
         checked_stores(stores or {})
@@ -92,6 +96,7 @@ class Environments:
                 stores=former.stores if stores is None else stores,
                 allowlist=former.allowlist if allowed is None else allowed,
                 stale_if_error=former.stale_if_error if stale_if_error is None else stale_if_error,
+                approvals=former.approvals if approvals is None else approvals,
                 revision=former.revision + 1,
                 updated_at=tx.now,
             )

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from service.keeper.approvals import Approvals
+from service.keeper.break_glasses import BreakGlasses
 from service.keeper.briefs import Briefs
 from service.keeper.checks import Checks
 from service.keeper.connections import Connections
@@ -104,3 +106,5 @@ class Keeper:
     deliveries: Deliveries
     identity_providers: IdentityProviders
     factors: Factors
+    approvals: Approvals
+    break_glasses: BreakGlasses

@@ -36,6 +36,11 @@ def key_of_rotation(rotation_id: str) -> Key:
     return Kind.ROTATION.value, rotation_id
 
 
+def key_of_approval(approval_id: str) -> Key:
+    """For whoever waits for a decision."""
+    return Kind.APPROVAL.value, approval_id
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """A user, and what it holds: its own grants and those of every group that it is in."""
@@ -121,6 +126,10 @@ class Snapshot:
     def wall(self, environment_id: str) -> Environment | None:
         """An environment by its id."""
         return self._environments.get(environment_id)
+
+    def walls(self) -> list[Environment]:
+        """All environments."""
+        return list(self._environments.values())
 
     def variable(self, environment_id: str, name: str) -> LiveVariable | None:
         """By name."""

@@ -35,6 +35,7 @@ from service.core.variable import (
 from service.keeper.asked import Asked, Known, Told, Who, nothing
 from service.keeper.credentials import Credentials, Set, common_keys, key_of
 from service.keeper.freshness import require_fresh_in
+from service.keeper.guard import reveal
 from service.keeper.keys import Keyrings
 from service.keeper.recorder import Recorder
 from service.keeper.references import Read, Readings, References, Sought
@@ -196,6 +197,10 @@ class Values:
             planned = [self._plan(fetch, variable) for variable in chosen]
             if fetch.reveals():
                 require_fresh_in(view, caller, "showing a secret")
+            right = {}
+            if caller.user is not None:
+                secrets = [of_variable(wall, plan.variable.name) for plan in planned if plan.variable.secret]
+                right = reveal(wall, caller, view.now, asked.action, asked.resource, secrets)
             if not all(plan.variable.kind is ValueKind.LITERAL for plan in planned):
                 readings.require(set().union(*(plan.sought() for plan in fetch.plans.values())))
             found, size = [], 0
@@ -207,7 +212,7 @@ class Values:
             if known(tag):
                 asked.told = False
                 return Told(None, tag, fetch.keys(folder=wanted.folder is not None) | readings.keys())
-            asked.detail = fetch.detail(found)
+            asked.detail = fetch.detail(found) | right
             return Told(found, tag)
 
         return Asked(evaluate, "value.fetch", environment, str(wanted), renew=readings.renew)

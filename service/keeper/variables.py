@@ -157,6 +157,8 @@ class Variables:
             state = VersionState.LIVE if activate else VersionState.KEPT
             variables.add_version(tx, Version(variable_id, number, value.kind, state, sealed, tx.now, caller.name))
             deed.detail.update(version=number, kind=value.kind.value, live=activate)
+            if not is_secret and (value.kind is ValueKind.REFERENCE or (former and former.secret)):
+                deed.detail["plain"] = True  # what was kept from people, or may have been, is shown to all of them
             return _definition(tx, new), former is None
 
         deed = Deed("variable.put", environment, name)

@@ -11,8 +11,9 @@ from service.core.errors import Absent, Conflict
 from service.core.variable import Value, ValueKind, Variable, Version, VersionState
 from service.keeper.door import Deed, Door
 from service.keeper.freshness import require_fresh
+from service.keeper.guard import reveal
 from service.keeper.variables import Variables, found
-from service.keeper.walls import Walls
+from service.keeper.walls import Walls, of_variable
 from service.ledger import variables
 from service.ledger.ledger import Transaction
 
@@ -54,6 +55,8 @@ class Versions:
                     f"version {number} of {name} is a {version.kind.value}: what it stands for is told only "
                     "while it is the live one"
                 )
+            secrets = (of_variable(wall, name),) if variable.secret else ()
+            deed.detail |= reveal(wall, caller, tx.now, deed.action, name, secrets)
             return Read(variable, version, self._definitions.opened(tx, wall, version))
 
         deed = Deed("value.fetch", environment, name, {"versions": f"{name}:{number}"})

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     CONNECTION = "connection"
     CREDENTIAL = "credential"
     ROTATION = "rotation"
+    APPROVAL = "approval"  # waited for, and not kept in memory
 
 
 Touched = tuple[Kind, str]

@@ -2,17 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 
+from service.core.approval import Area, Glass, Terms
 from service.core.environment import Environment
 from service.ledger.changes import Kind as Changed
 from service.ledger.grants import holder_of
 from service.ledger.identities import grants
 from service.ledger.ledger import Transaction
-from service.ledger.persons import groups
+from service.ledger.persons import break_glasses, groups
 from service.ledger.tables import connections, data_keys, environments
 
 
@@ -26,53 +27,68 @@ class WrappedKey:
     wrapper: str
 
 
-def _environment(row: Row[Any]) -> Environment:
-    return Environment(
-        row.id,
-        row.name,
-        row.stores,
-        tuple(row.allowlist),
-        row.revision,
-        row.created_at,
-        row.updated_at,
-        row.stale_if_error,
-    )
+def _environments(tx: Transaction, query: Select[Any]) -> list[Environment]:
+    """With the rights to go without approvals that are in force, or were until just now."""
+    rows = tx.sql.execute(query).all()
+    open_ones = select(break_glasses).where(break_glasses.c.ended_at.is_(None), break_glasses.c.expires_at > tx.now)
+    glasses: dict[str, list[Glass]] = {}
+    for row in tx.sql.execute(open_ones.order_by(break_glasses.c.id)) if rows else ():
+        glasses.setdefault(row.environment_id, []).append(Glass(row.id, row.user_id, row.expires_at))
+    return [
+        Environment(
+            row.id,
+            row.name,
+            row.stores,
+            tuple(row.allowlist),
+            row.revision,
+            row.created_at,
+            row.updated_at,
+            row.stale_if_error,
+            Terms(frozenset(map(Area, row.approvals["areas"])), timedelta(seconds=row.approvals["lasts"])),
+            tuple(glasses.get(row.id, ())),
+        )
+        for row in rows
+    ]
+
+
+def _row(environment: Environment) -> dict[str, Any]:
+    terms = environment.approvals
+    values = {name: value for name, value in vars(environment).items() if name != "glasses"}
+    kept = {"areas": sorted(terms.areas), "lasts": int(terms.lasts.total_seconds())}
+    return values | {"allowlist": list(environment.allowlist), "approvals": kept}
 
 
 def find(tx: Transaction, name: str) -> Environment | None:
     """By name."""
-    row = tx.sql.execute(select(environments).where(environments.c.name == name)).one_or_none()
-    return _environment(row) if row else None
+    return next(iter(_environments(tx, select(environments).where(environments.c.name == name))), None)
 
 
 def get(tx: Transaction, environment_id: str) -> Environment | None:
     """By id."""
-    row = tx.sql.execute(select(environments).where(environments.c.id == environment_id)).one_or_none()
-    return _environment(row) if row else None
+    return next(iter(_environments(tx, select(environments).where(environments.c.id == environment_id))), None)
 
 
 def every(tx: Transaction, after: str = "", limit: int = 1000) -> list[Environment]:
     """By name, beginning behind `after`."""
     query = select(environments).where(environments.c.name > after).order_by(environments.c.name).limit(limit)
-    return [_environment(row) for row in tx.sql.execute(query)]
+    return _environments(tx, query)
 
 
 def read(tx: Transaction, ids: Collection[str] | None = None) -> list[Environment]:
     """All of them, or those that are still there."""
     query = select(environments) if ids is None else select(environments).where(environments.c.id.in_(ids))
-    return [_environment(row) for row in tx.sql.execute(query)]
+    return _environments(tx, query)
 
 
 def add(tx: Transaction, environment: Environment) -> None:
     """A new one."""
-    tx.sql.execute(insert(environments).values(vars(environment) | {"allowlist": list(environment.allowlist)}))
+    tx.sql.execute(insert(environments).values(_row(environment)))
     tx.touch(Changed.ENVIRONMENT, environment.id)
 
 
 def replace(tx: Transaction, environment: Environment) -> None:
     """Everything but the id."""
-    values = vars(environment) | {"allowlist": list(environment.allowlist)}
-    tx.sql.execute(update(environments).where(environments.c.id == environment.id).values(values))
+    tx.sql.execute(update(environments).where(environments.c.id == environment.id).values(_row(environment)))
     tx.touch(Changed.ENVIRONMENT, environment.id)
 
 

@@ -196,7 +196,8 @@ approvals = Table(
     belongs("environment_id", "environments.id"),
     Column("action", String(64), nullable=False),
     Column("resource", Text, nullable=False),
-    Column("sealed", LargeBinary),  # what is to be done; gone when it is over
+    Column("things", JSON, nullable=False),  # what an approver must own: kind, environment, path
+    Column("sealed", LargeBinary),  # what is to be done, and what is so before and after it; gone when it is over
     Column("summary", JSON, nullable=False),  # what it changes, without secrets
     Column("reason", Text, nullable=False),
     belongs("asked_by", "users.id"),

@@ -90,6 +90,7 @@ def test_no_other_document_has_blocks_that_nobody_runs() -> None:
     run_by = (
         "agent.md",
         "api.md",
+        "approvals.md",
         "login.md",
         "machines.md",
         "operating.md",

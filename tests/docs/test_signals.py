@@ -21,5 +21,5 @@ def test_signals_do_what_their_page_says(tmp_path: Path) -> None:
 
 
 def test_every_kind_is_told() -> None:
-    told = [kind for row in table(PAGE, "kinds") for kind in re.findall(r"`([a-z.]+)`", row[0])]
+    told = [kind for row in table(PAGE, "kinds") for kind in re.findall(r"`([a-z.-]+)`", row[0])]
     assert sorted(told) == sorted(KINDS)

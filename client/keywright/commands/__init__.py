@@ -6,6 +6,8 @@ import typer
 
 from keywright.commands import (
     agent,
+    approval,
+    break_glass,
     events,
     factor,
     grants,
@@ -93,6 +95,8 @@ def build() -> typer.Typer:
         # What follows the program's name belongs to the program, `--` or not.
         settings = {"allow_interspersed_args": False} if name == "run" else {}
         app.command(name, cls=Command, epilog=EPILOG, context_settings=settings)(command)
+    app.add_typer(_approvals(), name="approval")
+    app.add_typer(_glasses(), name="break-glass")
     app.add_typer(_events(), name="events")
     app.add_typer(_factors(), name="factor")
     app.add_typer(_machines(), name="machines")
@@ -101,6 +105,33 @@ def build() -> typer.Typer:
         app.add_typer(_noun(told, commands), name=name)
     app.add_typer(_identity_providers(), name="identity-providers")
     return app
+
+
+def _approvals() -> typer.Typer:
+    """What waits for a second person."""
+    group = typer.Typer(cls=Group, rich_markup_mode=None, epilog=EPILOG, help="What waits for a second person.")
+    commands: dict[str, Callable[..., None]] = {
+        "list": approval.listed,
+        "show": approval.show,
+        "ask": approval.ask,
+        "approve": approval.approve,
+        "refuse": approval.refuse,
+        "withdraw": approval.withdraw,
+        "apply": approval.apply,
+    }
+    for name, command in commands.items():
+        # What follows is another command, with options of its own.
+        settings = {"allow_interspersed_args": False} if name == "ask" else {}
+        group.command(name, cls=Command, epilog=EPILOG, context_settings=settings)(command)
+    return group
+
+
+def _glasses() -> typer.Typer:
+    group = typer.Typer(cls=Group, rich_markup_mode=None, epilog=EPILOG)
+    group.callback(invoke_without_command=True)(break_glass.take)
+    group.command("list", cls=Command, epilog=EPILOG)(break_glass.listed)
+    group.command("end", cls=Command, epilog=EPILOG)(break_glass.end)
+    return group
 
 
 def _events() -> typer.Typer:

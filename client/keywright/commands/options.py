@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,13 +30,26 @@ class Place:
         return f"/environments/{self.found.named_environment()}{path}"
 
 
+_reason: ContextVar[str | None] = ContextVar("reason", default=None)
+
+
 @contextmanager
-def place(address: str | None, environment: str | None) -> Iterator[Place]:
+def asking(reason: str) -> Iterator[None]:
+    """Within, commands ask somebody else to agree where that is needed, and raise AskedFor then."""
+    before = _reason.set(reason)
+    try:
+        yield
+    finally:
+        _reason.reset(before)
+
+
+@contextmanager
+def place(address: str | None, environment: str | None, *, patience: float = 10.0) -> Iterator[Place]:
     """Where a command goes. Raises Unauthenticated or Invalid when that cannot be found out."""
     found = discover(address, environment=environment)
-    with Door(
-        found.address, found.token, ca=found.ca, certificate=found.certificate, steps_up=step_up.on_terminal
-    ) as door:
+    trust: dict[str, Any] = {"ca": found.ca, "certificate": found.certificate}
+    asks: dict[str, Any] = {"reason": _reason.get(), "steps_up": step_up.on_terminal}
+    with Door(found.address, found.token, timeout=patience, **trust, **asks) as door:
         yield Place(found, door)
 
 

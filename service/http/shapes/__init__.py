@@ -1,6 +1,7 @@
 """What travels: requests (strict, no unknown fields) and answers, as the OpenAPI document shows them."""
 
 from service.http.shapes.access import ConsideredGrant, Explained, TriedRule, TriedUser, TryRule
+from service.http.shapes.approvals import Approval, BreakGlass, Change, Decide, TakeBreakGlass
 from service.http.shapes.connections import (
     Connection,
     Credential,
@@ -20,7 +21,7 @@ from service.http.shapes.connections import (
     PutWindow,
     Tls,
 )
-from service.http.shapes.environments import ChangedEnvironment, Environment, NewEnvironment, StoreRules
+from service.http.shapes.environments import Approvals, ChangedEnvironment, Environment, NewEnvironment, StoreRules
 from service.http.shapes.events import Checkpoint, Event, EventPage, Outcome, Proof, Ready
 from service.http.shapes.factors import (
     AddedFactor,
@@ -158,6 +159,8 @@ __all__ = [
     "Activate",
     "AddedFactor",
     "Answer",
+    "Approval",
+    "Approvals",
     "AskRehearsal",
     "AskReplay",
     "AskRotation",
@@ -165,6 +168,8 @@ __all__ = [
     "BeginIncident",
     "BegunTotp",
     "BoundToken",
+    "BreakGlass",
+    "Change",
     "ChangePassword",
     "ChangedEnvironment",
     "ChangedGroup",
@@ -184,6 +189,7 @@ __all__ = [
     "Credential",
     "CredentialEntry",
     "CurrentUser",
+    "Decide",
     "Delivery",
     "Duration",
     "Email",
@@ -297,6 +303,7 @@ __all__ = [
     "Signal",
     "SkippedConnection",
     "StoreRules",
+    "TakeBreakGlass",
     "Text",
     "Tls",
     "Token",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from service.http.shapes.words import Answer, Cidr, Location, Request, Whole, Word
+from service.http.shapes.words import Answer, Cidr, Duration, Location, Request, Whole, Word
 
 StoreRules = Annotated[
     dict[Literal["vault", "aws-sm", "env", "file"], Annotated[list[Location], Field(max_length=500)]],
@@ -28,6 +28,17 @@ StaleIfError = Annotated[
 ]
 
 
+class Approvals(Request):
+    """In what a person needs another one to agree. What is left out is not held up."""
+
+    variables: bool = Field(False, description="Changes to variables.")
+    connections: bool = Field(False, description="Changes to connections.")
+    policies: bool = Field(False, description="Changes to their rotation policies.")
+    rotations: bool = Field(False, description="Rotations by hand, and incidents.")
+    reveals: bool = Field(False, description="Fetches of secret values and credentials.")
+    lasts: Duration = Field("8h", description="For how long one who asked waits for an answer: 5m to 14d.")
+
+
 class NewEnvironment(Request):
     """An environment to make."""
 
@@ -35,6 +46,7 @@ class NewEnvironment(Request):
     stores: StoreRules = Field(default_factory=dict)
     allowlist: list[Cidr] = Field(default_factory=list, max_length=200, description="Empty: every address.")
     stale_if_error: StaleIfError = 0
+    approvals: Approvals | None = None
 
 
 class ChangedEnvironment(Request):
@@ -43,6 +55,7 @@ class ChangedEnvironment(Request):
     stores: StoreRules | None = None
     allowlist: list[Cidr] | None = Field(None, max_length=200)
     stale_if_error: StaleIfError | None = None
+    approvals: Approvals | None = None
 
 
 class Environment(Answer):
@@ -55,3 +68,4 @@ class Environment(Answer):
     created_at: datetime
     updated_at: datetime
     stale_if_error: int
+    approvals: Approvals

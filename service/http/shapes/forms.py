@@ -37,7 +37,7 @@ FORMS = {
     rf"^{PATH}$": f"a name: {_NAME}",
     rf"^({PATH})?$": f"a folder: {_NAME}",
     rf"^{PATH}(,{PATH})*$": f"names with commas between; each is {_NAME}",
-    r"^[a-z]+(\.[a-z]+)?(,[a-z]+(\.[a-z]+)?)*$": "kinds with commas between, as in rotation.published,variable",
+    r"^[a-z-]+(\.[a-z]+)?(,[a-z-]+(\.[a-z]+)?)*$": "kinds with commas between, as in rotation.published,variable",
     r"^https?://[!-~]+$": "an address that begins with https:// (or http://), of ASCII without blanks",
     r"^https?://[^\x00-\x20\x7f]+$": "an address that begins with https:// (or http://), without blanks",
     r"^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$": _FINGERPRINT,

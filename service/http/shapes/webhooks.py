@@ -36,6 +36,9 @@ class Signal(Answer):
     restoration: str | None = None
     outcome: str | None = None
     finding: str | None = None
+    approval: str | None = Field(None, description="The approval that it is about, or that it was done by.")
+    decision: str | None = None
+    break_glass: str | None = Field(None, description="It was done without an approval, by this right.")
 
 
 class NewWebhook(Request):

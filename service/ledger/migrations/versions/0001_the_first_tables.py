@@ -98,6 +98,7 @@ def upgrade() -> None:
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("updated_at", Moment(), nullable=False),
         sa.Column("stale_if_error", sa.Integer(), nullable=False),
+        sa.Column("approvals", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_environments"),
         sa.UniqueConstraint("name", name="uq_environments_name"),
     )
@@ -445,6 +446,7 @@ def upgrade() -> None:
         sa.Column("environment_id", sa.String(length=64), nullable=False),
         sa.Column("action", sa.String(length=64), nullable=False),
         sa.Column("resource", sa.Text(), nullable=False),
+        sa.Column("things", sa.JSON(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=True),
         sa.Column("summary", sa.JSON(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
