@@ -14,6 +14,7 @@ from service.core.secret import Secret
 from service.core.token import Token
 from service.keeper.sessions import Way
 from service.keeper.tokens import OPERATOR
+from service.ledger import users
 from service.people.hashing import Hashing
 from tests.rigs.keywright import Keywright, dump, running_keywright
 from tests.rigs.people import PASSWORD, Watch, browser, change, configure, person, signed_in
@@ -277,8 +278,6 @@ def test_where_passwords_are_switched_off_only_emergency_accounts_sign_in_by_one
 def test_a_hash_of_former_costs_is_made_anew(it: Keywright) -> None:
     from argon2 import PasswordHasher
 
-    from service.ledger import users
-
     bob, door = person(it.service, "bob@example.test"), it.service.keeper.door
     old = PasswordHasher(1, 8 * 1024, 1).hash(PASSWORD)
     door.change(OPERATOR, (), lambda tx: users.set_password(tx, bob.id, old, None))
@@ -289,14 +288,20 @@ def test_a_hash_of_former_costs_is_made_anew(it: Keywright) -> None:
     assert tries(it, "bob@example.test", PASSWORD).status_code == 200
 
 
-def test_disabled_while_the_password_is_looked_at_is_not_let_in(it: Keywright, monkeypatch: pytest.MonkeyPatch) -> None:
-    bob = person(it.service, "bob@example.test")
-    right = Hashing.right
+@pytest.mark.parametrize("what", ["disabled", "another password"])
+def test_what_changes_while_the_password_is_looked_at_counts(
+    it: Keywright, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    bob, door, right = person(it.service, "bob@example.test"), it.service.keeper.door, Hashing.right
 
-    def slowly(self: Hashing, kept: str | None, password: Secret) -> bool:
+    def meanwhile(self: Hashing, kept: str | None, password: Secret) -> bool:
         found = right(self, kept, password)
-        change(it.service, bob, enabled=False)
+        if what == "disabled":
+            change(it.service, bob, enabled=False)
+        else:
+            other = self.hashed(Secret("walnut harbour pencil ostrich"))
+            door.change(OPERATOR, (), lambda tx: users.set_password(tx, bob.id, other, None))
         return found
 
-    monkeypatch.setattr(Hashing, "right", slowly)
+    monkeypatch.setattr(Hashing, "right", meanwhile)
     assert tries(it, "bob@example.test", PASSWORD).status_code == 401
