@@ -32,6 +32,9 @@ class ChangedSettings(Request):
     invite_days: Annotated[int, Field(ge=1, le=90), Whole] | None = Field(
         None, description="Days that an invitation is good for."
     )
+    scim_adopts: bool | None = Field(
+        None, description="Does SCIM take over a user whom somebody else made, when it is to make one of that address?"
+    )
 
 
 class Settings(Answer):
@@ -45,4 +48,5 @@ class Settings(Answer):
     password_length: int
     password_days: int
     invite_days: int
+    scim_adopts: bool
     revision: int

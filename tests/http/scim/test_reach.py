@@ -151,7 +151,8 @@ def test_an_address_leads_to_no_more_than_was_provisioned(it: Keywright, provide
     kept = user_of(it, person)
     assert kept is not None
     assert kept.email == "moved@people.example"
-    taken = {**move, "value": "other-member@people.example"}
+    provider.person("settled")
+    taken = {**move, "value": "settled@people.example"}
     assert provider.patch(f"Users/{provider.person('plain')['id']}", taken).status_code == 409
 
 
