@@ -19,6 +19,7 @@ from service.core.event import Detail, fit
 from service.core.person import BY_HAND, DEEPEST, Group, Membership, group_name
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
+from service.keeper.freshness import require_fresh
 from service.keeper.granting import Granting, ShownGrant
 from service.keeper.standing import above, an_owner_stays, held_in, require_over, standing
 from service.keeper.walls import Walls
@@ -140,6 +141,7 @@ class Groups:
         def act(tx: Transaction) -> None:
             group = self._mine(tx, caller, group_id)
             user_id, child_id = self._member(tx, caller, member_id, deed)
+            require_fresh(tx, caller, "letting somebody into a group")
             deed.detail["group"] = group.name
             if child_id:
                 no_circle(tx, group, child_id)

@@ -12,6 +12,7 @@ from service.core.errors import Conflict, Forbidden, Invalid
 from service.core.secret import Secret
 from service.core.token import Token, make
 from service.keeper.door import Deed, Door
+from service.keeper.freshness import require_fresh
 from service.keeper.tokens import LONGEST_LIFE
 from service.ledger import tokens
 from service.ledger.ledger import Transaction
@@ -51,6 +52,7 @@ class PersonalTokens:
             user = _person(caller)
             if not user.session:
                 raise Forbidden("a person's token makes no tokens, which would outlive it; sign in instead")
+            require_fresh(tx, caller, "making a token")
             there = tokens.labelled(tx, user.id, "", MOST)
             if any(each.label == label for each in there):
                 raise Conflict(f"you have a token named {label} already")

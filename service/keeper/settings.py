@@ -9,6 +9,7 @@ from service.core.event import Detail
 from service.core.person import Settings
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
+from service.keeper.freshness import require_fresh
 from service.keeper.standing import an_owner_stays
 from service.ledger import settings
 from service.ledger.ledger import Transaction
@@ -38,6 +39,7 @@ class SettingsKept:
 
         def act(tx: Transaction) -> Settings:
             require(caller, Level.OWN, SETTINGS, _WHAT)
+            require_fresh(tx, caller, "changing the settings")
             former = settings.read(tx)
             check_revision(if_match, former.revision)
             changed = replace(former, **wanted, revision=former.revision + 1)  # type: ignore[arg-type]
