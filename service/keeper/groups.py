@@ -143,6 +143,7 @@ class Groups:
         def act(tx: Transaction) -> None:
             group = self._mine(tx, caller, group_id)
             user_id, child_id = self._member(tx, caller, member_id, deed)
+            require_fresh(tx, caller, "letting somebody into a group")
             deed.detail["group"] = group.name
             require_fresh(tx, caller, "letting somebody into a group")
             if child_id:

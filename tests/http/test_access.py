@@ -35,7 +35,9 @@ def session(it: Keywright, user_id: str) -> str:
     with it.service.ledger.change() as tx:
         user = users.get(tx, user_id)
         assert user is not None
-        return it.service.keeper.sessions.opened(tx, user, Way("password", "127.0.0.1", "a test"))[1].reveal()
+        return it.service.keeper.sessions.opened(tx, user, Way("password", "127.0.0.1", "a test", factor_at=tx.now))[
+            1
+        ].reveal()
 
 
 def on(kind: str, level: str, **more: str) -> Grant:

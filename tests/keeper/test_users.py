@@ -42,9 +42,9 @@ def with_password(service: Service, who: User) -> None:
 
 
 def signed_in(service: Service, who: User, method: str = "password") -> str:
-    """The text of a new session."""
+    """The text of a new session, with a fresh second factor."""
     with service.ledger.change() as tx:
-        _, text = service.keeper.sessions.opened(tx, who, Way(method, "127.0.0.1", "a test"))
+        _, text = service.keeper.sessions.opened(tx, who, Way(method, "127.0.0.1", "a test", factor_at=tx.now))
     return text.reveal()
 
 
@@ -204,5 +204,5 @@ def test_a_machine_with_the_grant_keeps_users(service: Service) -> None:
 def test_what_is_owned_by_a_rule_is_not_passed_on(service: Service) -> None:
     ruled = person(service, "ana@shop.example", on("production", rule="true"))
     assert service.keeper.environments.get(ruled, "production").name == "production"
-    with pytest.raises(Forbidden):
+    with pytest.raises(Forbidden, match="with a rule"):
         service.keeper.tokens.add(ruled, "lasting", (on("production"),), None, ())
