@@ -9,7 +9,7 @@ import pytest
 from service.core.access import Grant, Kind, Level
 from service.core.person import User
 from tests.rigs.keywright import Keywright, dump, running_keywright
-from tests.rigs.people import PASSWORD, Watch, browser, change, person, signed_in
+from tests.rigs.people import PASSWORD, Watch, browser, change, configure, person, signed_in
 
 CHOSEN = "walnut harbour pencil ostrich"
 OWNER, OF_PEOPLE = Grant(Level.OWN, Kind.EVERYTHING), Grant(Level.OWN, Kind.PEOPLE)
@@ -106,6 +106,7 @@ def test_sessions_end_with_it(it: Keywright) -> None:
 def test_nobody_takes_over_who_holds_more(
     it: Keywright, holds: tuple[Grant, ...], over: tuple[Grant, ...], status: int
 ) -> None:
+    configure(it, step_up=0)  # what it asks for beside has tests of its own
     carol, bob = person(it.service, "carol@example.test", *holds), person(it.service, "bob@example.test", *over)
     with browser(it, headers={"Origin": "https://keywright.example"}) as carols:
         body = signed_in(it, carols, carol.email)
