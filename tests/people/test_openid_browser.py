@@ -15,13 +15,13 @@ def test_there_and_back_and_out_of_both(it: Keywright) -> None:
     with running_openid_provider(it.url, accounts=ACCOUNTS) as there, browsing(it.url) as page:
         body = {"name": "npm", "definition": there.definition(entry={"creates": True}), "secret": SECRET}
         assert it.client().post("/identity-providers", json=body).status_code == 201
-        page.goto("/sign-in?next=/password")
+        page.goto("/sign-in?next=/factors")
         page.get_by_role("link", name="Sign in with npm").click()
         page.locator("input[name=login]").fill("ada")
         page.locator("input[name=password]").fill("anything")
         page.get_by_role("button").first.click()
         page.get_by_role("button").first.click()  # yes, tell Keywright
-        page.wait_for_url("**/password")
+        page.wait_for_url("**/factors")
         page.goto("/")
         expect(page.get_by_text("ada@example.com")).to_be_visible()
         page.goto("/sign-out")

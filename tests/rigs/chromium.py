@@ -32,14 +32,15 @@ def browsing(url: str) -> Iterator[Page]:
 
             def heard(message: ConsoleMessage) -> None:
                 place = message.location.get("url") or url
-                if place.startswith(url):  # the pages of an identity provider are not ours
+                # The pages of an identity provider are not ours.
+                if page.url.startswith(url) and place.startswith(url):
                     said.append(f"{message.type}: {message.text}")
 
             page.on("console", heard)
             page.on("pageerror", lambda error: said.append(str(error)))
             yield page
             # What the server refuses the browser notes by itself; what a page may not load is something else.
-            assert [each for each in said if "the server responded with a status of" not in each] == []
+            assert [each for each in said if "the server responded with a status of" not in each] == [], said
         finally:
             browser.close()
 
