@@ -285,8 +285,8 @@ def keys_rewrap(
     settings = _settings(data)
 
     def act(service: Any) -> None:
+        from service.homes import escrow_file, key_wrapper
         from service.keeper.tokens import OPERATOR
-        from service.wiring import escrow_file, key_wrapper
 
         new = key_wrapper(settings, to, may_create=True)
         # First: interrupted after it, this command is simply run again.
@@ -300,7 +300,7 @@ def keys_rewrap(
 
 
 def _escrowed(settings: Any) -> Any:
-    from service.wiring import escrow_file, key_wrapper
+    from service.homes import escrow_file, key_wrapper
 
     kept = escrow_file(settings, key_wrapper(settings, settings.key_home))
     if kept is None:

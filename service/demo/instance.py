@@ -7,9 +7,10 @@ from providers.stores.env import EnvStore
 from service.core.errors import Unavailable
 from service.core.secret import Secret
 from service.demo.stopping import Stopping
+from service.homes import stores
 from service.serving import server_of
 from service.settings import Settings
-from service.wiring import build, stores
+from service.wiring import build
 
 HOST = "127.0.0.1"
 TICK = 0.2

@@ -36,7 +36,7 @@ def test_names_are_ordered_by_their_bytes(home: Home) -> None:
         names = "SELECT name FROM environments ORDER BY name"
         for number, name in enumerate(("b", "a", "B", "_", "a-b", "a0")):
             row = {"id": str(number), "name": name}
-            sql.execute(text("INSERT INTO environments VALUES (:id, :name, '{}', '[]', 1, 0, 0, 0)"), row)
+            sql.execute(text("INSERT INTO environments VALUES (:id, :name, '{}', '[]', 1, 0, 0, 0, '{}')"), row)
         assert list(sql.execute(text(names)).scalars()) == ["B", "_", "a", "a-b", "a0", "b"]
 
 
@@ -143,7 +143,7 @@ def test_a_postgresql_without_an_encoding_serves(templates: Templates) -> None:
         schema.ready(ledger)
         with ledger.connected() as sql:
             row = {"id": "1", "name": "größe"}
-            sql.execute(text("INSERT INTO environments VALUES (:id, :name, '{}', '[]', 1, 0, 0, 0)"), row)
+            sql.execute(text("INSERT INTO environments VALUES (:id, :name, '{}', '[]', 1, 0, 0, 0, '{}')"), row)
             assert list(sql.execute(text("SELECT name FROM environments")).scalars()) == ["größe"]
     finally:
         ledger.close()
