@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from providers.identity.metadata import Documents
 from providers.identity.oidc import OidcSignIns, OidcSignOuts
+from providers.identity.saml import SamlBrowser
+from providers.identity.saml_logout import SamlLogout
+from providers.identity.saml_metadata import SamlDescriptions
 from providers.keys.file import create
 from providers.proofs.gate import Places
 from providers.witness import FileWitness
@@ -93,7 +96,7 @@ from service.ledger import schema
 from service.ledger.ledger import Ledger
 from service.people.people import People
 from service.settings import Settings, process_environment
-from service.ways_in import ways_in
+from service.ways_in import Outside, ways_in
 
 if TYPE_CHECKING:
     from providers.escrow import EscrowFile
@@ -197,6 +200,7 @@ def build(
     places = Places()
     verifier, documents = signed_statements(places), Documents(places)
     sign_ins, sign_outs = OidcSignIns(documents, verifier), OidcSignOuts(documents, verifier)
+    outside = Outside(sign_ins, sign_outs, SamlBrowser(randomness), SamlLogout(randomness), SamlDescriptions())
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     waiting, sessions, delays = Pendings(door, keyrings), Sessions(door, recorder.snapshot), Delays(door)
     registered = Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key)
@@ -247,10 +251,10 @@ def build(
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
-        IdentityProviders(door, keyrings, sign_ins),
+        IdentityProviders(door, keyrings, sign_ins, outside.saml_metadata),
         Factors(door, keyrings),
     )
-    people = ways_in(settings, keeper, delays, sign_ins, sign_outs)
+    people = ways_in(settings, keeper, delays, outside)
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
     rotator = Rotator(

@@ -59,6 +59,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "definition": {"kind": "oidc", "issuer": "https://id.test", "client_id": "keywright"},
     },
     "PATCH /identity-providers/{provider}": {"enabled": False},
+    "POST /saml-metadata": {"xml": "<a/>"},
     "POST /grants": {"token": "owner", "level": "use", "kind": "environment", "environment": "ENV"},
 }
 
