@@ -71,8 +71,10 @@ def inflated(message: str) -> bytes:
         found = way.decompress(raw, LARGEST)
     except zlib.error:
         raise refused("no DEFLATE") from None
-    if way.unconsumed_tail or way.unused_data or not way.eof:
+    if way.unconsumed_tail or len(found) >= LARGEST:
         raise refused("too large")
+    if way.unused_data or not way.eof:
+        raise refused("no DEFLATE")
     return found
 
 

@@ -216,6 +216,8 @@ def test_what_was_changed_after_it_was_signed_is_refused(changed: Change) -> Non
         {"method": constants.TransformRsaSha1, "digest": constants.TransformSha1},
         {"canonical": constants.TransformExclC14NWithComments},
         {"canonical": constants.TransformInclC14N},
+        {"transform": constants.TransformExclC14NWithComments},
+        {"transform": constants.TransformInclC14N},
         {"uri": ""},
     ],
     ids=str,
@@ -378,6 +380,13 @@ def test_two_assertions_are_refused_though_both_are_signed() -> None:
 def test_two_signatures_of_one_element_are_refused() -> None:
     message = IDP.signed(IDP.signed(IDP.response()), by=pair("stranger"))
     assert refusal(form(message)) == "place of the signature"
+
+
+def test_a_signature_has_room_for_nothing_else() -> None:
+    """An object in it is not signed, and the schema allows it: a place to keep what was signed once."""
+    message = IDP.signed(IDP.response())
+    etree.SubElement(first(message, "ds:Signature"), "{http://www.w3.org/2000/09/xmldsig#}Object").text = "x"
+    assert refusal(form(message)) == "parts of the signature"
 
 
 def test_a_second_reference_is_refused() -> None:

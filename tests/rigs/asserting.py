@@ -125,6 +125,7 @@ class Asserting:
         method: object = constants.TransformRsaSha256,
         digest: object = constants.TransformSha256,
         canonical: object = constants.TransformExclC14N,
+        transform: object = constants.TransformExclC14N,
         uri: str | None = None,
     ) -> Element:
         """The same, with this part of it signed; `.` is all of it."""
@@ -136,7 +137,7 @@ class Asserting:
         where = f"#{element.get('ID')}" if uri is None else uri
         reference = xmlsec.template.add_reference(signature, digest, uri=where)  # type: ignore[arg-type]
         xmlsec.template.add_transform(reference, constants.TransformEnveloped)
-        xmlsec.template.add_transform(reference, canonical)  # type: ignore[arg-type]
+        xmlsec.template.add_transform(reference, transform)  # type: ignore[arg-type]
         sign(message, signature, by or self.pair)
         return anew(message)
 
