@@ -87,7 +87,17 @@ def test_the_pages_of_identity_providers_do_what_they_say(tmp_path: Path, name: 
 
 
 def test_no_other_document_has_blocks_that_nobody_runs() -> None:
-    run_by = ("agent.md", "api.md", "machines.md", "operating.md", "python.md", "saml.md", "scim.md", "signals.md", "vault.md")
+    run_by = (
+        "agent.md",
+        "api.md",
+        "machines.md",
+        "operating.md",
+        "python.md",
+        "saml.md",
+        "scim.md",
+        "signals.md",
+        "vault.md",
+    )
     run_by += tuple(f"sign-in-{name}.md" for name in ("keycloak", "google", "okta", "entra"))
     run_somewhere = {ROOT / "README.md", *(ROOT / "docs" / name for name in run_by)}
     every = [*ROOT.glob("docs/*.md"), ROOT / "CHANGELOG.md", ROOT / "helm" / "README.md"]
