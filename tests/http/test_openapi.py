@@ -43,7 +43,7 @@ MEANT = {
     "rotation", "engine", "database", "If-Match",
     "skew", "keys", "ca", "subject", "claims", "service_accounts", "issuer", "jwks_url", "token_ttl", "token_max_life",
     "increment", "overlap", "url", "since", "environment", "domains", "groups", "attributes", "scopes", "groups_claim",
-    "certificates", "groups_attribute", "xml",
+    "certificates", "groups_attribute", "xml", "slo_url", "sso_url",
 }  # fmt: skip
 
 
