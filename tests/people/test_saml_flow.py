@@ -242,7 +242,9 @@ def test_lies_are_refused_and_told_to_the_log(it: Keywright, liar: Asserting, me
 def test_a_provider_speaks_for_its_own_people_only(it: Keywright, liar: Asserting, there: SamlProvider) -> None:
     """A request that was begun with another one is not answered by it."""
     browser, asked = begun(it, "npm")
-    assert bring(browser, it, liar.form(asked, said=GOOD)).status_code == 401
+    said = {"email": ["mixed@example.com"]}
+    assert bring(browser, it, liar.form(asked, said=said, name_id="mixed")).status_code == 401
+    assert reasons(it)[0] == "request of another provider"
     truth = Asserting(Place(f"{it.url}/sign-in/saml/npm"), liar.entity_id, liar.pair)
     assert bring(browser, it, truth.form(asked, said=GOOD), "npm").status_code == 401
 

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import tracemalloc
 import zlib
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote_plus, urlsplit
@@ -141,6 +142,16 @@ def test_one_without_an_end_is_good_for_some_minutes() -> None:
 def test_bombs_and_scraps_are_refused(packed: str, reason: str) -> None:
     """Before any of it is verified, and without its being unpacked to the end."""
     assert refusal(f"SAMLRequest={quote_plus(packed)}&SigAlg=x&Signature=x") == reason
+
+
+def test_a_bomb_takes_no_more_room_than_a_message_may() -> None:
+    bomb = deflated(b" " * 50_000_000)
+    tracemalloc.start()
+    try:
+        refusal(f"SAMLRequest={quote_plus(bomb)}&SigAlg=x&Signature=x")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_we_say_is_signed_and_names_the_session() -> None:
