@@ -19,6 +19,7 @@ from keywright.credential import Credential, Endpoint, Entry, Tls
 from keywright.errors import (
     Absent,
     Conflict,
+    FactorNeeded,
     Forbidden,
     Invalid,
     KeywrightError,
@@ -43,6 +44,7 @@ __all__ = [
     "Credential",
     "Endpoint",
     "Entry",
+    "FactorNeeded",
     "Forbidden",
     "Invalid",
     "KeywrightError",

@@ -106,7 +106,7 @@ def test_the_stored_login_is_for_its_owner_only(tmp_path: Path, stored: Path) ->
 )
 def test_a_broken_login_is_named_and_not_repeated(tmp_path: Path, stored: Path, content: str) -> None:
     stored.write_text(content)
-    with pytest.raises(Invalid, match="not a stored login") as caught:
+    with pytest.raises(Invalid, match="holds no stored logins") as caught:
         discover(environ=around(tmp_path))
     assert "kw_" not in str(caught.value)
 

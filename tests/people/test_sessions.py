@@ -85,6 +85,7 @@ def test_a_cookie_that_is_not_one_session_is_nobody(it: Keywright, how: str) -> 
 
 
 def test_a_cookie_takes_the_general_way_and_is_nothing_at_the_vault_door(it: Keywright) -> None:
+    configure(it, step_up=0)
     owner = it.client()
     owner.post("/environments", json={"name": "production"})
     owner.put("/environments/production/variables/shop/HOST", json={"value": "db"})
@@ -224,7 +225,7 @@ def test_without_a_request_it_ends_and_with_one_it_goes_on_until_it_ends_in_any_
 
 
 def test_a_session_that_only_fetches_goes_on_too(it: Keywright, watch: Watch) -> None:
-    configure(it, session_idle=600)
+    configure(it, session_idle=600, step_up=0)
     owner = it.client()
     owner.post("/environments", json={"name": "production"})
     owner.put("/environments/production/variables/HOST", json={"value": "db"})

@@ -211,7 +211,7 @@ def test_pages_stand_in_nobodys_frame_and_run_nothing(world: World, path: str) -
     assert "<script" not in answer.text
     leads = [part.strip() for part in policy[0].split(";") if "form-action" in part]
     assert leads == ["form-action 'self' http://127.0.0.1:5123" if path.endswith("authorize") else "form-action 'self'"]
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     assert answer.headers["cache-control"] == "no-store"
 
 
