@@ -58,9 +58,9 @@ $(VENV)/test.done: requirements-test.lock pyproject.toml client/pyproject.toml |
 
 lock: | $(BIN)/python
 	$(PIP) uv
-	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --extra demo pyproject.toml client/pyproject.toml -o requirements.lock
-	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --extra demo --extra test -c requirements.lock pyproject.toml client/pyproject.toml -o requirements-test.lock
-	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --group helm -c requirements-test.lock -o requirements-helm.lock
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --no-strip-extras --generate-hashes --no-header --extra demo pyproject.toml client/pyproject.toml -o requirements.lock
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --no-strip-extras --generate-hashes --no-header --extra demo --extra test -c requirements.lock pyproject.toml client/pyproject.toml -o requirements-test.lock
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --no-strip-extras --generate-hashes --no-header --group helm -c requirements-test.lock -o requirements-helm.lock
 
 clean:
 	rm -rf $(VENV) $(VENV)-helm build dist *.egg-info client/*.egg-info .mypy_cache .ruff_cache .import_linter_cache
