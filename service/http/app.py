@@ -28,7 +28,6 @@ from service.http import (
     session_factors,
     sessions,
     settings,
-    shapes,
     stream,
     tokens,
     users,
