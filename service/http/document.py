@@ -12,7 +12,7 @@ from typing import Any
 from service.http import shapes
 from service.http.cookies import HEADER, PLAIN, SECURE
 
-_BEARER = {"HTTPBearer": []}
+_BEARER: dict[str, list[str]] = {"HTTPBearer": []}
 _SAFE = ("get", "head", "options")
 _SCHEMES = {
     "Session": {
@@ -72,7 +72,7 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
             operation["security"] = [_BEARER]
         if _BEARER not in operation.get("security", []):
             continue
-        shown = {"Session": []} if method in _SAFE else {"Session": [], "Page": []}
+        shown: dict[str, list[str]] = {"Session": []} if method in _SAFE else {"Session": [], "Page": []}
         operation["security"] = [*operation["security"], shown]
         if waits(path, method):
             _may_wait(operation)
