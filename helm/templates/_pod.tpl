@@ -51,6 +51,12 @@ spec:
         {{- end }}
         {{- if eq .part "server" }}
         - {name: KEYWRIGHT_LISTEN, value: "0.0.0.0:8420"}
+        {{- with $values.url }}
+        - {name: KEYWRIGHT_URL, value: {{ . | quote }}}
+        {{- end }}
+        {{- if $values.breachedPasswords.existingClaim }}
+        - {name: KEYWRIGHT_BREACHED_PASSWORDS, value: {{ printf "/breached/%s" $values.breachedPasswords.file | quote }}}
+        {{- end }}
         {{- if $values.scheduler.enabled }}
         - {name: KEYWRIGHT_CLOCK, value: "false"}
         {{- end }}
@@ -95,6 +101,9 @@ spec:
         {{- if and (eq .part "server") $values.tls.existingSecret }}
         - {name: tls, mountPath: /tls, readOnly: true}
         {{- end }}
+        {{- if and (eq .part "server") $values.breachedPasswords.existingClaim }}
+        - {name: breached, mountPath: /breached, readOnly: true}
+        {{- end }}
   volumes:
     - {name: tmp, emptyDir: {sizeLimit: 16Mi}}
     {{- if $postgresql }}
@@ -108,6 +117,10 @@ spec:
     {{- if and (eq .part "server") $values.tls.existingSecret }}
     - name: tls
       secret: {secretName: {{ $values.tls.existingSecret }}, defaultMode: 0440}
+    {{- end }}
+    {{- if and (eq .part "server") $values.breachedPasswords.existingClaim }}
+    - name: breached
+      persistentVolumeClaim: {claimName: {{ $values.breachedPasswords.existingClaim | quote }}, readOnly: true}
     {{- end }}
   {{- with $values.nodeSelector }}
   nodeSelector: {{- toYaml . | nindent 4 }}

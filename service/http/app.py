@@ -28,7 +28,6 @@ from service.http import (
     session_factors,
     sessions,
     settings,
-    shapes,
     stream,
     tokens,
     users,
@@ -37,6 +36,7 @@ from service.http import (
     webhooks,
 )
 from service.http.cookies import Cookies
+from service.http.document import completed
 from service.http.envelope import Envelope
 from service.http.fetching import Fetching
 from service.http.limits import Limits
@@ -151,12 +151,7 @@ def application(
 
     def openapi() -> dict[str, object]:
         if app.openapi_schema is None:
-            schema = document()
-            schema["components"]["schemas"]["Problem"] = shapes.Problem.model_json_schema()
-            schema["components"]["schemas"]["Signal"] = shapes.Signal.model_json_schema()
-            schema["components"]["schemas"].pop("HTTPValidationError", None)
-            schema["components"]["schemas"].pop("ValidationError", None)
-            app.openapi_schema = schema
+            app.openapi_schema = completed(document())
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
