@@ -165,7 +165,12 @@ KNOWN = (
     Who("a person without grants", lambda them, _: bearer(them.person().session), kind="session"),
     Who("a person of another environment", lambda them, _: bearer(them.person(OTHERS).session), kind="session"),
 )
-BESIDE = Who(
-    "own of a folder beside it", _token(lambda _: [{**OTHERS, "kind": "folder", "environment": HERE, "path": "bank"}])
+NEIGHBOURS = {"folder": "bank", "connection": "bank/db"}
+BESIDE = tuple(
+    Who(
+        f"own of a {kind} beside it",
+        _token(lambda _, kind=kind, path=path: [{"level": "own", "kind": kind, "environment": HERE, "path": path}]),
+    )
+    for kind, path in NEIGHBOURS.items()
 )
 """In the same environment: for what lies in one, and is not all of it."""

@@ -59,7 +59,7 @@ class Need:
         return f"{self.method} {self.path}"
 
     def expected(self, held: str | None, kind: str = "") -> int:
-        """The status for a known caller (`machine`, `session`, `stale`, `own_token`) that holds this level on the thing."""
+        """The status for a known caller of a kind (see above; `stale`: a session without a factor) with this level."""
         if self.level:
             if held is None or LEVELS.index(held) < LEVELS.index(self.sees):
                 return 404

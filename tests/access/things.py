@@ -55,9 +55,7 @@ def connection(username: str) -> dict[str, Any]:
 class Things:
     """Makes them, by an owner's client. `signs_in` makes a person who holds some grants, and tells its session."""
 
-    def __init__(
-        self, owner: httpx2.Client, database: FakeDatabase, signs_in: Callable[[dict[str, str]], str]
-    ) -> None:
+    def __init__(self, owner: httpx2.Client, database: FakeDatabase, signs_in: Callable[[dict[str, str]], str]) -> None:
         self._owner = owner
         self._signs_in = signs_in
         self._careful: list[str] = []
@@ -166,9 +164,7 @@ class Things:
     def machine(self) -> Thing:
         name = self.fresh()
         self._made("POST", "/machines", {"name": name})
-        return Thing(
-            {"name": name, "print": f"{next(self._numbers):064x}"}, {"kind": "machine", "path": name}
-        )
+        return Thing({"name": name, "print": f"{next(self._numbers):064x}"}, {"kind": "machine", "path": name})
 
     def proof(self) -> Thing:
         of = self.machine()
