@@ -65,9 +65,10 @@ class BreakGlasses:
 
         def act(tx: Transaction) -> BreakGlass:
             it = break_glasses.find(tx, glass_id)
-            wall = environments.get(tx, it.environment_id) if it else None
+            wall = environments.get(tx, it.environment_id if it else "")
             mine = it is not None and caller.user is not None and it.user_id == caller.user.id
-            if it is None or wall is None or not (mine or caller.level(of_environment(wall))):
+            seen = wall is not None and self._walls.serves(wall.name) and (mine or caller.level(of_environment(wall)))
+            if it is None or wall is None or not seen:
                 raise Absent(f"break-glass {glass_id[:64]} does not exist")
             self._walls.judge(wall, caller, wall.name)
             if not mine:

@@ -19,6 +19,7 @@ from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 
 _ALL = 1_000_000
+_TURNING = "turning passwords by hand"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Incidents:
         def act(tx: Transaction) -> Account:
             wall = self._walls.enter(tx, caller, environment)
             found = self._chosen(tx, caller, wall, wanted)
-            require_fresh(tx, caller, "turning passwords by hand")
+            require_fresh(tx, caller, _TURNING)
             new = Incident(
                 self._door.new_id(),
                 wall.id,
@@ -137,6 +138,7 @@ class Incidents:
 
         def act(tx: Transaction) -> Account:
             incident = self._found(tx, caller, incident_id, Level.EDIT, deed)
+            require_fresh(tx, caller, _TURNING)
             return _moved(tx, incident, State.CANCELLED)
 
         deed = Deed("incident.cancel", resource=incident_id)
@@ -152,7 +154,7 @@ class Incidents:
                 raise Forbidden(
                     f"incident {incident_id} is an emergency: this needs the grant 'own' on its connections"
                 )
-            require_fresh(tx, caller, "turning passwords by hand")
+            require_fresh(tx, caller, _TURNING)
             incidents.change(tx, incident.id, next_at=tx.now)
             return _moved(tx, incident, State.RUNNING)
 

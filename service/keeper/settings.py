@@ -39,7 +39,6 @@ class SettingsKept:
 
         def act(tx: Transaction) -> Settings:
             require(caller, Level.OWN, SETTINGS, _WHAT)
-            require_fresh(tx, caller, "changing the settings")
             former = settings.read(tx)
             require_fresh(tx, caller, "changing the settings")
             check_revision(if_match, former.revision)

@@ -87,8 +87,8 @@ class Callers:
         self._door.change(SYSTEM, (), act)
         return text.reveal()
 
-    def person(self, *held: dict[str, str], enabled: bool = True) -> Person:
-        """Somebody who is signed in, and has a token of its own."""
+    def person(self, *held: dict[str, str], enabled: bool = True, factor: bool = True) -> Person:
+        """Somebody who is signed in, with a second factor, and has a token of its own."""
         token_id, own, hashed = make(self._door.randomness)
 
         def act(tx: Transaction) -> Person:
@@ -98,7 +98,7 @@ class Callers:
             users.add(tx, user)
             self._give(tx, Holder(user.id, user.email, Holding.USER), held)
             _, text = self._keeper.sessions.opened(
-                tx, user, Way("password", "127.0.0.1", "a browser", factor_at=tx.now)
+                tx, user, Way("password", "127.0.0.1", "a browser", factor_at=tx.now if factor else None)
             )
             token = Token(token_id, email, hashed, (), (), tx.now, email, None, user_id=user.id, label="a script")
             tokens.add(tx, token)
@@ -155,11 +155,22 @@ KNOWN = (
     Who("a machine", lambda them, thing: bearer(them.machine(thing.grant("own"))), "own", "machine"),
     Who("a machine of another environment", lambda them, _: bearer(them.machine(OTHERS)), kind="machine"),
     Who("a person's session", lambda them, thing: bearer(them.person(thing.grant("own")).session), "own", "session"),
+    Who(
+        "a session without a second factor",
+        lambda them, thing: bearer(them.person(thing.grant("own"), factor=False).session),
+        "own",
+        "stale",
+    ),
     Who("a person's own token", lambda them, thing: bearer(them.person(thing.grant("own")).token), "own", "own_token"),
     Who("a person without grants", lambda them, _: bearer(them.person().session), kind="session"),
     Who("a person of another environment", lambda them, _: bearer(them.person(OTHERS).session), kind="session"),
 )
-BESIDE = Who(
-    "own of a folder beside it", _token(lambda _: [{**OTHERS, "kind": "folder", "environment": HERE, "path": "bank"}])
+NEIGHBOURS = {"folder": "bank", "connection": "bank/db"}
+BESIDE = tuple(
+    Who(
+        f"own of a {kind} beside it",
+        _token(lambda _, kind=kind, path=path: [{"level": "own", "kind": kind, "environment": HERE, "path": path}]),
+    )
+    for kind, path in NEIGHBOURS.items()
 )
 """In the same environment: for what lies in one, and is not all of it."""

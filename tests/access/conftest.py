@@ -44,7 +44,9 @@ def world() -> Iterator[World]:
     ):
         expired = it.token("brief", of_all("own"), expires_in="60s")
         moment += timedelta(seconds=61)
-        yield World(it, nobody, Things(it.client(), database), expired, database)
+        things = Things(it.client(), database, lambda *held: makers.person(*held).session)
+        makers = Callers(it, things, expired)
+        yield World(it, nobody, things, expired, database)
 
 
 @pytest.fixture

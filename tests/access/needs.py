@@ -7,6 +7,7 @@ several, `METHOD /path word`, where it depends on what is asked for.
     body     a well-formed request, query
     query    likewise. `{name}`, `{environment}`, … are those of the thing, `{fresh}` is a new name each time
     granted  what it answers whoever may (200). It may be a 409, if that is said after the permission was judged
+    fresh    a person has to have shown a second factor lately: 403 for one who did not, and for a person's token
     machine  what it answers a machine that may, if that is something else;
              session, a person who is signed in; own_token, a person by a token of its own
     endless  the answer does not end
@@ -43,6 +44,7 @@ class Need:
     machine: int = 0
     session: int = 0
     own_token: int = 0
+    fresh: bool = False
     word: str = ""
     endless: bool = False
 
@@ -57,13 +59,16 @@ class Need:
         return f"{self.method} {self.path}"
 
     def expected(self, held: str | None, kind: str = "") -> int:
-        """The status for a known caller (`machine`, `session`, `own_token`) that holds this level on the thing."""
+        """The status for a known caller of a kind (see above; `stale`: a session without a factor) with this level."""
         if self.level:
             if held is None or LEVELS.index(held) < LEVELS.index(self.sees):
                 return 404
             if LEVELS.index(held) < LEVELS.index(self.level):
                 return 403
-        kinds = {"machine": self.machine, "session": self.session, "own_token": self.own_token}
+        if self.fresh and kind in ("stale", "own_token"):
+            return 403
+        session = self.session
+        kinds = {"machine": self.machine, "session": session, "stale": session, "own_token": self.own_token}
         return kinds.get(kind) or self.granted
 
 

@@ -47,9 +47,9 @@ def test_who_is_not_known_is_told_so(world: World, callers: Callers, need: Need)
 def test_who_is_known_may_do_what_was_granted(world: World, callers: Callers, need: Need) -> None:
     thing = world.things(need.thing)
     found, expected = {}, {}
-    beside = [BESIDE] if need.thing in INSIDE else []
+    beside = BESIDE if need.thing in INSIDE else ()
     # First those who are refused: what the others do may leave nothing to be asked for.
-    for who in sorted([*KNOWN, *beside], key=lambda who: need.expected(who.holds) not in (403, 404)):
+    for who in sorted([*KNOWN, *beside], key=lambda who: need.expected(who.holds, who.kind) not in (403, 404)):
         expected[who.name] = need.expected(who.holds, who.kind)
         if expected[who.name] not in (403, 404) and need.method != "GET":
             thing = world.things(need.thing)

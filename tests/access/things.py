@@ -1,14 +1,14 @@
 """What operations are about, made for tests: a new one each time, with the grant that is on it and nothing else.
 
-    everything environment folder variable connection rotation incident restoration machine proof secret token grant
-    webhook policy people user group member settings one
+    everything environment folder variable connection rotation incident restoration machines machine proof secret token
+    grant webhook policy people user group member settings provider one careful approval glass
 
 To add one: a method of `Things` of its name, which makes it as an owner would and returns the marks that paths, bodies
 and queries of `needs/*.toml` are filled with; and its name in INSIDE or WALLED, if it lies in an environment.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ ADMIN = "shop/admin"
 NO_ID = "0" * 32
 INSIDE = {"folder", "variable", "connection", "policy", "rotation", "incident", "grant", "webhook"}
 """What lies in a folder of an environment."""
-WALLED = INSIDE | {"environment"}
+WALLED = INSIDE | {"environment", "careful", "approval", "glass"}
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,12 @@ def connection(username: str) -> dict[str, Any]:
 
 
 class Things:
-    """Makes them, by an owner's client."""
+    """Makes them, by an owner's client. `signs_in` makes a person who holds some grants, and tells its session."""
 
-    def __init__(self, owner: httpx2.Client, database: FakeDatabase) -> None:
+    def __init__(self, owner: httpx2.Client, database: FakeDatabase, signs_in: Callable[[dict[str, str]], str]) -> None:
         self._owner = owner
+        self._signs_in = signs_in
+        self._careful: list[str] = []
         self._database = database
         self._numbers = itertools.count(1)
         for name in (HERE, ELSEWHERE):
@@ -66,7 +68,9 @@ class Things:
         self._made("PUT", place, connection("admin") | {"login": {"username": "admin", "password": "admin-password"}})
 
     def __call__(self, kind: str) -> Thing:
-        """A new one."""
+        """A new one. Where people had to wait for each other until now, they do not any more: it reaches further."""
+        while self._careful:
+            self._made("PATCH", self._careful.pop(), {"approvals": {"variables": False}})
         made: Thing = getattr(self, kind)()
         return made
 
@@ -74,8 +78,8 @@ class Things:
         """A name that nothing has."""
         return f"fresh-{next(self._numbers)}"
 
-    def _made(self, method: str, path: str, body: Any) -> dict[str, Any]:
-        answer = self._owner.request(method, path, json=body)
+    def _made(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        answer = self._owner.request(method, path, json=body, headers=dict(headers or {}))
         assert answer.is_success, (method, path, answer.text)
         return dict(answer.json()) if answer.content else {}
 
@@ -153,10 +157,14 @@ class Things:
         """None: the ledger was not restored."""
         return Thing({"restoration_id": NO_ID}, EVERYTHING)
 
+    def machines(self) -> Thing:
+        """All of them."""
+        return Thing({}, {"kind": "machine"})
+
     def machine(self) -> Thing:
         name = self.fresh()
         self._made("POST", "/machines", {"name": name})
-        return Thing({"name": name, "print": f"{next(self._numbers):064x}"}, EVERYTHING)
+        return Thing({"name": name, "print": f"{next(self._numbers):064x}"}, {"kind": "machine", "path": name})
 
     def proof(self) -> Thing:
         of = self.machine()
@@ -181,3 +189,36 @@ class Things:
         of = self.folder()
         body = {"name": self.fresh(), "url": "https://hooks.test/", "environment": HERE, "folder": of.marks["folder"]}
         return Thing({**of.marks, "webhook_id": self._made("POST", "/webhooks", body)["id"]}, of.place)
+
+    def provider(self) -> Thing:
+        name = self.fresh()
+        for former in self._made("GET", "/identity-providers", None)["items"]:
+            self._made("DELETE", f"/identity-providers/{former['name']}", None)  # there is room for so many only
+        definition = {"kind": "oidc", "issuer": "https://id.test", "client_id": "keywright"}
+        self._made("POST", "/identity-providers", {"name": name, "definition": definition})
+        return Thing({"provider": name}, self.settings().place)
+
+    def careful(self) -> Thing:
+        """An environment in which people wait for each other."""
+        it = self.environment()
+        place = f"/environments/{it.marks['environment']}"
+        self._made("PUT", f"{place}/variables/PASSWORD", {"value": "hush"})
+        self._made("PATCH", place, {"approvals": {"variables": True}})
+        self._careful.append(place)
+        return it
+
+    def approval(self) -> Thing:
+        it = self.careful()
+        asks = {"Keywright-Approval": "ask", "Keywright-Reason": "a leak", **self._somebody(it)}
+        path = f"/environments/{it.marks['environment']}/variables/PASSWORD"
+        made = self._made("PUT", path, {"value": "another"}, asks)
+        return Thing({**it.marks, "approval_id": made["id"]}, it.place)
+
+    def glass(self) -> Thing:
+        it = self.careful()
+        path = f"/environments/{it.marks['environment']}/break-glass"
+        made = self._made("POST", path, {"reason": "a leak"}, self._somebody(it))
+        return Thing({**it.marks, "glass_id": made["id"]}, it.place)
+
+    def _somebody(self, owns: Thing) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._signs_in(owns.grant('own'))}"}
