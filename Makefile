@@ -47,12 +47,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.done: requirements.lock pyproject.toml client/pyproject.toml | $(BIN)/python
-	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --require-hashes -r requirements.lock
 	$(PIP) --no-deps --no-build-isolation -e . -e client
 	touch $@
 
 $(VENV)/test.done: requirements-test.lock pyproject.toml client/pyproject.toml | $(BIN)/python
-	$(PIP) --require-hashes -r requirements-test.lock
+	$(PIP) --no-deps --require-hashes -r requirements-test.lock
 	$(PIP) --no-deps --no-build-isolation -e . -e client
 	touch $@ $(VENV)/demo.done
 
