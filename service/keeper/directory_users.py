@@ -20,7 +20,9 @@ def require_provider(caller: Caller, what: str) -> None:
     """Raises Absent, Forbidden; the latter for every person, who works on people by the doors that look at both."""
     require(caller, Level.OWN, PEOPLE, what)
     if caller.user is not None:
-        raise Forbidden("SCIM is spoken by identity providers, with a token or a machine of their own, and by no person")
+        raise Forbidden(
+            "SCIM is spoken by identity providers, with a token or a machine of their own, and by no person"
+        )
 
 
 class DirectoryUsers:

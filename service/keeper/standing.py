@@ -48,7 +48,7 @@ def require_over(caller: Caller, held: Iterable[Grant], what: str) -> None:
 
 
 def require_over_members(tx: Transaction, caller: Caller, group_id: str, what: str) -> None:
-    """Rules ask who is in which group, by name: what its members hold by rules may come into force by what is done to it.
+    """Rules ask who is in which group: what members hold by rules may come into force by what is done to the group.
 
     Raises Forbidden where a user in the group, or in a group in it, holds by a rule what the caller does not own.
     """
