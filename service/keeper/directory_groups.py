@@ -6,11 +6,11 @@ Of the members it sees and changes those that it put there itself; who is in a g
 from collections.abc import Iterable
 from dataclasses import replace
 
-from service.core.access import PEOPLE, Caller, Level, require
+from service.core.access import Caller
 from service.core.directory import Found, KeptGroup, KeptMember, Sought, Taken, WantedGroup
 from service.core.errors import Absent, Invalid, Outdated
 from service.core.person import BY_SCIM, Group
-from service.keeper.directory_users import BY
+from service.keeper.directory_users import BY, require_provider
 from service.keeper.door import Deed, Door
 from service.keeper.groups import no_circle
 from service.keeper.standing import an_owner_stays
@@ -28,7 +28,7 @@ class DirectoryGroups:
         """A page of them. Raises Absent, Forbidden."""
 
         def evaluate(tx: Transaction) -> Found[KeptGroup]:
-            require(caller, Level.OWN, PEOPLE, "the list of groups")
+            require_provider(caller, "the list of groups")
             return directory.sought_groups(tx, sought)
 
         return self._door.fetch(caller, Deed("group.list", detail=dict(BY)), evaluate)
@@ -44,7 +44,7 @@ class DirectoryGroups:
         deeds = [Deed("group.add", resource=group_id, detail=BY | {"name": wanted.name})]
 
         def act(tx: Transaction) -> KeptGroup:
-            require(caller, Level.OWN, PEOPLE, "the list of groups")
+            require_provider(caller, "the list of groups")
             _check_name(tx, wanted.name, "")
             made = Group(group_id, wanted.name, 1, tx.now, caller.name, tx.now, wanted.external_id, provisioned=True)
             groups.add(tx, made)
@@ -124,7 +124,7 @@ def _part(tx: Transaction, group_id: str, gone: Iterable[KeptMember]) -> list[De
 
 
 def _found(tx: Transaction, caller: Caller, group_id: str) -> KeptGroup:
-    require(caller, Level.OWN, PEOPLE, f"group {group_id[:64]}")
+    require_provider(caller, f"group {group_id[:64]}")
     kept = directory.group(tx, group_id)
     if kept is None:
         raise Absent(f"group {group_id[:64]} does not exist")

@@ -16,6 +16,15 @@ from service.ledger.ledger import Transaction
 BY: dict[str, Detail] = {"by": "scim"}
 
 
+def require_provider(caller: Caller, what: str) -> None:
+    """Raises Absent, Forbidden; the latter for every person, who works on people by the doors that look at both."""
+    require(caller, Level.OWN, PEOPLE, what)
+    if caller.user is not None:
+        raise Forbidden(
+            "SCIM is spoken by identity providers, with a token or a machine of their own, and by no person"
+        )
+
+
 class DirectoryUsers:
     """Operations on provisioned users."""
 
@@ -26,7 +35,7 @@ class DirectoryUsers:
         """A page of them. Raises Absent, Forbidden."""
 
         def evaluate(tx: Transaction) -> Found[KeptUser]:
-            require(caller, Level.OWN, PEOPLE, "the list of users")
+            require_provider(caller, "the list of users")
             return directory.sought_users(tx, sought)
 
         return self._door.fetch(caller, Deed("user.list", detail=dict(BY)), evaluate)
@@ -44,7 +53,7 @@ class DirectoryUsers:
         deed = Deed("user.add", resource=self._door.new_id(), detail=BY | {"enabled": wanted.active})
 
         def act(tx: Transaction) -> KeptUser:
-            require(caller, Level.OWN, PEOPLE, "the list of users")
+            require_provider(caller, "the list of users")
             address = email(wanted.email, "emails") if wanted.email else f"{deed.resource}@{NOWHERE}"
             deed.detail["email"] = address
             if directory.sought_users(tx, Sought("user_name", wanted.user_name)).total:
@@ -107,7 +116,7 @@ class DirectoryUsers:
 
 
 def _found(tx: Transaction, caller: Caller, user_id: str) -> KeptUser:
-    require(caller, Level.OWN, PEOPLE, f"user {user_id[:64]}")
+    require_provider(caller, f"user {user_id[:64]}")
     kept = directory.user(tx, user_id)
     if kept is None:
         raise Absent(f"user {user_id[:64]} does not exist")

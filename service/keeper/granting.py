@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from service.core import names
-from service.core.access import Caller, Grant, Kind, Level, Thing, require
+from service.core.access import EVERYTHING, Caller, Grant, Kind, Level, Thing, require
 from service.core.errors import Absent, Forbidden, Invalid
 from service.core.event import Detail
 from service.core.person import email, group_name
@@ -110,6 +110,8 @@ class Granting:
             holder = find(tx)
             if holder is None:
                 raise Absent(f"{whom} does not exist")
+            if holder.kind in (Holding.TOKEN, Holding.MACHINE):
+                require_directory(caller, [granted])
             require_fresh(tx, caller, "giving a grant")
             deed.resource = deed.resource or holder.id  # an event's body cannot forget whom it names
             grants.add(tx, grant_id, holder, granted)
@@ -221,6 +223,19 @@ def require_outright(caller: Caller, thing: Thing, what: str) -> None:
     require(caller, Level.OWN, thing, what)
     if caller.outright(thing) != Level.OWN:
         raise Forbidden(f"{what}: what you own by a grant with a rule, you cannot give to others")
+
+
+def require_directory(caller: Caller, held: Iterable[Grant]) -> None:
+    """What owns people and is no person keeps the directory (SCIM), with all that provisioned groups hold.
+
+    Raises Forbidden for who gives that, or comes to stand for it, and does not own everything.
+    """
+    keeps = any(grant.level is Level.OWN and grant.kind is Kind.PEOPLE for grant in held)
+    if keeps and caller.kind != "system" and caller.outright(EVERYTHING) is not Level.OWN:
+        raise Forbidden(
+            "a token or a machine that owns people can put anybody into provisioned groups (SCIM): "
+            "this is for somebody who owns everything"
+        )
 
 
 def _thing(grant: Grant) -> Thing:

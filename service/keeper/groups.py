@@ -21,7 +21,7 @@ from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.freshness import require_fresh
 from service.keeper.granting import Granting, ShownGrant
-from service.keeper.standing import above, an_owner_stays, held_in, require_over, standing
+from service.keeper.standing import above, an_owner_stays, held_in, require_over, require_over_members, standing
 from service.keeper.walls import Walls
 from service.ledger import environments, groups, users
 from service.ledger.grants import Holder, Holding
@@ -110,6 +110,7 @@ class Groups:
             check_revision(if_match, former.revision)
             if wanted.name is not None and wanted.name != former.name:
                 self._unused(tx, wanted.name)
+                require_over_members(tx, caller, group_id, f"group {former.name}")
                 deed.detail["new_name"] = wanted.name
             changed = self._wanted(tx, caller, former, wanted)
             groups.change(tx, replace(changed, revision=former.revision + 1, updated_at=tx.now))
@@ -127,6 +128,7 @@ class Groups:
             deed.detail["name"] = former.name
             require_fresh(tx, caller, "removing a group")
             check_revision(if_match, former.revision)
+            require_over_members(tx, caller, group_id, f"group {former.name}")
             with an_owner_stays(tx):
                 groups.remove(tx, group_id)
 
@@ -187,6 +189,7 @@ class Groups:
         if child is not None:
             deed.detail["member"] = child.name
             require_over(caller, held_in(tx, child), f"group {child.name}")
+            require_over_members(tx, caller, child.id, f"group {child.name}")
             return "", child.id
         raise Absent(f"member {fit(member_id)[:64]} does not exist: it must be the id of a user or of a group")
 

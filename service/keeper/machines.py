@@ -21,7 +21,7 @@ from service.core.token import NO_SECRET, Token, fingerprints
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.freshness import require_fresh
-from service.keeper.granting import Granting, ShownGrant, WantedGrant
+from service.keeper.granting import Granting, ShownGrant, WantedGrant, require_directory
 from service.keeper.standing import require_over
 from service.keeper.tokens import only_one
 from service.ledger import grants, machines, tokens
@@ -87,6 +87,7 @@ class Machines:
         def act(tx: Transaction) -> ShownMachine:
             require(caller, Level.OWN if proofs else Level.EDIT, of_machine(name), f"machine {name}")
             granted = [self._granting.granted(tx, caller, each) for each in wanted]
+            require_directory(caller, granted)
             require_fresh(tx, caller, "making a machine")
             if machines.find(tx, name):
                 raise Conflict(f"a machine named {name} exists already")
@@ -191,6 +192,7 @@ class Machines:
             self._granting.require_within(tx, caller, f"machine {name}", machine.grants)
         if becomes:
             require_over(caller, machine.grants, f"machine {name}")
+            require_directory(caller, machine.grants)
         return machine
 
     def _prove(self, tx: Transaction, caller: Caller, machine: Machine, proof: Proof) -> HeldProof:

@@ -9,11 +9,11 @@ Groups hold their own grants and those of the groups that they are in, upwards.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from service.core.access import Caller, Grant, Level, Thing
+from service.core.access import EVERYTHING, Caller, Grant, Level, Thing
 from service.core.errors import Conflict, Forbidden
 from service.core.person import Group, Member, User
 from service.keeper.snapshot import Person, person
-from service.ledger import groups, owners
+from service.ledger import groups, owners, users
 from service.ledger.ledger import Transaction
 
 
@@ -45,6 +45,26 @@ def require_over(caller: Caller, held: Iterable[Grant], what: str) -> None:
     for grant in held:
         if caller.outright(Thing(grant.kind, grant.environment_id, grant.path)) != Level.OWN:
             raise Forbidden(f"{what} holds more than you own: this is for somebody who owns all of it")
+
+
+def require_over_members(tx: Transaction, caller: Caller, group_id: str, what: str) -> None:
+    """Rules ask who is in which group: what members hold by rules may come into force by what is done to the group.
+
+    Raises Forbidden where a user in the group, or in a group in it, holds by a rule what the caller does not own.
+    """
+    if caller.outright(EVERYTHING) is Level.OWN:
+        return
+    found: set[str] = set()
+    inside, level = {group_id}, {group_id}
+    while level:
+        found |= groups.users_in(tx, sorted(level))
+        level = groups.children(tx, sorted(level)) - inside
+        inside |= level
+    known = {group.id: group for group in groups.read(tx)}
+    ids = sorted(found)
+    for page in (ids[at : at + 500] for at in range(0, len(ids), 500)):
+        for user in users.read(tx, page):
+            require_over(caller, (grant for grant in person(user, known).grants if grant.rule), f"a member of {what}")
 
 
 @contextmanager

@@ -138,6 +138,12 @@ def children(tx: Transaction, ids: Collection[str]) -> set[str]:
     return set(tx.sql.execute(query).scalars())
 
 
+def users_in(tx: Transaction, ids: Collection[str]) -> set[str]:
+    """The users that are in any of these directly."""
+    query = select(members.c.user_id).where(members.c.group_id.in_(ids), members.c.user_id.is_not(None))
+    return set(tx.sql.execute(query).scalars())
+
+
 def join(tx: Transaction, member_id: str, group_id: str, source: str, *, user_id: str = "", child_id: str = "") -> bool:
     """A user, or a group, is in the group. False: it was, by the same source. Loops are for the keeper to refuse."""
     if tx.sql.execute(select(members.c.id).where(_is(group_id, source, user_id, child_id))).first():

@@ -105,6 +105,32 @@ def test_nobody_lets_in_to_more_than_they_own(service: Service) -> None:
         )
 
 
+def test_nobody_fulfils_a_rule_by_what_a_group_is_called_or_in(service: Service) -> None:
+    """Somebody holds *own* by a rule that asks for a group: who keeps people brings it into force by no way."""
+    rule = "'on-call' in current_user.groups && !('away' in current_user.groups)"
+    ben = user(service, "ben@shop.example", on("production", rule=rule))
+    chief = person(service, "chief@shop.example", PEOPLE)
+    keeper = service.keeper
+    team, inner, on_call, away = (group(service, name) for name in ("team", "inner", "on-call", "away"))
+    keeper.groups.join(SYSTEM, team, inner)
+    keeper.groups.join(SYSTEM, inner, ben.id)
+    keeper.groups.join(SYSTEM, away, team)
+    text = signed_in(service, ben)
+    for done in (
+        lambda: keeper.groups.join(chief, on_call, team),
+        lambda: keeper.groups.join(chief, on_call, ben.id),
+        lambda: keeper.groups.part(chief, away, team),
+        lambda: keeper.groups.remove(chief, away),
+        lambda: keeper.groups.change(chief, away, WantedGroup("here")),
+        lambda: keeper.groups.change(chief, team, WantedGroup("another")),
+    ):
+        with pytest.raises(Forbidden, match="more than you own"):
+            done()
+    keeper.groups.change(chief, on_call, WantedGroup("once-on-call"))
+    assert level(service, caller(service, text), "production") is None
+    keeper.groups.join(chief, away, group(service, "empty"))
+
+
 def test_who_may_only_see_people_changes_no_group(service: Service) -> None:
     ben, staff = user(service, "ben@shop.example"), group(service, "staff")
     looker = person(service, "ana@shop.example", WantedGrant("use", "people", None, ""))

@@ -106,6 +106,9 @@ def test_who_showed_no_factor_has_none_of_any_age() -> None:
         ("request.address.within('10.0.0.0/33')", "a network"),
         ("request.address.within('10.0.0.1/8')", "a network"),
         ("request.address.within(current_user.name)", "written out"),
+        ("request.address. within(current_user.name)", "written out"),
+        ("request.address.// here\nwithin(current_user.name)", "written out"),
+        ("request.at.hour // here\n(current_user.name) == 2", "written out"),
         ("((", "Syntax error"),
         ("(" * 400 + "true" + ")" * 400, "recursion"),
         ("true || " + "'" + "x" * LONGEST + "' == ''", "are the most"),
@@ -127,4 +130,21 @@ def test_a_rule_cannot_take_long() -> None:
     before = failures.count
     assert not person().holds(checked("".join(f"{ten}.all({v}, " for v in "abcdef") + "true" + ")" * 6))
     assert failures.count == before + 1
-    assert person().holds("!'a'.matches('(a+)+$b')")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "['a']" + ".map(a, a + a + a + a + a + a + a + a)" * 7 + ".size() > 0",
+        "['a']" + ".map(a, a != '', a + a + a + a + a + a + a + a)" * 7 + ".size() > 0",
+        "current_user.groups.all(a, a.matches('(x{30}){30}' + a) || true)",
+        "matches(current_user.name, '(x{30}){30}')",
+    ],
+    ids=("map", "map where", "matches", "matches as a function"),
+)
+def test_a_rule_makes_nothing_large_and_reads_no_patterns(rule: str) -> None:
+    """A few hundred characters would take gigabytes, or minutes, of the whole server."""
+    with pytest.raises(Invalid) as refused:
+        checked(rule)
+    assert "undeclared reference" in refused.value.message
+    assert not person().holds(rule), "nor does it if it was kept before"

@@ -35,6 +35,9 @@ _LOOKUPS = {
 }
 """Attributes, in small letters, that the ledger finds by."""
 
+FURTHEST = 2**31
+"""Where a page may begin: no directory has as many, and databases count no further than their numbers go."""
+
 
 @contextmanager
 def _in_its_words() -> Iterator[None]:
@@ -103,7 +106,7 @@ class DirectoryStorage(ScimStorage):
         if position is not None or search_request.cursor is not None:
             raise NotImplementedException(detail="pages are told by startIndex")
         asked = search_request.filter
-        start, count = search_request.start_index_0 or 0, search_request.count
+        start, count = min(search_request.start_index_0 or 0, FURTHEST), search_request.count
         plain = asked is None and search_request.sort_by is None and len(resource_types) == 1
         if plain:
             total, page = self._read(resource_types[0], Sought("", "", start, count))

@@ -29,6 +29,7 @@ def test_pages_hold_everybody_once_while_others_come(provider: Provider, ids: li
     seen = told(first) + told(page(provider, 11)) + told(page(provider, 21))
     assert seen == [*ids, newcomer]
     assert told(page(provider, 100)) == []
+    assert told(page(provider, 10**40)) == []
     assert provider.client.delete(f"Users/{newcomer}").status_code == 204
 
 

@@ -28,6 +28,7 @@ from tests.http.scim.conftest import (
     user_of,
 )
 from tests.rigs.keywright import Keywright, dump
+from tests.rigs.signed_in import signed_in
 
 INACTIVE = {"op": "replace", "path": "active", "value": False}
 ACTIVE = {"op": "replace", "path": "active", "value": True}
@@ -95,6 +96,34 @@ def test_what_was_made_by_hand_is_not_there(it: Keywright, provider: Provider) -
         )
         assert (refused.status_code, refused.json()["scimType"]) == (400, "invalidValue")
     assert provider.found("Groups", 'displayName eq "mine"') == []
+
+
+def test_who_keeps_people_gets_no_further_by_the_provider_s_door(it: Keywright, provider: Provider) -> None:
+    """Provisioned groups may hold what an administrator of people does not own: natively nobody is let in then."""
+    keeper = signed_in(it, "keeper@people.example", ("own", "people"), ("own", "machine"))
+    person = provider.person("accomplice")["id"]
+    group = provider.group("owners-of-all")["id"]
+    with it.service.ledger.change() as tx:
+        grants.add(tx, "d" * 32, Holder(group, "owners-of-all", Holding.GROUP), Grant(Level.OWN, Kind.EVERYTHING))
+    it.service.keeper.door.changed()
+    assert keeper.client.put(f"/groups/{group}/members/{person}").status_code == 403
+    add = {"op": "add", "path": "members", "value": [{"value": person}]}
+    for text in (keeper.token, own_token(it, keeper.id)):
+        door = Provider(scim_client(it, text))
+        assert door.client.get("Groups").status_code == 403
+        assert door.patch(f"Groups/{group}", add).status_code == 403
+    held = [{"level": "own", "kind": "people"}]
+    assert keeper.client.post("/machines", json={"name": "mine"}).status_code == 201
+    it.client().post("/machines", json={"name": "okta", "grants": held}).raise_for_status()
+    for answer in (
+        keeper.client.post("/tokens", json={"name": "mine", "grants": held}),
+        keeper.client.post("/machines", json={"name": "theirs", "grants": held}),
+        keeper.client.post("/grants", json={"machine": "mine", **held[0]}),
+        keeper.client.post("/machine-tokens", json={"machine": "okta", "expires_in": "1h"}),
+    ):
+        assert answer.status_code == 403, answer.text
+    assert provider.members(group) == set()
+    assert keeper.client.post("/grants", json={"user": "accomplice@people.example", **held[0]}).status_code == 201
 
 
 def test_users_of_the_same_address_are_taken_over_only_where_the_settings_say_so(
