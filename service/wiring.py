@@ -9,6 +9,9 @@ from pathlib import Path
 
 from providers.identity.metadata import Documents
 from providers.identity.oidc import OidcSignIns, OidcSignOuts
+from providers.identity.saml import SamlBrowser
+from providers.identity.saml_logout import SamlLogout
+from providers.identity.saml_metadata import SamlDescriptions
 from providers.proofs.gate import Places
 from providers.witness import FileWitness
 from scheduler.clock import Clock
@@ -90,7 +93,7 @@ from service.ledger import schema
 from service.ledger.ledger import Ledger
 from service.people.people import People
 from service.settings import Settings
-from service.ways_in import ways_in
+from service.ways_in import Outside, ways_in
 from service.ways_out import signed_statements, statements, webhook_post
 
 
@@ -192,6 +195,7 @@ def build(
     places = Places()
     verifier, documents = signed_statements(places), Documents(places)
     sign_ins, sign_outs = OidcSignIns(documents, verifier), OidcSignOuts(documents, verifier)
+    outside = Outside(sign_ins, sign_outs, SamlBrowser(randomness), SamlLogout(randomness), SamlDescriptions())
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     waiting, sessions, delays = Pendings(door, keyrings), Sessions(door, recorder.snapshot), Delays(door)
     registered = Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key)
@@ -243,12 +247,12 @@ def build(
         Signals(door, recorder, walls),
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
-        IdentityProviders(door, keyrings, sign_ins),
+        IdentityProviders(door, keyrings, sign_ins, outside.saml_metadata),
         Factors(door, keyrings),
         Approvals(door, walls, keyrings, guard),
         BreakGlasses(door, walls, recorder),
     )
-    people = ways_in(settings, keeper, delays, sign_ins, sign_outs)
+    people = ways_in(settings, keeper, delays, outside)
     lease = timedelta(seconds=settings.lease)
     write_back = WriteBack(found_stores, references)
     rotator = Rotator(

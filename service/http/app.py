@@ -42,7 +42,7 @@ from service.http.fetching import Fetching
 from service.http.limits import Limits
 from service.http.metrics import Metrics
 from service.http.oauth import consent, device, token, well_known
-from service.http.pages import factor_sign_in, home, oidc, sign_in
+from service.http.pages import factor_sign_in, home, oidc, saml, sign_in
 from service.http.pages import factors as factor_pages
 from service.http.plain import Reader
 from service.http.reception import Reception
@@ -134,7 +134,7 @@ def application(
     native.include_router(sessions.entrance)
     native.include_router(session_factors.entrance)
     app.include_router(native)
-    for pages in (home, sign_in, factor_sign_in, factor_pages, oidc):
+    for pages in (home, sign_in, factor_sign_in, factor_pages, oidc, saml):
         app.include_router(pages.router)
     app.include_router(factor_sign_in.challenges)
     app.state.authorization = Authorization(keeper.door, keeper.recorder, keeper.pendings, keeper.sessions)

@@ -15,6 +15,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Literal
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -22,6 +23,7 @@ from fastapi.responses import Response
 
 from service.core.errors import Forged
 
+SameSite = Literal["lax", "none"] | None
 SECURE, PLAIN = "__Host-keywright", "keywright"
 WAITING = "-waiting"
 """Behind the name: the cookie of a sign-in that waits for its other half."""
@@ -60,9 +62,11 @@ class Cookies:
         """The text of another cookie of ours; `what` stands behind the name. Empty for none."""
         return self._text(request, self.name + what) or ""
 
-    def keep_other(self, response: Response, what: str, text: str, lasts: timedelta) -> None:
-        """Give the browser one, for so long."""
-        self._set(response, self.name + what, text, int(lasts.total_seconds()))
+    def keep_other(self, response: Response, what: str, text: str, lasts: timedelta, *, across: bool = False) -> None:
+        """Give the browser one, for so long. `across`: it comes back with forms that other sites post, too."""
+        # Browsers take `None` with Secure only; one that says nothing they send along to anywhere for two minutes.
+        same: SameSite = "lax" if not across else "none" if self.secure else None
+        self._set(response, self.name + what, text, int(lasts.total_seconds()), same)
 
     def forget(self, response: Response) -> None:
         """Take it all from the browser."""
@@ -90,8 +94,10 @@ class Cookies:
         found = urlsplit(origin)
         return found.scheme == ("https" if self.secure else "http") and [found.netloc] == list(hosts)
 
-    def _set(self, response: Response, name: str, text: str, seconds: int | None = None) -> None:
-        response.set_cookie(name, text, seconds, path="/", secure=self.secure, httponly=True, samesite="lax")
+    def _set(
+        self, response: Response, name: str, text: str, seconds: int | None = None, same: SameSite = "lax"
+    ) -> None:
+        response.set_cookie(name, text, seconds, path="/", secure=self.secure, httponly=True, samesite=same)
 
     def _drop(self, response: Response, name: str) -> None:
         response.delete_cookie(name, path="/", secure=self.secure, httponly=True, samesite="lax")

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 from service.core.errors import Unavailable
 from service.core.identity import Definition, Entry, IdentityProvider
 from service.core.openid import OpenId
+from service.core.saml import Place, Saml
 from service.core.secret import Secret
 from service.http import shapes
 from service.http.request import (
@@ -29,7 +30,7 @@ router = APIRouter(tags=["identity providers"], route_class=Route)
 Provider = Annotated[shapes.Word, Path()]
 
 
-def definition_of(body: shapes.PutOpenId) -> Definition:
+def definition_of(body: shapes.PutOpenId | shapes.PutSaml) -> Definition:
     """A definition as it was asked for. Raises Invalid."""
     match body:
         case shapes.PutOpenId():
@@ -45,6 +46,20 @@ def definition_of(body: shapes.PutOpenId) -> Definition:
                 body.access_audience or "",
                 tuple(body.algorithms),
                 body.ca or "",
+            )
+        case shapes.PutSaml():
+            return Saml(
+                body.entity_id,
+                body.sso_url,
+                tuple(body.certificates),
+                _entry(body.entry),
+                body.slo_url or "",
+                body.email_attribute or "",
+                body.name_attribute or "",
+                body.groups_attribute or "",
+                body.subject_attribute or "",
+                body.vouches,
+                body.unsolicited,
             )
         case _:
             assert_never(body)
@@ -65,12 +80,16 @@ def shown(request: Request, it: IdentityProvider) -> dict[str, Any]:
     """As it is answered, without its secret."""
     here: str = request.app.state.url
     kept = {name: value or None if name in _NONE else value for name, value in it.definition.kept().items()}
+    kept.pop("certificate", None)  # ours: it is in our metadata
+    place = Place(f"{here}/sign-in/saml/{it.name}") if here and it.definition.kind == Saml.kind else None
+    callback = place.acs if place else f"{here}/sign-in/{it.definition.kind}/{it.name}/callback" if here else None
     fields = {
         "name": it.name,
         "enabled": it.enabled,
         "definition": {"kind": it.definition.kind} | kept,
         "has_secret": it.has_secret,
-        "callback": f"{here}/sign-in/{it.definition.kind}/{it.name}/callback" if here else None,
+        "callback": callback,
+        "metadata": place.entity_id if place else None,
         "revision": it.revision,
         "created_at": it.created_at,
         "created_by": it.created_by,
@@ -79,7 +98,10 @@ def shown(request: Request, it: IdentityProvider) -> dict[str, Any]:
     return shapes.IdentityProvider.model_validate(fields).model_dump(mode="json")
 
 
-_NONE = ("groups_claim", "access_audience", "ca")
+_NONE = (
+    *("groups_claim", "access_audience", "ca"),
+    *("slo_url", "email_attribute", "name_attribute", "groups_attribute", "subject_attribute"),
+)
 """Empty here, null on the wire."""
 
 
@@ -102,6 +124,13 @@ def add(
         return 201, shown(request, made)
 
     return once(request, keeper, caller, key, body, act)
+
+
+@router.post("/saml-metadata", response_model=shapes.SamlMetadata)
+def metadata(caller: Asking, keeper: TheKeeper, body: shapes.PutSamlMetadata) -> Any:
+    """What a SAML provider's metadata say, to make a definition of. Nothing is kept."""
+    told = keeper.identity_providers.told(caller, body.xml)
+    return told | {"slo_url": told["slo_url"] or None}
 
 
 @router.get("/identity-providers/{provider}", response_model=shapes.IdentityProvider)

@@ -10,6 +10,7 @@ accounts that are linked, a provider by which somebody signs in already) is for 
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 from service.core import names
 from service.core.access import EVERYTHING, SETTINGS, Caller, Level, require
@@ -18,6 +19,7 @@ from service.core.event import Detail
 from service.core.identity import EVERY, Definition, IdentityProvider
 from service.core.keyring import SYSTEM
 from service.core.openid import Examiner, OpenId
+from service.core.saml import Saml, SamlMetadata, certified
 from service.core.sealed import provider_context
 from service.core.secret import Secret
 from service.keeper.door import Deed, Door
@@ -34,10 +36,11 @@ LONGEST_SECRET = 20_000
 class IdentityProviders:
     """Operations on them."""
 
-    def __init__(self, door: Door, keyrings: Keyrings, examiner: Examiner) -> None:
+    def __init__(self, door: Door, keyrings: Keyrings, examiner: Examiner, metadata: SamlMetadata) -> None:
         self._door = door
         self._keyrings = keyrings
         self._examiner = examiner
+        self._metadata = metadata
 
     def listed(self, caller: Caller, after: str, limit: int) -> list[IdentityProvider]:
         """By name. Raises Absent."""
@@ -69,9 +72,8 @@ class IdentityProviders:
                 raise Conflict(f"an identity provider named {name} exists already")
             if len(identity_providers.every(tx, "", MOST)) >= MOST:
                 raise Conflict(f"{MOST} identity providers are the most")
-            made = IdentityProvider(
-                self._door.new_id(), name, definition, enabled, bool(secret.reveal()), 1, tx.now, caller.name, tx.now
-            )
+            kept, has = _keyed(definition, secret, tx.now), bool(secret.reveal())
+            made = IdentityProvider(self._door.new_id(), name, kept, enabled, has, 1, tx.now, caller.name, tx.now)
             identity_providers.add(tx, made, self._sealed(tx, made.id, secret))
             return made
 
@@ -102,9 +104,12 @@ class IdentityProviders:
             require_fresh(tx, caller, "changing an identity provider")
             if definition is not None and definition.kind != it.definition.kind:
                 raise Conflict(f"{name} is of the kind {it.definition.kind}: make another one for {definition.kind}")
+            wanted = definition or it.definition
+            if isinstance(wanted, Saml) and isinstance(it.definition, Saml):
+                wanted = replace(wanted, certificate=it.definition.certificate)
             changed = replace(
                 it,
-                definition=definition or it.definition,
+                definition=wanted if secret is None else _keyed(wanted, secret, tx.now),
                 enabled=it.enabled if enabled is None else enabled,
                 has_secret=it.has_secret if secret is None else bool(secret.reveal()),
                 revision=it.revision + 1,
@@ -163,6 +168,15 @@ class IdentityProviders:
             raise Invalid(f"{name} is of the kind {it.definition.kind}, which cannot be asked", field="name")
         return self._examiner.examined(it.definition)
 
+    def told(self, caller: Caller, xml: str) -> dict[str, object]:
+        """What a SAML provider's metadata say, for a definition of it. Raises Absent, Forbidden, Invalid."""
+
+        def evaluate(_: Transaction) -> dict[str, object]:
+            require(caller, Level.OWN, SETTINGS, "identity providers")
+            return self._metadata.told(xml)
+
+        return self._door.fetch(caller, Deed("identity_provider.metadata"), evaluate)
+
     # -- for whoever lets people in
 
     def offered(self) -> list[IdentityProvider]:
@@ -211,6 +225,13 @@ def _everything(caller: Caller, what: str) -> None:
 def _check(secret: Secret) -> None:
     if len(secret.reveal()) > LONGEST_SECRET:
         raise Invalid(f"secret: {LONGEST_SECRET:,} characters are the most", field="secret")
+
+
+def _keyed(definition: Definition, secret: Secret, now: datetime) -> Definition:
+    """With the certificate of our key, where the secret is one. Raises Invalid."""
+    if not isinstance(definition, Saml):
+        return definition
+    return replace(definition, certificate=certified(secret, now) if secret.reveal() else "")
 
 
 def _told(definition: Definition) -> dict[str, Detail]:

@@ -7,12 +7,13 @@ from sqlalchemy import Row, delete, insert, select, update
 
 from service.core.identity import Definition, IdentityProvider
 from service.core.openid import OpenId
+from service.core.saml import Saml
 from service.ledger.changes import Kind as Changed
 from service.ledger.identities import tokens
 from service.ledger.ledger import Transaction
 from service.ledger.persons import groups, identity_providers, members, sessions, users
 
-KINDS: Mapping[str, Callable[[Mapping[str, object]], Definition]] = {OpenId.kind: OpenId.of}
+KINDS: Mapping[str, Callable[[Mapping[str, object]], Definition]] = {OpenId.kind: OpenId.of, Saml.kind: Saml.of}
 """How a definition is read, by its kind."""
 
 
@@ -102,15 +103,25 @@ def used(tx: Transaction, provider_id: str) -> bool:
     return tx.sql.execute(select(users.c.id).where(users.c.provider_id == provider_id).limit(1)).first() is not None
 
 
-def end_sessions(tx: Transaction, provider_id: str, *, session: str = "", subject: str = "") -> int:
-    """Sessions that it opened are of no use from now on: one, those of one person, or all. How many."""
-    query = select(sessions.c.token_id).where(sessions.c.provider_id == provider_id)
+def end_sessions(
+    tx: Transaction,
+    provider_id: str,
+    *,
+    session: str = "",
+    subject: str = "",
+    told: Callable[[str], bool] = lambda _: True,
+) -> int:
+    """Sessions that it opened are of no use from now on: one, those of one person, or all. How many.
+
+    `told` looks at what the provider calls them.
+    """
+    query = select(sessions.c.token_id, sessions.c.provider_session).where(sessions.c.provider_id == provider_id)
     if session:
         query = query.where(sessions.c.provider_session == session)
     if subject:
         who = select(users.c.id).where(users.c.provider_id == provider_id, users.c.subject == subject)
         query = query.where(sessions.c.user_id.in_(who))
-    ids = list(tx.sql.execute(query).scalars())
+    ids = [row.token_id for row in tx.sql.execute(query) if told(row.provider_session)]
     if ids:
         tx.sql.execute(delete(tokens).where(tokens.c.id.in_(ids)))
         tx.touch(Changed.TOKEN, *ids)

@@ -7,6 +7,7 @@ from service.people.entering import Entering
 from service.people.factors import SecondFactors
 from service.people.new_passwords import NewPasswords
 from service.people.oidc_flow import OidcFlow
+from service.people.saml_flow import SamlFlow
 from service.people.signing_in import SigningIn
 
 
@@ -31,6 +32,7 @@ class People:
     entering: Entering
     factors: SecondFactors
     oidc: OidcFlow
+    saml: SamlFlow
     ways: Callable[[], Sequence[Way]] = field(default=_no_ways)
     """The identity providers to offer."""
     leaving: Callable[[str], str] = field(default=lambda _: "")

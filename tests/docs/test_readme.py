@@ -74,13 +74,13 @@ def test_a_page_about_callers_does_what_it_says(page: str, tmp_path: Path) -> No
     run(chosen, tmp_path, environ(tmp_path, None, port), {"127.0.0.1:8420": f"127.0.0.1:{port}"})
 
 
-@pytest.mark.parametrize("name", ["keycloak", "google", "okta", "entra"])
+@pytest.mark.parametrize("name", ["keycloak", "google", "okta", "entra", "saml"])
 def test_the_pages_of_identity_providers_do_what_they_say(tmp_path: Path, name: str) -> None:
     readme = to_run(ROOT / "README.md", from_16=True)
     begun = next(i for i, block in enumerate(readme) if "values/shop/mail/PASSWORD" in block.text) + 1
     address, port = "127.0.0.1:8420", free_port()
     sign_in = f"cut -d' ' -f3 auth.txt | keywright login --addr http://{address} --env development --token-stdin"
-    page = to_run(ROOT / "docs" / f"sign-in-{name}.md", from_16=True)
+    page = to_run(ROOT / "docs" / ("saml.md" if name == "saml" else f"sign-in-{name}.md"), from_16=True)
     assert page
     chosen = [*readme[:begun], Block("sh", sign_in, 0, "", None), *page]
     run(chosen, tmp_path, environ(tmp_path, None, port), {address: f"127.0.0.1:{port}"})
@@ -96,6 +96,7 @@ def test_no_other_document_has_blocks_that_nobody_runs() -> None:
         "operating.md",
         "people.md",
         "python.md",
+        "saml.md",
         "scim.md",
         "signals.md",
         "vault.md",

@@ -61,6 +61,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /identity-providers/{provider}": {"enabled": False},
     "POST /environments/{environment}/break-glass": {"reason": "the shop is down"},
     "POST /approvals/{approval_id}/decision": {"decision": "approve"},
+    "POST /saml-metadata": {"xml": "<a/>"},
     "POST /grants": {"token": "owner", "level": "use", "kind": "environment", "environment": "ENV"},
 }
 

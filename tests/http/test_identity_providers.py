@@ -63,14 +63,14 @@ def test_a_secret_goes_in_and_never_comes_out(it: Keywright) -> None:
         ({"issuer": "http://id.test"}, "issuer"),
         ({"issuer": "https://id.test?x=1"}, "issuer"),
         ({"scopes": ["email"]}, "scopes"),
-        ({"algorithms": ["HS256"]}, "definition.algorithms.0"),
-        ({"algorithms": ["none"]}, "definition.algorithms.0"),
-        ({"entry": {"domains": ["no domain"]}}, "definition.entry.domains.0"),
+        ({"algorithms": ["HS256"]}, "definition.oidc.algorithms.0"),
+        ({"algorithms": ["none"]}, "definition.oidc.algorithms.0"),
+        ({"entry": {"domains": ["no domain"]}}, "definition.oidc.entry.domains.0"),
         ({"entry": {"domains": ["-x"]}}, "domains"),
         ({"entry": {"groups": {"a": "b"}}}, "groups_claim"),
         ({"entry": {"groups": {"*": "*", "a": "b"}}, "groups_claim": "g"}, "groups"),
         ({"ca": "-----BEGIN nothing"}, "ca"),
-        ({"unknown": 1}, "definition.unknown"),
+        ({"unknown": 1}, "definition.oidc.unknown"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(it: Keywright, wrong: dict[str, Any], field: str) -> None:

@@ -45,6 +45,7 @@ MEANT = {
     "increment", "overlap", "url", "since", "environment",
     "rule", "at", "attributes", "resource", "email", "user", "session_idle", "landing_folder",
     "domains", "groups", "scopes", "groups_claim",
+    "certificates", "groups_attribute", "xml", "slo_url", "sso_url",
 }  # fmt: skip
 
 

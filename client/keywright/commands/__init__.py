@@ -193,6 +193,7 @@ def _identity_providers() -> typer.Typer:
     group.callback(invoke_without_command=True)(identity_provider.listed)
     commands: dict[str, Callable[..., None]] = {
         "add": identity_provider.add,
+        "add-saml": identity_provider.add_saml,
         "show": identity_provider.show,
         "set": identity_provider.set_,
         "check": identity_provider.check,

@@ -70,6 +70,52 @@ def add(
     screen.say(str(made.get("callback") or "none: the server does not know its own address (KEYWRIGHT_URL)"))
 
 
+def add_saml(
+    name: Name,
+    metadata: Annotated[Path, typer.Option("--metadata", metavar="FILE", help="Its metadata (XML), as it gives them.")],
+    key: Annotated[
+        bool,
+        typer.Option("--key-stdin", help="Read our RSA key for it (PEM): we sign, and it may encrypt. Shown nowhere."),
+    ] = False,
+    creates: Annotated[bool, typer.Option("--creates", help="Who is not known yet is given an account.")] = False,
+    domains: Annotated[
+        list[str] | None, typer.Option("--domain", metavar="D", help="Only addresses of it; may be repeated.")
+    ] = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="THERE=HERE", help="A group there is that group here; may be repeated."),
+    ] = None,
+    email: Annotated[
+        str | None, typer.Option("--email-attribute", metavar="A", help="Which tells the address; else its NameID.")
+    ] = None,
+    called: Annotated[str | None, typer.Option("--name-attribute", metavar="A", help="Which tells the name.")] = None,
+    told: Annotated[str | None, typer.Option("--groups-attribute", metavar="A", help="Which tells groups.")] = None,
+    disabled: Annotated[bool, typer.Option("--disabled", help="Let nobody in by it yet.")] = False,
+    address: options.Address = None,
+    as_json: options.Json = False,
+) -> None:
+    """Let people sign in by a SAML provider. Everything else of it: `show`, and `set`."""
+    entry = {"creates": creates, "domains": domains or [], "groups": dict(map(_pair, groups or ()))}
+    attributes = {"email_attribute": email, "name_attribute": called, "groups_attribute": told}
+    if groups and not told:
+        attributes["groups_attribute"] = "groups"
+    body: dict[str, Any] = {"name": names.segment(name, "name"), "enabled": not disabled}
+    body |= {"secret": _read() + "\n"} if key else {}
+    xml = _text(metadata)
+    with options.place(address, None) as place:
+        found = place.door.post("/saml-metadata", {"xml": xml}).body
+        if not isinstance(found, dict):
+            raise _unknown()
+        body["definition"] = {"kind": "saml", "entry": entry} | attributes | found
+        made = _known(place.door.post("/identity-providers", body, key=uuid.uuid4().hex).body)
+    if as_json:
+        screen.dump(made)
+        return
+    screen.say(f"{made['name']} is {_state(made)}; give it these metadata, which are our entity ID, too:")
+    screen.say(str(made.get("metadata") or "none: the server does not know its own address (KEYWRIGHT_URL)"))
+    screen.say(f"ACS URL: {made.get('callback')}")
+
+
 def set_(
     name: Name,
     file: Annotated[
@@ -127,6 +173,13 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _read() -> str:
     return sys.stdin.read().rstrip("\n")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{file} cannot be read ({type(error).__name__})") from None
 
 
 def _definition(file: Path) -> Any:

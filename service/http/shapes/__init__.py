@@ -46,6 +46,9 @@ from service.http.shapes.identity_providers import (
     NewIdentityProvider,
     PutEntry,
     PutOpenId,
+    PutSaml,
+    PutSamlMetadata,
+    SamlMetadata,
 )
 from service.http.shapes.incidents import BeginIncident, Incident, IncidentPlan, SkippedConnection, Trouble
 from service.http.shapes.machines import (
@@ -274,6 +277,8 @@ __all__ = [
     "PutPassword",
     "PutPolicy",
     "PutRotation",
+    "PutSaml",
+    "PutSamlMetadata",
     "PutSigner",
     "PutTls",
     "PutVariable",
@@ -292,6 +297,7 @@ __all__ = [
     "Restoration",
     "Rotation",
     "RotationStep",
+    "SamlMetadata",
     "SecretId",
     "Session",
     "SessionUser",

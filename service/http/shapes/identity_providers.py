@@ -16,7 +16,9 @@ Domain = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9.-]+$", examples
 ClientSecret = Annotated[
     str,
     Field(
-        max_length=20_000, description="What we prove to it who we are with.", json_schema_extra={"format": "password"}
+        max_length=20_000,
+        description="What we prove to it who we are with; of SAML an RSA key (PEM), to sign and to be encrypted for.",
+        json_schema_extra={"format": "password"},
     ),
 ]
 
@@ -71,11 +73,58 @@ class PutOpenId(Request):
     ca: Pem | None = Field(None, description="Authority of its server; left out: the system's.")
 
 
+Attribute = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["groups"])]
+EntityId = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[!-~]+$", examples=["https://id.test/saml"])]
+
+
+class PutSaml(Request):
+    """A SAML 2.0 provider, as its metadata tell it: `POST /saml-metadata` reads them."""
+
+    kind: Literal["saml"]
+    entity_id: EntityId
+    sso_url: Address = Field(description="Where a sign-in is asked for (HTTP-Redirect).")
+    certificates: list[Pem] = Field(
+        min_length=1, max_length=10, description="Of the keys that it signs with; several, while it turns them."
+    )
+    entry: PutEntry = Field(default_factory=lambda: PutEntry.model_validate({}))
+    slo_url: Address | None = Field(None, description="Where a sign-out is told (HTTP-Redirect).")
+    email_attribute: Attribute | None = Field(None, description="Left out: the NameID is the address.")
+    name_attribute: Attribute | None = None
+    groups_attribute: Attribute | None = Field(None, description="Left out: it tells nothing of groups.")
+    subject_attribute: Attribute | None = Field(
+        None, description="What says for good who somebody is there; left out: the NameID."
+    )
+    vouches: bool = Field(False, description="Are its addresses believed, to find users by who are here already?")
+    unsolicited: bool = Field(
+        False,
+        description="May it send somebody who did not begin here (IdP-initiated)? Then another site can sign somebody "
+        "in as somebody else without their noticing.",
+    )
+
+
+Definition = Annotated[PutOpenId | PutSaml, Field(discriminator="kind")]
+
+
+class PutSamlMetadata(Request):
+    """A SAML provider's metadata."""
+
+    xml: str = Field(min_length=1, max_length=200_000)
+
+
+class SamlMetadata(Answer):
+    """What they say, as a definition takes it."""
+
+    entity_id: str
+    sso_url: str
+    slo_url: str | None
+    certificates: list[str]
+
+
 class NewIdentityProvider(Request):
     """A way to sign in from elsewhere."""
 
     name: Word
-    definition: PutOpenId
+    definition: Definition
     secret: ClientSecret = ""
     enabled: bool = True
 
@@ -83,7 +132,7 @@ class NewIdentityProvider(Request):
 class ChangedIdentityProvider(Request):
     """What is given becomes so; a definition as a whole."""
 
-    definition: PutOpenId | None = None
+    definition: Definition | None = None
     secret: ClientSecret | None = Field(None, description="An empty one takes it away.")
     enabled: bool | None = None
 
@@ -93,9 +142,10 @@ class IdentityProvider(Answer):
 
     name: str
     enabled: bool
-    definition: PutOpenId
+    definition: Definition
     has_secret: bool
-    callback: str | None = Field(description="What has to be registered there as the redirect URI.")
+    callback: str | None = Field(description="What has to be registered there: the redirect URI, of SAML the ACS URL.")
+    metadata: str | None = Field(description="SAML: where our metadata are; this is our entity id there, too.")
     revision: int
     created_at: datetime
     created_by: str
