@@ -88,6 +88,7 @@ def test_the_pages_of_identity_providers_do_what_they_say(tmp_path: Path, name: 
 
 def test_no_other_document_has_blocks_that_nobody_runs() -> None:
     run_by = (
+        "access.md",
         "agent.md",
         "api.md",
         "approvals.md",
