@@ -10,7 +10,7 @@ import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from schemathesis import Case, GenerationMode
+from schemathesis import Case, GenerationMode, Response
 from schemathesis.checks import not_a_server_error
 from schemathesis.config._checks import NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
@@ -45,8 +45,18 @@ MEANT = {
     "increment", "overlap", "url", "since", "environment",
     "rule", "at", "attributes", "resource", "email", "user", "session_idle", "landing_folder",
     "domains", "groups", "scopes", "groups_claim",
-    "certificates", "groups_attribute", "xml", "slo_url", "sso_url", "passkey",
+    "certificates", "groups_attribute", "xml", "slo_url", "sso_url", "passkey", "approvals", "definition",
 }  # fmt: skip
+SHOWN = ("/users", "/groups", "/factors")
+"""Where a name is what people are shown: which characters can be printed, no pattern says."""
+
+
+def meant(case: Case, response: Response) -> bool:
+    """Is it refused for what no schema can say?"""
+    if response.status_code != 422:
+        return False
+    field = response.json()["field"].partition(".")[0].partition("[")[0]
+    return field in MEANT or (field == "name" and any(part in case.path for part in (*SHOWN, "/session/factor")))
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +117,12 @@ def test_what_the_document_says_is_so_for_a_narrow_token(case: Case, served: Key
 @settings(FEW, max_examples=1)
 def test_what_the_document_says_is_so_for_nobody(case: Case, served: Keywright) -> None:
     response = case.call(base_url=served.url, headers={"Authorization": ""})
-    case.validate_response(response)
+    case.validate_response(response, excluded_checks=[positive_data_acceptance] if meant(case, response) else [])
     if case.path.startswith("/api/"):
         # 204: OPTIONS, which tells what is in the document anyway. 429: whoever tries passwords has to wait.
-        assert response.status_code in (204, 401, 405, *([429] if case.path.endswith("/session") else []))
+        # 409, 422: how one signs in by a passkey is asked by nobody yet; here no address is known that it is for.
+        more = [429] if case.path.endswith("/session") else [409, 422] if "passkey" in case.path else []
+        assert response.status_code in (204, 401, 405, *more)
 
 
 def tried(case: Case, token: str, served: Keywright) -> None:
@@ -127,12 +139,8 @@ def tried(case: Case, token: str, served: Keywright) -> None:
             del case.headers[name]
     response = case.call(base_url=served.url, headers={"Authorization": f"Bearer {token}"})
     excluded = [ignored_auth]  # sends the case again without our token; the third test does that for every case
-    if positive:
-        if response.status_code == 412:  # another revision than the one that a made-up If-Match names
-            excluded.append(positive_data_acceptance)
-        elif response.status_code == 422:
-            field = response.json()["field"].partition(".")[0].partition("[")[0]
-            excluded += [positive_data_acceptance] if field in MEANT else []
+    if positive and (response.status_code == 412 or meant(case, response)):  # 412: a made-up If-Match
+        excluded.append(positive_data_acceptance)
     if response.status_code == 504 and case.path.endswith("/connections/{name}"):
         excluded.append(not_a_server_error)  # the database that was made up does not answer, which is what 504 says
     case.validate_response(response, excluded_checks=excluded)
