@@ -14,8 +14,10 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from bench.run import Run
+from service.core.environment import Environment
 from service.keeper.tokens import SYSTEM
-from service.ledger.tables import connections, environments, rotations
+from service.ledger import environments
+from service.ledger.tables import connections, rotations
 from service.settings import read
 from service.wiring import Service, build
 
@@ -69,10 +71,7 @@ def _look(service: Service) -> None:
 def _furnished(folder: Path, size: int) -> Service:
     service = build(read({}, data=folder))
     with service.ledger.change() as tx:
-        wall = {"id": "bench", "name": "bench", "stores": {}, "allowlist": [], "revision": 1}
-        tx.sql.execute(
-            insert(environments).values(wall | {"stale_if_error": 0, "created_at": tx.now, "updated_at": tx.now})
-        )
+        environments.add(tx, Environment("bench", "bench", {}, (), 1, tx.now, tx.now))
         common = {
             "environment_id": "bench",
             "definition": {"engine": "postgresql", "endpoints": [{"host": "db"}], "database": "shop"},

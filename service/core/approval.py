@@ -172,6 +172,7 @@ EXEMPT: Mapping[str, str] = {
     "group.change": "what a group may do is in its grants, which wait",
     "group.part": "taking access away is never held up",
     "group.remove": "taking access away is never held up",
+    "identity_provider.remove": "taking access away is never held up",
     "session.end": "taking access away is never held up",
     "factor.remove": "who has no factor agrees to nothing; another way in as somebody is an invitation, which waits",
     "recovery_codes.make": "one's own",

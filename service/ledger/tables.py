@@ -136,9 +136,7 @@ environments = Table(
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Column("stale_if_error", Integer, nullable=False),
-    Column(
-        "approvals", JSON, nullable=False, default=dict
-    ),  # areas that wait for a second person, and for how long one may ask
+    Column("approvals", JSON, nullable=False),  # areas that wait for a second person, and for how long one may ask
 )
 
 data_keys = Table(

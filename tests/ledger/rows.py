@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from service.ledger import rotations
+from service.core.environment import Environment
+from service.ledger import environments, rotations
 from service.ledger.ledger import Ledger, Transaction
-from service.ledger.tables import connections, environments
+from service.ledger.tables import connections
 
 
 def furnish(ledger: Ledger, servers: Sequence[str], each: int) -> None:
@@ -24,8 +25,7 @@ def furnish(ledger: Ledger, servers: Sequence[str], each: int) -> None:
 
 def environment(tx: Transaction) -> None:
     """`production`, with that id."""
-    row = {"id": "production", "name": "production", "stores": {}, "allowlist": [], "stale_if_error": 0, "revision": 1}
-    tx.sql.execute(insert(environments).values(row | {"created_at": tx.now, "updated_at": tx.now}))
+    environments.add(tx, Environment("production", "production", {}, (), 1, tx.now, tx.now))
 
 
 def connection(tx: Transaction, name: str, host: str, **values: Any) -> None:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, insert, select, text
+from sqlalchemy import event, func, select, text
 
 from service.core.access import Caller
+from service.core.environment import Environment
 from service.core.errors import Invalid, Unavailable, Unrecorded
 from service.core.event import Event, Outcome
+from service.ledger import environments as walls
 from service.ledger.appender import Appender
 from service.ledger.chain import Proof
 from service.ledger.ledger import Ledger, Transaction
@@ -29,17 +31,7 @@ def happened(action: str = "value.fetch", resource: str = "shop/db") -> Event:
 
 
 def add(tx: Transaction, name: str) -> None:
-    row = {
-        "id": name,
-        "name": name,
-        "stores": {},
-        "allowlist": [],
-        "stale_if_error": 0,
-        "revision": 1,
-        "created_at": AT,
-        "updated_at": AT,
-    }
-    tx.sql.execute(insert(environments).values(row))
+    walls.add(tx, Environment(name, name, {}, (), 1, AT, AT))
 
 
 def names(ledger: Ledger) -> list[str]:

@@ -9,13 +9,14 @@ forgotten; a sign-in that sends people to where a stranger wants them is half of
 
 import re
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.core.access import Caller
 from service.core.errors import Invalid, KeywrightError, Often, Unauthenticated
@@ -35,7 +36,7 @@ MOST_FIELDS = 20
 HOME, SIGN_IN = "/", "/sign-in"
 _LOCAL = re.compile(r"/(?![/\\])[!-~]*")
 _templates = Environment(
-    loader=PackageLoader("service.http.pages"),
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -30,6 +30,7 @@ FORMS = {
     r"^[0-9]{3} ?[0-9]{3}$": "six digits, as the authenticator app shows them",
     r"^[0-9A-Za-z -]{16,40}$": "a recovery code: sixteen letters and digits, as in 7h2k-9xqf-m3wd-0tzr",
     r"^[A-Za-z0-9-]+$": "letters, digits and '-'",
+    r"^[a-z0-9.-]+$": "a domain in small letters, as in example.com",
     r"^[A-Za-z0-9_-]+$": "a text as it was given: letters, digits, '-' and '_'",
     r"^[A-Za-z0-9_+/-]+$": "the name of a time zone, as in Europe/Berlin",
     r"^[A-Za-z0-9_-]*$": "`next` of the page before, as it was given",
@@ -47,6 +48,7 @@ FORMS = {
     r"^[!-?A-~]+@[!-?A-~]+$": "an e-mail address",
     r"^([^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?)?$": _CALLED,
     r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$": _CALLED,
+    r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$": "text on one line, without control characters, that begins with no blank",
     rf"^({SEGMENT})?$": "a name, or nothing: letters, digits, '.', '_' and '-', not starting with '.' or '-'",
     r"^[0-9A-Fa-f:.]*$": "an address, as in 10.1.2.3",
     r"^((user:)?[!-?A-~]+@[!-?A-~]+|(group|machine|token):[^\x00-\x1f\x7f]+)?$": (
