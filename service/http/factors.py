@@ -5,13 +5,13 @@ No `Idempotency-Key` here: what is told once would be kept to be told again.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from service.core.factor import Factor
 from service.http import shapes
 from service.http.cookies import proof_of
-from service.http.request import Asking, TheKeeper
+from service.http.request import Asking, Id, TheKeeper
 from service.http.route import Route
 from service.http.sessions import cookies_of, people_of
 from service.people.enrolment import Added, Begun, FirstAnswer, FirstCode
@@ -19,8 +19,6 @@ from service.people.factors import SecondFactors
 from service.people.totp import drawing, picture
 
 router = APIRouter(tags=["factors"], route_class=Route)
-
-Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 
 
 def flows(request: Request) -> SecondFactors:
@@ -108,7 +106,7 @@ def add_passkey(request: Request, caller: Asking, body: shapes.NewPasskey) -> An
     return _added(request, flows(request).enrolment.finish(caller, first, anew=anew(request)))
 
 
-@router.delete("/factors/{factor_id}", status_code=204)
+@router.delete("/factors/{factor_id:hex}", status_code=204)
 def remove(caller: Asking, keeper: TheKeeper, factor_id: Id) -> None:
     """Take one away; one's own, or that of a user who holds no more than the caller owns."""
     keeper.factors.remove(caller, factor_id)

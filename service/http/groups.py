@@ -1,15 +1,16 @@
 """`/groups`: groups and who is in them."""
 
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from service.core.person import Membership
 from service.http import shapes
 from service.http.request import (
     Asking,
     Cursor,
+    Id,
     IdempotencyKey,
     IfMatch,
     Limit,
@@ -24,8 +25,6 @@ from service.http.tokens import shown_grant
 from service.keeper.groups import ShownGroup, WantedGroup
 
 router = APIRouter(tags=["people"], route_class=Route)
-
-Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 
 
 def shown(it: ShownGroup) -> dict[str, Any]:

@@ -1,18 +1,16 @@
 """`/environments/{env}/incidents`, `/incidents/{id}`: everything in a folder rotated now, and watched."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service.http import shapes
-from service.http.request import Asking, Cursor, IdempotencyKey, Limit, TheKeeper, once, page, position
+from service.http.request import Asking, Cursor, Id, IdempotencyKey, Limit, TheKeeper, once, page, position
 from service.http.route import Route
 from service.keeper.incidents import Account, Plan, Wanted
 
 router = APIRouter(tags=["incidents"], route_class=Route)
-
-IncidentId = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 
 
 def shown(it: Account) -> dict[str, Any]:
@@ -71,19 +69,19 @@ def listed(caller: Asking, keeper: TheKeeper, environment: shapes.Word, cursor: 
 
 
 @router.get("/incidents/{incident_id}", response_model=shapes.Incident)
-def get(caller: Asking, keeper: TheKeeper, incident_id: IncidentId) -> Any:
+def get(caller: Asking, keeper: TheKeeper, incident_id: Id) -> Any:
     """One incident: how far it is, and what went wrong."""
     return shown(keeper.incidents.get(caller, incident_id))
 
 
 @router.post("/incidents/{incident_id}/cancel", response_model=shapes.Incident)
-def cancel(caller: Asking, keeper: TheKeeper, incident_id: IncidentId) -> Any:
+def cancel(caller: Asking, keeper: TheKeeper, incident_id: Id) -> Any:
     """No further rotations begin; those under way go on."""
     return shown(keeper.incidents.cancel(caller, incident_id))
 
 
 @router.post("/incidents/{incident_id}/resume", response_model=shapes.Incident)
-def resume(request: Request, caller: Asking, keeper: TheKeeper, incident_id: IncidentId) -> Any:
+def resume(request: Request, caller: Asking, keeper: TheKeeper, incident_id: Id) -> Any:
     """Go on with a cancelled one."""
     account = keeper.incidents.resume(caller, incident_id)
     request.app.state.poke()

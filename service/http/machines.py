@@ -12,6 +12,7 @@ from service.http import proofs, shapes
 from service.http.request import (
     Asking,
     Cursor,
+    Id,
     IdempotencyKey,
     IfMatch,
     Limit,
@@ -29,7 +30,6 @@ from service.keeper.secrets import WantedSecret
 
 router = APIRouter(tags=["machines"], route_class=Route)
 
-Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 Name = Annotated[shapes.NamePath, Path(description="May hold `/`.")]
 
 

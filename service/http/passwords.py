@@ -6,10 +6,9 @@ from fastapi import APIRouter, Request
 
 from service.core.secret import Secret
 from service.http import shapes
-from service.http.request import Asking, IdempotencyKey, TheKeeper, hashing, once
+from service.http.request import Asking, Id, IdempotencyKey, TheKeeper, hashing, once
 from service.http.route import Route
 from service.http.sessions import people_of
-from service.http.tokens import Id
 
 router = APIRouter(tags=["people"], route_class=Route)
 PAGE = "/sign-in/invitation"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, BeforeValidator, Field
@@ -60,6 +60,8 @@ Asking = Annotated[Caller, Depends(caller_of)]
 Who = Annotated[keeper_asked.Who, Depends(who_asks)]
 TheKeeper = Annotated[Keeper, Depends(keeper_of)]
 
+Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
+"""Of a thing, in a path."""
 IfMatch = Annotated[
     str | None,
     Header(alias="If-Match", description='The revision that is meant, as `ETag` gave it: `"3"`.', max_length=100),

@@ -1,19 +1,17 @@
 """`/restorations`: what was found after the ledger came back from a copy, or failed over."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from service.core.errors import Invalid
 from service.core.restoration import Finding
 from service.http import shapes
-from service.http.request import Asking, Cursor, Limit, TheKeeper, page, position
+from service.http.request import Asking, Cursor, Id, Limit, TheKeeper, page, position
 from service.http.route import Route
 from service.keeper.restorations import Found, Outlook
 
 router = APIRouter(tags=["restorations"], route_class=Route)
-
-RestorationId = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 
 
 def shown(it: Outlook) -> dict[str, Any]:
@@ -49,7 +47,7 @@ def listed(caller: Asking, keeper: TheKeeper, cursor: Cursor = "", limit: Limit 
 def findings(
     caller: Asking,
     keeper: TheKeeper,
-    restoration_id: RestorationId,
+    restoration_id: Id,
     finding: Finding | None = None,
     cursor: Cursor = "",
     limit: Limit = 100,

@@ -1,9 +1,9 @@
 """`/environments/{env}/rotations`, `/rotations/{id}`, `/rehearsals`: asked for, watched, taken in hand."""
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
@@ -15,6 +15,7 @@ from service.http.peer import peer_of
 from service.http.request import (
     Asking,
     Cursor,
+    Id,
     IdempotencyKey,
     Limit,
     TheKeeper,
@@ -34,7 +35,6 @@ from service.keeper.snapshot import key_of_rotation
 
 router = APIRouter(tags=["rotations"], route_class=Route)
 
-RotationId = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 DONE = ENDED | {Stage.STUCK, Stage.DRAINING}
 """Where waiting ends: applications have their new credential, or a person must look."""
 
@@ -127,13 +127,13 @@ def listed(
 
 
 @router.get("/rotations/{rotation_id}", response_model=shapes.Rotation)
-def get(caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
+def get(caller: Asking, keeper: TheKeeper, rotation_id: Id) -> Any:
     """One rotation with its stages and timings."""
     return shown(keeper.rotations.get(caller, rotation_id))
 
 
 @router.post("/rotations/{rotation_id}/retry", response_model=shapes.Rotation)
-def retry(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
+def retry(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: Id) -> Any:
     """Go on now with one that is stuck or waits to try again; it looks before it acts."""
     story = keeper.rotations.retry(caller, rotation_id)
     request.app.state.poke()
@@ -141,7 +141,7 @@ def retry(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: Rota
 
 
 @router.post("/rotations/{rotation_id}/abandon", response_model=shapes.Rotation)
-def abandon(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
+def abandon(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: Id) -> Any:
     """Undo one that has not been published yet."""
     story = keeper.rotations.abandon(caller, rotation_id)
     request.app.state.poke()
@@ -149,7 +149,7 @@ def abandon(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: Ro
 
 
 @router.post("/rotations/{rotation_id}/revert", response_model=shapes.Rotation)
-async def revert(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: RotationId) -> Any:
+async def revert(request: Request, caller: Asking, keeper: TheKeeper, rotation_id: Id) -> Any:
     """While it drains: see that the former credential still logs in, and make it the live one again."""
     return shown(await looking(request, lambda: keeper.rotations.revert(caller, rotation_id)))
 

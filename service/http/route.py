@@ -18,6 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.convertors import Convertor, register_url_convertor
 
 from service.core.access import Caller
 from service.core.approval import Approval
@@ -36,6 +37,23 @@ from service.keeper.callers import machine, nobody, signed_in, who
 from service.keeper.keeper import Keeper
 
 log = structlog.get_logger("http")
+
+
+class _Hex(Convertor[str]):
+    """An id, where words stand beside it in a path: `/factors/{factor_id:hex}` is not `/factors/totp`."""
+
+    regex = "[0-9a-f]+"
+
+    def convert(self, value: str) -> str:
+        """As it stands."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it stands."""
+        return value
+
+
+register_url_convertor("hex", _Hex())
 
 
 class Open(APIRoute):

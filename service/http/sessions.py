@@ -13,9 +13,8 @@ from service.core.secret import Secret
 from service.core.token import Token
 from service.http import shapes
 from service.http.cookies import Cookies, proof_of
-from service.http.request import Asking, Cursor, Limit, TheKeeper, hashing, page, position
+from service.http.request import Asking, Cursor, Id, Limit, TheKeeper, hashing, page, position
 from service.http.route import Open, Route, address_of
-from service.http.tokens import Id
 from service.people.entering import FACTOR, Entered, Visitor
 from service.people.people import People
 

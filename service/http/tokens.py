@@ -1,19 +1,17 @@
 """`/me`, `/tokens`, `/grants`: identities of machines and what they may do."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 
 from service.core.schedule import duration
 from service.core.token import Token
 from service.http import shapes
-from service.http.request import Asking, Cursor, IdempotencyKey, Limit, TheKeeper, once, page, position
+from service.http.request import Asking, Cursor, Id, IdempotencyKey, Limit, TheKeeper, once, page, position
 from service.http.route import Route
 from service.keeper.granting import ShownGrant, WantedGrant
 
 router = APIRouter(tags=["tokens"], route_class=Route)
-
-Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 
 
 def shown_grant(it: ShownGrant) -> dict[str, Any]:

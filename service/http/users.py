@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from service.http import shapes
 from service.http.request import (
     Asking,
     Cursor,
+    Id,
     IdempotencyKey,
     IfMatch,
     Limit,
@@ -23,7 +24,6 @@ from service.keeper.users import ChangedUser, ShownUser
 
 router = APIRouter(tags=["people"], route_class=Route)
 
-Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 _SAME = (
     *("id", "email", "name", "enabled", "attributes", "emergency", "factors"),
     *("has_password", "password_changed_at", "password_ends_at", "last_login_at", "last_active_at"),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from service.core.secret import Secret
 from service.core.signal import kinds
@@ -12,6 +12,7 @@ from service.http.events import moment_of
 from service.http.request import (
     Asking,
     Cursor,
+    Id,
     IdempotencyKey,
     IfMatch,
     Limit,
@@ -25,8 +26,6 @@ from service.http.route import Route
 from service.keeper.webhooks import NewWebhook
 
 router = APIRouter(tags=["signals"], route_class=Route)
-
-Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9a-f]{1,64}$")]
 
 
 def shown(it: Webhook) -> dict[str, Any]:
