@@ -46,8 +46,7 @@ from service.http.pages import factor_sign_in, home, oidc, saml, sign_in
 from service.http.pages import factors as factor_pages
 from service.http.plain import Reader
 from service.http.reception import Reception
-from service.http.scim import errors as scim_errors
-from service.http.scim.door import BesideScim
+from service.http.scim import beside
 from service.http.streams import Feed
 from service.http.vault import errors as vault_errors
 from service.http.vault.dialect import reader
@@ -146,7 +145,7 @@ def application(
         app.state.mounts, app.state.leases = mounts, leases
         app.add_middleware(Beside)
         readers[b"/v1/"] = reader(mounts, leases=leases)
-    app.add_middleware(BesideScim, url=url)
+    app.add_middleware(beside.BesideScim, url=url)
     document = app.openapi
 
     def openapi() -> dict[str, object]:
@@ -156,6 +155,6 @@ def application(
 
     app.openapi = openapi  # type: ignore[method-assign]
     app.state.reception = reception = Reception(metrics.answered, limits)
-    bares = {"/sci": scim_errors.bare} | ({"/v1/": vault_errors.bare} if mounts is not None else {})
+    bares = {"/sci": beside.bare} | ({"/v1/": vault_errors.bare} if mounts is not None else {})
     app.add_middleware(Envelope, reception=reception, bares=bares)
     return app

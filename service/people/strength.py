@@ -7,8 +7,6 @@ more, for one who knows the address and the name. Rules about capitals and digit
 
 import hashlib
 
-from zxcvbn import zxcvbn
-
 from service.core.errors import Invalid
 from service.core.passphrase import Breaches, normal
 from service.core.person import Settings, User
@@ -33,6 +31,9 @@ class Strength:
             raise Invalid(f"{field} must have {settings.password_length} characters at least", field=field)
         if self._breaches.hold(hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().upper()):
             raise Invalid(f"{field} stands in a list of passwords that became known: choose another one", field=field)
+        # Its lists take 13 MB, and most servers and every command judge no password.
+        from zxcvbn import zxcvbn
+
         about = [word for word in {user.email, *user.email.replace("@", ".").split("."), *user.name.split()} if word]
         judged = zxcvbn(text[:LOOKED_AT], user_inputs=[*about, "keywright"], max_length=LOOKED_AT)
         if judged["score"] < SCORE:

@@ -186,9 +186,13 @@ class Things:
         return Thing({**of.marks, "environment": HERE, "grant_id": made["id"]}, place)
 
     def webhook(self) -> Thing:
-        of = self.folder()
-        body = {"name": self.fresh(), "url": "https://hooks.test/", "environment": HERE, "folder": of.marks["folder"]}
-        return Thing({**of.marks, "webhook_id": self._made("POST", "/webhooks", body)["id"]}, of.place)
+        name = self.fresh()
+        for former in self._made("GET", "/webhooks?limit=500", None)["items"]:
+            self._made("DELETE", f"/webhooks/{former['id']}", None)  # there is room for so many only
+        body = {"name": name, "url": "https://hooks.test/", "environment": HERE, "folder": f"shop/{name}"}
+        made = self._made("POST", "/webhooks", body)
+        place = {"kind": "folder", "environment": HERE, "path": f"shop/{name}"}
+        return Thing({"environment": HERE, "webhook_id": made["id"]}, place)
 
     def provider(self) -> Thing:
         name = self.fresh()

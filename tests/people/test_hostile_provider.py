@@ -92,8 +92,9 @@ def liar(it: Keywright, server: HostileProvider) -> Site:
 
 
 @pytest.mark.parametrize("what", LIES)
-def test_a_token_that_is_not_right_lets_nobody_in(liar: Site, what: str) -> None:
-    liar.server.tokens, reason = LIES[what]
+def test_a_token_that_is_not_right_lets_nobody_in(liar: Site, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, reason = LIES[what]
+    monkeypatch.setattr(liar.server, "tokens", tokens)
     answer = liar.come()
     assert (answer.status_code, "keywright" in answer.cookies) == (401, False), answer.text
     assert liar.refusal() == reason

@@ -1,7 +1,6 @@
 """People sign in by SAML: by a real provider (`samlp` of npm) as a browser does, and by one that lies."""
 
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import httpx2
@@ -9,7 +8,6 @@ import pytest
 from lxml import etree
 
 from service.core.saml import Place
-from service.keeper.strangers import Strangers
 from service.ledger import users
 from tests.people.test_admission import group, groups_of
 from tests.rigs.asserting import Asserting, deflated, form, pair
@@ -23,13 +21,6 @@ ACCOUNTS: dict[str, dict[str, Any]] = {
 }
 NAMES = {"email_attribute": "email", "name_attribute": "name", "groups_attribute": "groups"}
 ENTRY = {"creates": True, "domains": ["example.com"], "groups": {"eng": "engineers"}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _all_are_told(it: Keywright) -> None:
-    """Of those who are turned away the log tells some each second, and these tests are quicker."""
-    now = count(step=10)
-    it.service.keeper.recorder.strangers = Strangers(lambda: float(next(now)))
 
 
 @pytest.fixture(scope="module")

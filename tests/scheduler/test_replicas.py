@@ -44,8 +44,9 @@ class Trio:
         found: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
-            answer = self.watch.get(place, params={"limit": "200", "cursor": cursor} | query).raise_for_status().json()
-            found, cursor = found + answer["items"], answer["next"]
+            answer = self.watch.get(place, params={"limit": "200", "cursor": cursor} | query)
+            assert answer.is_success, answer.text
+            found, cursor = found + answer.json()["items"], answer.json()["next"]
         return found[::-1]
 
     def rotations(self, name: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from service.core.errors import KeywrightError, TooLarge
 from service.http.certificates import proven_to
@@ -32,7 +32,7 @@ from service.http.fetching import Fetching
 from service.http.problems import note
 from service.http.route import address_of
 from service.http.scim.dialects import plain
-from service.http.scim.errors import MEDIA, scim_error
+from service.http.scim.errors import scim_error
 from service.http.scim.limits import check_query, checked
 from service.http.scim.provider import PROVIDER
 from service.http.scim.storage import DirectoryStorage
@@ -47,20 +47,16 @@ _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\
 _SERVICE = ScimService(PROVIDER)
 
 
-class BesideScim:
-    """Around the native door: what is behind `/scim/`, whatever it is, is for this one."""
+class ScimDoor:
+    """What is behind `/scim/`; see `beside.py` for how it gets here."""
 
-    def __init__(self, app: ASGIApp, *, url: str = "") -> None:
-        self._app = app
+    def __init__(self, url: str) -> None:
         self._url = url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI 3)."""
-        if scope["type"] == "http" and (scope["path"] == "/scim" or scope["path"].startswith("/scim/")):
-            response = await _answered(Request(scope, receive), self._url)
-            await response(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        response = await _answered(Request(scope, receive), self._url)
+        await response(scope, receive, send)
 
 
 async def _answered(request: Request, url: str) -> Response:
@@ -145,6 +141,3 @@ def _who(request: Request) -> Who:
     if shown is not None and not presented:
         return machine(shown, said, address, request_id)
     return nobody(said, address, request_id)
-
-
-__all__ = ["MEDIA", "ROOT", "BesideScim"]

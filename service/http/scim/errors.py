@@ -7,12 +7,8 @@
 Whatever else there is has the status that it has at the native door.
 """
 
-import json
-from http import HTTPStatus
-
 from scim2_models import (
     ConflictException,
-    Error,
     ForbiddenException,
     InvalidValueException,
     NotFoundException,
@@ -26,9 +22,7 @@ from service.core import errors
 from service.core.directory import Taken
 from service.core.errors import KeywrightError
 from service.http import problems
-from service.http.plain import Headers
 
-MEDIA = "application/scim+json"
 _CLASSES: dict[type[KeywrightError], type[SCIMException]] = {
     errors.Invalid: InvalidValueException,
     errors.Unauthenticated: UnauthorizedException,
@@ -48,15 +42,3 @@ def scim_error(error: KeywrightError) -> SCIMException:
     said = SCIMException(detail=error.message)
     said.status, _, _ = problems.looked_up(error)
     return said
-
-
-def bare(status: int, _slug: str, title: str, detail: str, _request_id: str) -> tuple[bytes, Headers]:
-    """Body and headers of what is refused before the door was asked, as `problems.bare` has them."""
-    body = text(status, f"{title}: {detail}")
-    length = str(len(body)).encode()
-    return body, [(b"content-type", MEDIA.encode()), (b"content-length", length), (b"connection", b"close")]
-
-
-def text(status: int, detail: str) -> bytes:
-    """The body of an error without a scimType."""
-    return json.dumps(Error(status=HTTPStatus(status), detail=detail).model_dump()).encode()
