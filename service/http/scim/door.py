@@ -41,8 +41,9 @@ from service.keeper.callers import machine, nobody, who
 from service.keeper.keeper import Keeper
 
 ROOT = "/scim/v2"
-TRIES = 5
-"""Of a change that names no version and that somebody else's came before."""
+TRIES = 40
+"""Of a change that names no version and that somebody else's came before: as many as are worked on at once, since each
+time somebody else's was done."""
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 _SERVICE = ScimService(PROVIDER)
 
