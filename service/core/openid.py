@@ -51,7 +51,7 @@ class OpenId:
     ca: str = ""
     """PEM of who vouches for the provider's server; empty: the system's authorities."""
     key_id: str = ""
-    """What the provider calls the private key that we prove ourselves with; empty: as RFC 7638 or a certificate has it."""
+    """What it calls our private key; empty: see `providers/identity/client_assertion.py`."""
 
     def __post_init__(self) -> None:
         secure(self.issuer, "issuer")

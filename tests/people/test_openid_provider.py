@@ -184,9 +184,7 @@ def test_how_the_secret_is_shown(it: Keywright, client: dict[str, Any], secret: 
         ("its thumbprint", None, True),
     ],
 )
-def test_the_provider_is_told_which_key_it_is(
-    it: Keywright, registered: str, key_id: str | None, works: bool
-) -> None:
+def test_the_provider_is_told_which_key_it_is(it: Keywright, registered: str, key_id: str | None, works: bool) -> None:
     name = f"key-{len(it.client().get('/identity-providers').json()['items'])}"
     keys = [key("decoy").as_dict(private=False), KEY.as_dict(private=False)]
     if registered != "its thumbprint":

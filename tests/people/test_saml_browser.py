@@ -37,3 +37,7 @@ def test_there_and_back_and_out_of_both(it: Keywright) -> None:
         page.wait_for_url("**/sign-in")  # which the provider leads back to
         page.goto("/")
         page.wait_for_url("**/sign-in")
+        persons.decide(it.service, second_factor_required=True)
+        page.goto("/sign-in?next=/factors")
+        page.get_by_role("link", name="Sign in with npm").click()
+        page.wait_for_url("**/sign-in/factor?next=/factors")
