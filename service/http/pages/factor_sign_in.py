@@ -155,7 +155,7 @@ async def begin_app(request: Request) -> Response:
 
 def first_code_asked(begun: Begun, action: str, next_: str, csrf: str = "") -> Response:
     """What an authenticator app is to read, and the field for what it shows then."""
-    told = {"svg": picture(begun.uri), "secret": begun.secret.reveal()}
+    told: dict[str, Any] = {"svg": picture(begun.uri), "secret": begun.secret.reveal()}
     return shown("first_code.html", problem="", **told, **_first_code(begun.id, action, next_, csrf))
 
 
