@@ -1,7 +1,7 @@
 """A code for tokens (RFC 6749, 4.1.3), and how we prove to a provider who we are.
 
 no secret            nothing but the client id: PKCE alone
-a private key (PEM)  private_key_jwt: a statement of a minute, signed with it (RFC 7523, 2.2; Core, 9)
+a private key (PEM)  private_key_jwt: a statement signed with it (`client_assertion.py`)
 anything else        client_secret_basic, or client_secret_post where that is all that it takes
 """
 
@@ -11,10 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote_plus
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
-
+from providers.identity.client_assertion import is_key, statement
 from providers.identity.metadata import Metadata, named
 from providers.proofs.asking import exchange, trust
 from service.core.errors import Unavailable
@@ -22,10 +19,7 @@ from service.core.identity import NotLetIn
 from service.core.openid import Asked, OpenId
 from service.core.secret import Secret
 
-LASTS = 60
-"""Seconds."""
 _BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
 
 def tokens_for(
@@ -57,8 +51,8 @@ def _shown(
     text, takes = secret.reveal(), metadata.secrets
     if not text:
         return "", {"client_id": it.client_id}
-    if text.startswith("-----BEGIN"):
-        stated = _statement(it, metadata, text, asked, now)
+    if is_key(text):
+        stated = statement(it, metadata, text, asked, now)
         return "", {"client_id": it.client_id, "client_assertion_type": _BEARER, "client_assertion": stated}
     if "client_secret_basic" in takes:
         # Each is form-encoded first (RFC 6749, 2.3.1).
@@ -67,18 +61,3 @@ def _shown(
     if "client_secret_post" in takes:
         return "", {"client_id": it.client_id, "client_secret": text}
     raise Unavailable(f"{named(it)} takes a client secret neither by client_secret_basic nor by client_secret_post")
-
-
-def _statement(it: OpenId, metadata: Metadata, pem: str, asked: Asked, now: datetime) -> str:
-    at = int(now.timestamp())
-    claims = {"iss": it.client_id, "sub": it.client_id, "aud": metadata.token, "iat": at, "exp": at + LASTS}
-    # Used once, like what it stands in for: the challenge belongs to one sign-in.
-    claims["jti"] = asked.challenge
-    for kind in (RSAKey, ECKey):
-        try:
-            key = kind.import_key(pem)
-            algorithm = _ALGORITHMS[key.curve_name] if isinstance(key, ECKey) else "RS256"
-            return jwt.encode({"alg": algorithm}, claims, key, algorithms=[algorithm])
-        except (JoseError, ValueError, TypeError, KeyError):
-            continue
-    raise Unavailable(f"the private key for {named(it)} is none that can sign: RSA, or EC on P-256, P-384 or P-521")

@@ -50,6 +50,8 @@ class OpenId:
     algorithms: tuple[str, ...] = USUAL
     ca: str = ""
     """PEM of who vouches for the provider's server; empty: the system's authorities."""
+    key_id: str = ""
+    """What it calls our private key; empty: see `providers/identity/client_assertion.py`."""
 
     def __post_init__(self) -> None:
         secure(self.issuer, "issuer")
@@ -81,6 +83,7 @@ class OpenId:
             "access_audience": self.access_audience,
             "algorithms": list(self.algorithms),
             "ca": self.ca,
+            "key_id": self.key_id,
         }
 
     @classmethod
@@ -99,6 +102,7 @@ class OpenId:
             text(kept, "access_audience"),
             texts(kept, "algorithms"),
             text(kept, "ca"),
+            text(kept, "key_id"),
         )
 
 

@@ -46,6 +46,7 @@ def definition_of(body: shapes.PutOpenId | shapes.PutSaml) -> Definition:
                 body.access_audience or "",
                 tuple(body.algorithms),
                 body.ca or "",
+                body.key_id or "",
             )
         case shapes.PutSaml():
             return Saml(
@@ -99,7 +100,7 @@ def shown(request: Request, it: IdentityProvider) -> dict[str, Any]:
 
 
 _NONE = (
-    *("groups_claim", "access_audience", "ca"),
+    *("groups_claim", "access_audience", "ca", "key_id"),
     *("slo_url", "email_attribute", "name_attribute", "groups_attribute", "subject_attribute"),
 )
 """Empty here, null on the wire."""

@@ -103,16 +103,17 @@ def wish(asked: dict[str, str]) -> Wish:
 
 
 def loopback(text: str) -> str:
-    """A redirect to this very computer: a literal loopback address, any port, one path. Raises Invalid.
+    """A redirect to this very computer: the literal loopback address, any port, one path. Raises Invalid.
 
     Compared as a whole with what it must be, so that nothing is left to how others read addresses. No `localhost`,
-    which may be somebody else by the time that it is looked up (RFC 8252, 8.3).
+    which may be somebody else by the time that it is looked up (RFC 8252, 8.3), and no `[::1]`: a page's policy can
+    name no such address (CSP 3, 2.3.1, host-part), so a browser would not follow the form's redirect there.
     """
     try:
         port = urlsplit(text).port
     except ValueError:
         port = None
-    if not port or text not in (f"http://{host}:{port}{CALLBACK}" for host in ("127.0.0.1", "[::1]")):
+    if not port or text != f"http://127.0.0.1:{port}{CALLBACK}":
         raise Invalid(
             f"redirect_uri must be http://127.0.0.1:PORT{CALLBACK}, on the computer that asks", field="redirect_uri"
         )

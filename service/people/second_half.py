@@ -23,7 +23,7 @@ from service.keeper.door import Deed, Door
 from service.keeper.recorder import Recorder
 from service.keeper.sessions import OPEN
 from service.ledger.ledger import Transaction
-from service.people.enrolment import Begun, Enrolment, FirstAnswer, FirstCode
+from service.people.enrolment import Begun, Enrolment, FirstAnswer, FirstCode, wrong
 from service.people.entering import Entered, Entering, Visitor
 from service.people.second_factor import SecondFactor
 from service.people.showing import WRONG, For, Showing, Shown
@@ -117,7 +117,7 @@ class SecondHalf:
             self._door.refuse(caller, Deed(OPEN, resource=known.id), refusal)
             raise
         if ended is None:
-            raise Unauthenticated(WRONG)
+            raise Unauthenticated(wrong(shown) if isinstance(shown, FirstCode | FirstAnswer) else WRONG)
         return ended
 
     def _shown(

@@ -38,7 +38,7 @@ def uri(secret: Secret, email: str, place: str) -> Secret:
 
 def picture(uri: Secret) -> str:
     """The QR code as an SVG element; black on white, whatever the page looks like."""
-    drawn = segno.make(uri.reveal(), error="m").svg_inline(scale=4, light="white")
+    drawn = segno.make(uri.reveal(), error="m").svg_inline(scale=4, light="white", omitsize=True)
     return str(drawn)
 
 

@@ -92,6 +92,7 @@ def test_no_other_document_has_blocks_that_nobody_runs() -> None:
         "agent.md",
         "api.md",
         "approvals.md",
+        "factors.md",
         "login.md",
         "machines.md",
         "operating.md",

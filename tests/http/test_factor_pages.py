@@ -96,7 +96,10 @@ def test_who_needs_a_factor_is_led_to_an_app(it: Keywright, page: Page, ada: str
     page.get_by_role("button", name="Use an authenticator app").click()
     expect(page.locator(".code svg")).to_be_visible()
     secret = page.locator("#secret").inner_text()
-    page.get_by_label("The code that it shows then").fill(now(secret))
+    page.get_by_label("The code that it shows then").fill("000 000")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("alert")).to_contain_text("whether the clocks")
+    page.get_by_label("app shows now").fill(now(secret))  # of the same secret
     page.get_by_role("button", name="Go on").click()
     expect(page.get_by_role("heading")).to_have_text("Your recovery codes")
     code = page.locator(".codes li").first.inner_text()
@@ -144,6 +147,53 @@ def test_taking_one_away_asks_for_it_first_and_the_cookie_changes(it: Keywright,
     assert it.client(former[0]).get("/me").status_code == 401
     page.get_by_role("button", name="Take app away").click()
     expect(page.locator("main")).to_contain_text("You have no second factor yet")
+
+
+def test_a_wrong_first_code_of_a_further_app_is_asked_for_again(page: Page, ada: str) -> None:
+    typed(page, ada)
+    page.wait_for_url("**/")
+    page.goto("/factors")
+    page.get_by_role("button", name="Add an authenticator app").click()
+    secret = page.locator("#secret").inner_text()
+    page.get_by_label("The code that it shows then").fill("000 000")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading")).to_have_text("Your authenticator app")
+    assert secret not in page.content()
+    page.get_by_label("app shows now").fill(now(secret))
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading")).to_have_text("Your recovery codes")
+
+
+def test_on_a_telephone_no_page_is_wider_than_it_and_a_keyboard_is_enough(it: Keywright, page: Page) -> None:
+    email = "somebody.with.a.very.long.name.in.front.of@the.address.of.the.company.test"
+    people.person(it.service, email, persons.OWNER, name="x" * 80)
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.goto("/sign-in?next=/oauth/device")
+    expect(page.get_by_label("E-mail address")).to_be_focused()
+    page.keyboard.type(email)
+    page.keyboard.press("Tab")
+    page.keyboard.type(people.PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/oauth/device")
+    host = "a-computer-whose-name-is-as-long-as-names-of-computers-may-be"
+    asked = {"client_id": "keywright", "host": host}
+    begun = it.nobody().post(f"{it.url}/oauth/device-authorization", data=asked).json()
+    expect(page.get_by_label("Code")).to_be_focused()
+    page.keyboard.type(begun["user_code"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(host)).to_be_visible()
+    assert width(page) <= 360
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Let it in")).to_be_focused()
+    for path in ("/", "/factors", "/password", "/sign-out", "/sign-in", "/sign-in/saml/nobody"):
+        page.goto(path)
+        assert width(page) <= 360, path
+
+
+def width(page: Page) -> int:
+    """Pixels that a page takes."""
+    found: int = page.evaluate("document.documentElement.scrollWidth")
+    return found
 
 
 def now(secret: str) -> str:

@@ -52,7 +52,7 @@ class Site:
         """Let people sign in by it."""
         entry = {"creates": True} | more.pop("entry", {})
         own = {"kind": "oidc", "issuer": self.issuer, "client_id": CLIENT, "ca": self.server.ca, "entry": entry}
-        body = {"name": self.name, "secret": "s3cret", "definition": own | more}
+        body = {"name": self.name, "secret": more.pop("secret", "s3cret"), "definition": own | more}
         made = self.it.client().post("/identity-providers", json=body)
         assert made.status_code == 201, made.text
 

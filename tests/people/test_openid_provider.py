@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import httpx2
 import pytest
+from joserfc.jwk import RSAKey
 
 from tests.people.test_admission import group, groups_of, user_of
 from tests.rigs.keywright import Keywright
@@ -20,8 +21,8 @@ ACCOUNTS = {
     "mal": {"email": "mal@example.com", "email_verified": False, "name": "Mal", "groups": []},
     "nil": {"name": "Nil", "groups": []},
 }
-KEY = key("ours")
-"""One of ours, where a provider knows its public half instead of a secret."""
+KEY = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
+"""One of ours, where a provider knows its public half instead of a secret, by its thumbprint."""
 ENTRY = {"creates": True, "domains": ["example.com"], "groups": {"eng": "engineers"}}
 START = "{}/sign-in/oidc/{}"
 
@@ -172,6 +173,30 @@ def test_how_the_secret_is_shown(it: Keywright, client: dict[str, Any], secret: 
         answer = come(it, provider.browser(), "sue", name)
         assert answer.status_code == (303 if works else 503), answer.text
         assert CLIENT not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("registered", "key_id", "works"),
+    [
+        ("theirs", "theirs", True),
+        ("theirs", "another", False),
+        ("theirs", None, False),  # the thumbprint is not what the provider was told
+        ("its thumbprint", None, True),
+    ],
+)
+def test_the_provider_is_told_which_key_it_is(it: Keywright, registered: str, key_id: str | None, works: bool) -> None:
+    name = f"key-{len(it.client().get('/identity-providers').json()['items'])}"
+    keys = [key("decoy").as_dict(private=False), KEY.as_dict(private=False)]
+    if registered != "its thumbprint":
+        keys[1]["kid"] = registered
+    client = {"token_endpoint_auth_method": "private_key_jwt", "client_secret": None, "jwks": {"keys": keys}}
+    accounts = {"sue": {"email": f"{name}@example.com", "email_verified": True}}
+    with running_openid_provider(it.url, name, accounts=accounts, **client) as provider:
+        definition = provider.definition(entry={"creates": True}, key_id=key_id)
+        let(it, name, definition, KEY.as_pem(private=True).decode())
+        assert it.client().get(f"/identity-providers/{name}").json()["definition"]["key_id"] == key_id
+        answer = come(it, provider.browser(), "sue", name)
+        assert answer.status_code == (303 if works else 503), answer.text
 
 
 def test_whoever_leaves_here_leaves_there_and_is_out_of_the_session(it: Keywright, there: OpenIdProvider) -> None:

@@ -105,6 +105,7 @@ def test_what_is_wrong_is_said_on_the_page_and_nothing_typed_becomes_part_of_it(
     assert "the e-mail address or the password is wrong" in wrong.text
     assert "a wrong one" not in wrong.text
     assert 'value="nobody@example.test"' in wrong.text
+    assert "<h1>Sign in</h1>" in wrong.text
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,28 @@ def test_one_changes_ones_password_on_a_page(it: Keywright) -> None:
         assert made.get("/").status_code == 200
         assert made.post("/sign-in", data=form(bob.email)).status_code == 401
         assert made.post("/sign-in", data=form(bob.email, OTHER)).status_code == 303
+
+
+def test_a_sign_in_that_is_over_is_begun_again_for_where_one_wanted_to_go(it: Keywright) -> None:
+    with browser(it) as made:
+        made.cookies.set("keywright-waiting", "nothing waits for this")
+        over = made.get("/sign-in/factor", params={"next": "/password?a=1&b=2"})
+        assert over.status_code == 401
+        assert any(each.startswith('keywright-waiting="";') for each in over.headers.get_list("set-cookie"))
+        assert "<h1>Not signed in</h1>" in over.text
+        assert '<a href="/password?a=1&amp;b=2">Go on</a>' in over.text
+        for wanted in ("//evil.example", "https://evil.example", "javascript:alert(1)"):
+            made.cookies.set("keywright-waiting", "nothing waits for this")
+            assert '<a href="/">Go on</a>' in made.get("/sign-in/factor", params={"next": wanted}).text
+            made.cookies.set("keywright-waiting", "nothing waits for this")
+            assert '<a href="/">Go on</a>' in made.post("/sign-in/factor", data={"next": wanted, "code": "1"}).text
+
+
+def test_an_invitation_leads_on_to_where_one_wanted_to_go(ada: httpx2.Client) -> None:
+    page = ada.get("/sign-in", params={"next": "/password?a=1"}).text
+    assert '<a href="/sign-in/invitation?next=/password%3Fa%3D1">' in page
+    assert 'name="next" value="/password?a=1"' in ada.get("/sign-in/invitation?next=/password%3Fa%3D1").text
+    assert 'name="next" value="/"' in ada.get("/sign-in/invitation?next=//evil.example").text
 
 
 def test_an_invitation_is_typed_in_on_a_page(it: Keywright) -> None:

@@ -49,8 +49,7 @@ async def typed(request: Request) -> Response:
             return await _decided(request, caller, fields.get("code", ""), allowed=fields["decision"] == "allow")
         found = await run_in_threadpool(devices_of(request).typed, caller, fields.get("code", ""))
     except (Absent, Often) as refusal:
-        told = {name: value for name, value in _asks(request).items() if name != "title"}
-        return refused(request, refusal, "device.html", **told)
+        return refused(request, refusal, "device.html", **_asks(request))
     return shown(
         "computer.html",
         title="Let a computer in?",

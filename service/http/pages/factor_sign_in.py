@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from service.core.access import Caller
-from service.core.errors import Invalid, KeywrightError, Unauthenticated
+from service.core.errors import Invalid, KeywrightError, Often, Unauthenticated
 from service.http.factors import flows
 from service.http.pages.answers import answer_in, code_in, shown_in
 from service.http.pages.frame import (
@@ -44,14 +44,20 @@ _TITLE = "Your second factor"
 @router.get(FACTOR_AT)
 async def ask(request: Request, next: str = "") -> Response:  # noqa: A002 - as the address has it
     """The form that fits."""
-    return await _asked(request, onward(next))
+    next_ = onward(next)
+    try:
+        return await _asked(request, next_)
+    except Unauthenticated as over:
+        return _over(request, over, next_)
 
 
-async def _asked(request: Request, next_: str, problem: KeywrightError | None = None) -> Response:
+async def _asked(request: Request, next_: str, problem: KeywrightError | None = None, begun: str = "") -> Response:
     waits = cookies_of(request).waiting(request)
     told: dict[str, Any] = {"next": next_, "title": _TITLE}
     if waits:
         waiting = await run_in_threadpool(flows(request).second_half.told, waits, visitor_of(request))
+        if begun and isinstance(problem, (Unauthenticated, Often)) and not waiting.kinds:
+            return first_code_again(request, problem, begun, APP, next_)  # what was begun waits on
         name, told = ("factor.html" if waiting.kinds else "factor_needed.html"), told | {"kinds": waiting.kinds}
     else:
         caller = await caller_of(request)
@@ -63,7 +69,6 @@ async def _asked(request: Request, next_: str, problem: KeywrightError | None = 
     told["csrf"] = "" if waits else csrf_of(request)
     if problem is None:
         return shown(name, problem="", **told)
-    told.pop("title")
     return refused(request, problem, name, **told)
 
 
@@ -83,14 +88,18 @@ async def show(request: Request) -> Response:
         return await _again(request, next_, refusal)
 
 
-async def _again(request: Request, next_: str, refusal: KeywrightError) -> Response:
+async def _again(request: Request, next_: str, refusal: KeywrightError, begun: str = "") -> Response:
     """The form once more, with what was wrong; from the beginning, if nothing waits any more."""
     try:
-        return await _asked(request, next_, refusal)
+        return await _asked(request, next_, refusal, begun)
     except Unauthenticated as over:
-        answer = refused(request, over)
-        cookies_of(request).forget(answer)
-        return answer
+        return _over(request, over, next_)
+
+
+def _over(request: Request, over: Unauthenticated, next_: str) -> Response:
+    answer = refused(request, over, next=next_)
+    cookies_of(request).forget(answer)
+    return answer
 
 
 async def _ends(request: Request, fields: Fields, waits: str, next_: str) -> Response:
@@ -141,13 +150,24 @@ async def begin_app(request: Request) -> Response:
         name = fields.get("name", "")
         return first_code_asked(await run_in_threadpool(half.enrol_totp, waits, name, visitor), APP, next_)
     except KeywrightError as refusal:
-        return await _again(request, next_, refusal)
+        return await _again(request, next_, refusal, fields.get("id", ""))
 
 
 def first_code_asked(begun: Begun, action: str, next_: str, csrf: str = "") -> Response:
     """What an authenticator app is to read, and the field for what it shows then."""
-    told: dict[str, Any] = {"svg": picture(begun.uri), "secret": begun.secret.reveal(), "id": begun.id, "csrf": csrf}
-    return shown("first_code.html", title="Your authenticator app", problem="", action=action, next=next_, **told)
+    told: dict[str, Any] = {"svg": picture(begun.uri), "secret": begun.secret.reveal()}
+    return shown("first_code.html", problem="", **told, **_first_code(begun.id, action, next_, csrf))
+
+
+def first_code_again(
+    request: Request, refusal: KeywrightError, begun: str, action: str, next_: str, csrf: str = ""
+) -> Response:
+    """The field once more, and what was wrong. What the app was to read is not shown again."""
+    return refused(request, refusal, "first_code.html", svg="", secret="", **_first_code(begun, action, next_, csrf))
+
+
+def _first_code(begun: str, action: str, next_: str, csrf: str) -> dict[str, Any]:
+    return {"title": "Your authenticator app", "id": begun, "action": action, "next": next_, "csrf": csrf}
 
 
 @challenges.post(f"{FACTOR_AT}/challenge")

@@ -8,10 +8,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from service.core.access import Caller
-from service.core.errors import FactorNeeded, Invalid, KeywrightError
+from service.core.errors import FactorNeeded, Forbidden, Invalid, KeywrightError
 from service.http.factors import flows
 from service.http.pages.answers import answer_in, code_in
-from service.http.pages.factor_sign_in import codes_shown, first_code_asked
+from service.http.pages.factor_sign_in import codes_shown, first_code_again, first_code_asked
 from service.http.pages.frame import (
     SIGN_IN,
     Fields,
@@ -29,7 +29,7 @@ from service.http.request import keeper_of
 from service.people.enrolment import Added, FirstAnswer, FirstCode
 
 router = APIRouter(route_class=Page, include_in_schema=False)
-HERE = "/factors"
+HERE, APP = "/factors", "/factors/app"
 _SCRIPT = resources.files("service.http.pages").joinpath("static/passkeys.js").read_bytes()
 
 
@@ -43,9 +43,9 @@ async def listed(request: Request) -> Response:
 async def _listed(request: Request, caller: Caller, refusal: KeywrightError | None = None) -> Response:
     held = await run_in_threadpool(keeper_of(request).factors.listed, caller)
     needs = isinstance(refusal, FactorNeeded) and bool(held.factors)
-    told: dict[str, Any] = {"held": held, "csrf": csrf_of(request), "needs": needs}
+    told: dict[str, Any] = {"title": "Your second factors", "held": held, "csrf": csrf_of(request), "needs": needs}
     if refusal is None:
-        return shown("factors.html", title="Your second factors", problem="", **told)
+        return shown("factors.html", problem="", **told)
     return refused(request, refusal, "factors.html", **told)
 
 
@@ -70,7 +70,7 @@ async def add_passkey(request: Request) -> Response:
         return await _listed(request, caller, refusal)
 
 
-@router.post(f"{HERE}/app")
+@router.post(APP)
 async def add_app(request: Request) -> Response:
     """One more authenticator app: begun, and then by its first code."""
     fields, caller = await _sent(request)
@@ -81,8 +81,10 @@ async def add_app(request: Request) -> Response:
             first = FirstCode(fields.get("id", ""), code_in(fields))
             return _added(request, await run_in_threadpool(lambda: _finish(request, caller, first)))
         begun = await run_in_threadpool(flows(request).enrolment.begin_totp, caller, fields.get("name", ""))
-        return first_code_asked(begun, f"{HERE}/app", HERE, csrf_of(request))
+        return first_code_asked(begun, APP, HERE, csrf_of(request))
     except KeywrightError as refusal:
+        if "code" in fields and type(refusal) is Forbidden:  # a wrong one: what was begun waits on
+            return first_code_again(request, refusal, fields.get("id", ""), APP, HERE, csrf_of(request))
         return await _listed(request, caller, refusal)
 
 

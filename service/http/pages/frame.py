@@ -67,11 +67,15 @@ def shown(name: str, status: int = 200, **told: object) -> Response:
     return HTMLResponse(text, status, HEADERS)
 
 
-def refused(request: Request, refusal: KeywrightError, name: str = "message.html", **told: object) -> Response:
-    """A page that says why not: a template that takes `problem`, or one of its own."""
+def refused(request: Request, refusal: KeywrightError, name: str = "", **told: object) -> Response:
+    """A page that says why not: a form once more, which takes `problem`, or a page that leads on to `next`."""
     status, _, title = looked_up(refusal)
     note(refusal, status, request.url.path)
-    answer = shown(name, status, title=title, problem=refusal.message, **told)
+    if not name:
+        # What the API calls it is about tokens, of which people at a browser know nothing.
+        name = "message.html"
+        told = {"title": "Not signed in" if isinstance(refusal, Unauthenticated) else title, "next": HOME} | told
+    answer = shown(name, status, problem=refusal.message, **told)
     if isinstance(refusal, Often):
         answer.headers["Retry-After"] = str(refusal.after)
     return answer

@@ -1,11 +1,13 @@
 """`/`: who is signed in; `/password`: one's own; `/sign-out`; and the one style sheet."""
 
 from importlib import resources
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
+from service.core.access import Caller
 from service.core.errors import Invalid, KeywrightError
 from service.core.secret import Secret
 from service.http.pages.frame import (
@@ -43,7 +45,7 @@ async def ask_password(request: Request) -> Response:
     caller = await caller_of(request)
     if caller is None:
         return sent_to(SIGN_IN, "/password")
-    return shown("password.html", title="Change your password", problem="", csrf=csrf_of(request))
+    return shown("password.html", problem="", **_change(request, caller))
 
 
 @router.post("/password")
@@ -59,10 +61,15 @@ async def change(request: Request) -> Response:
             raise Invalid("the two new passwords differ", field="again")
         _, text = await hashing(request, lambda: new.change(caller, old, wanted))
     except KeywrightError as refusal:
-        return refused(request, refusal, "password.html", csrf=csrf_of(request))
+        return refused(request, refusal, "password.html", **_change(request, caller))
     answer = sent_to("/")
     cookies_of(request).keep(answer, text.reveal())
     return answer
+
+
+def _change(request: Request, caller: Caller) -> dict[str, Any]:
+    email = caller.user.email if caller.user else ""  # for whoever keeps passwords: whose it is
+    return {"title": "Change your password", "email": email, "csrf": csrf_of(request)}
 
 
 @router.get("/sign-out")

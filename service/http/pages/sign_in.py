@@ -39,13 +39,13 @@ def entered(request: Request, it: Entered, next_: str) -> Response:
 
 
 def _form(request: Request, next_: str, email: str = "") -> dict[str, Any]:
-    return {"next": next_, "email": email, "ways": people_of(request).ways()}
+    return {"title": "Sign in", "next": next_, "email": email, "ways": people_of(request).ways()}
 
 
 @router.get("/sign-in")
 def ask(request: Request, next: str = "") -> Response:  # noqa: A002 - as the address has it
     """The form."""
-    return shown("sign_in.html", problem="", title="Sign in", **_form(request, onward(next)))
+    return shown("sign_in.html", problem="", **_form(request, onward(next)))
 
 
 @router.post("/sign-in")
@@ -68,13 +68,13 @@ def ask_password(request: Request, next: str = "") -> Response:  # noqa: A002
     """A new password, for the one that has ended."""
     if not cookies_of(request).waiting(request):
         return sent_to("/sign-in", onward(next))
-    return shown("new_password.html", problem="", title="A new password", invited=False, next=onward(next))
+    return shown("new_password.html", problem="", **_new(onward(next), invited=False))
 
 
 @router.get(INVITATION)
-def ask_invitation() -> Response:
+def ask_invitation(next: str = "") -> Response:  # noqa: A002
     """A first password, or one for a lost one."""
-    return shown("new_password.html", problem="", title="Your invitation", invited=True, next="/")
+    return shown("new_password.html", problem="", **_new(onward(next), invited=True))
 
 
 @router.post(PASSWORD)
@@ -99,8 +99,12 @@ async def _chosen(request: Request, fields: Fields, text: str, *, invited: bool)
             raise Invalid("the two new passwords differ", field="again")
         found = await hashing(request, lambda: new.choose(Secret(text), password, visitor))
     except KeywrightError as refusal:
-        return refused(request, refusal, "new_password.html", invited=invited, next=next_)
+        return refused(request, refusal, "new_password.html", **_new(next_, invited=invited))
     return entered(request, found, next_)
+
+
+def _new(next_: str, *, invited: bool) -> dict[str, Any]:
+    return {"title": "Your invitation" if invited else "A new password", "invited": invited, "next": next_}
 
 
 def _secret(fields: Fields, name: str) -> Secret:

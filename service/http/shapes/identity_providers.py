@@ -71,6 +71,11 @@ class PutOpenId(Request):
     )
     algorithms: list[Algorithm] = Field(["RS256", "ES256"], min_length=1, max_length=len(ALGORITHMS))
     ca: Pem | None = Field(None, description="Authority of its server; left out: the system's.")
+    key_id: Statement | None = Field(
+        None,
+        description="Where the secret is a private key (`private_key_jwt`): what the provider calls it (`kid`). Left "
+        "out: `x5t#S256` of the certificate that stands beside the key, or else the key's thumbprint (RFC 7638).",
+    )
 
 
 Attribute = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["groups"])]

@@ -20,6 +20,7 @@ ELSEWHERE = (
     "http://127.0.0.1/callback",
     "https://127.0.0.1:5123/callback",
     "http://127.1:5123/callback",
+    "http://[::1]:5123/callback",
     "http://localhost:5123/callback",
     "http://user@127.0.0.1:5123/callback",
     " http://127.0.0.1:5123/callback",
@@ -55,9 +56,9 @@ def test_a_command_line_is_let_in(world: World) -> None:
 
 
 def test_its_other_port_is_its_own_business(world: World) -> None:
-    for redirect in ("http://127.0.0.1:61000/callback", "http://[::1]:61000/callback"):
-        code = world.code(redirect_uri=redirect)
-        assert world.exchange(code, redirect_uri=redirect).status_code == 200
+    redirect = "http://127.0.0.1:61000/callback"
+    code = world.code(redirect_uri=redirect)
+    assert world.exchange(code, redirect_uri=redirect).status_code == 200
 
 
 @pytest.mark.parametrize("redirect", ELSEWHERE)

@@ -1,6 +1,6 @@
 // A SAML provider as its authors have it (samlp), behind Node's own server: they write for Express, which is little.
 // What it is to be is a JSON object on standard input: port, accounts, key, cert, and what may differ.
-// Who signs in is said by `login` in the address of the request; who leaves is told to Keywright by /leave.
+// Who signs in is said by `login` in the address of the request, else it is the first account; who leaves is told to Keywright by /leave.
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
@@ -21,7 +21,7 @@ function mapper (account) {
 mapper.prototype.metadata = []
 
 function signOn (request, response, next) {
-  const id = request.query.login
+  const id = request.query.login || Object.keys(wanted.accounts)[0]
   const sessionIndex = `_${id}-${sessions.length}`
   const place = { serviceProviderId: `${wanted.place}/metadata`, serviceProviderLogoutURL: `${wanted.place}/logout` }
   const binding = 'urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect'
