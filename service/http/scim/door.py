@@ -1,7 +1,7 @@
 """The SCIM door as an application of its own (ASGI 3): every path behind `/scim/v2`.
 
 caller   no caller, no further word: 401 comes before anything that could be wrong with the request
-body     its size, its JSON, the limits
+body     its size, its JSON, the limits; and its caller once more, who may have lost its token while the body came
 thread   the protocol by scim2-server, on the keeper; what is read and written again unconditionally is tried anew where
          somebody else was quicker
 """
@@ -63,8 +63,11 @@ async def _answered(request: Request, url: str) -> Response:
     """What is no error of ours is the envelope's to answer."""
     try:
         fetching: Fetching = request.app.state.fetching
-        caller = await fetching.caller(_who(request))
+        asker = _who(request)
+        caller = await fetching.caller(asker)
         asked = await _read(request, url)
+        if asked.body:
+            caller = await fetching.caller(asker)
         keeper: Keeper = request.app.state.keeper
         handler = ScimHandler(_SERVICE, DirectoryStorage(keeper.directory, caller))
         answer = await to_thread.run_sync(_done, handler, asked)

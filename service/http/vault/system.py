@@ -97,13 +97,14 @@ def _before(ask: Ask, path: str) -> Answer:
 
 
 async def _capabilities(ask: Ask) -> Answer:
-    caller, body = await ask.caller(), await ask.body()
+    body = await ask.body()
     paths = body.get("paths") or body.get("path") or []
     paths = [paths] if isinstance(paths, str) else paths
     if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
         raise Refused(400, "paths must be supplied")
     if len(paths) > _MOST:
         raise Refused(400, f"paths: {_MOST} at once are the most")
+    caller = await ask.caller()
     grants = await aside(ask.keeper.tokens.me, caller)
     found: dict[str, Any] = {path: capabilities(caller, grants, ask.mounts, ask.namespace, path) for path in paths}
     if len(paths) == 1:

@@ -58,10 +58,9 @@ def auth(it: LoggedIn, text: str) -> str:
 
 
 async def _renewed(ask: Ask) -> Answer:
-    caller = await ask.caller()
     increment = _increment((await ask.body()).get("increment"))
     try:
-        renewed = await aside(ask.keeper.logins.renew, caller, increment)
+        renewed = await aside(ask.keeper.logins.renew, await ask.caller(), increment)
     except Conflict:
         raise Refused(400, "lease is not renewable") from None
     return Answer(auth=auth(renewed, ask.token))
