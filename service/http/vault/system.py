@@ -10,6 +10,10 @@ from service.http.vault.policies import capabilities
 
 PUBLIC = ("health", "seal-status", "init", "leader", "wrapping/lookup", "wrapping/unwrap")
 """What needs no caller, or judges by itself who may ask."""
+NAMED = ("health", "seal-status", "init", "leader", "mounts", "auth", "internal/ui/mounts")
+"""What is read by its name alone."""
+_BEHIND = ("mounts/", "internal/ui/mounts")
+"""What is read with a mount or a path behind it."""
 _MOST = 100
 """Paths in one request."""
 _LOGINS = {"approle/": "approle", "jwt/": "jwt", "kubernetes/": "kubernetes", "token/": "token"}
@@ -27,9 +31,7 @@ async def answer(ask: Ask, rest: str) -> Answer:
         if ask.operation is not Operation.WRITE:
             raise Unsupported
         return await _capabilities(ask)
-    if rest not in ("health", "seal-status", "init", "leader", "mounts", "auth") and not rest.startswith(
-        ("mounts/", "internal/ui/mounts")
-    ):
+    if rest not in NAMED and not rest.startswith(_BEHIND):
         raise unsupported_path()
     if ask.operation is not Operation.READ:
         raise Unsupported

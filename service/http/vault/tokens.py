@@ -17,6 +17,7 @@ from service.http.vault.errors import Refused, Unsupported, unsupported_path
 from service.http.vault.policies import policies
 from service.keeper.logins import LoggedIn, OwnToken
 
+KINDS = ("lookup-self", "renew-self", "revoke-self")
 _SECOND = timedelta(seconds=1)
 
 
@@ -31,8 +32,8 @@ async def answer(ask: Ask, rest: str) -> Answer:
         case "revoke-self", Operation.WRITE:
             await aside(ask.keeper.logins.end, await ask.caller())
             return NOTHING
-        case (("lookup-self" | "renew-self" | "revoke-self"), _):
-            raise Unsupported
+    if rest in KINDS:
+        raise Unsupported
     raise unsupported_path()
 
 
