@@ -6,8 +6,10 @@ thread   the protocol by scim2-server, on the keeper; what is read and written a
          somebody else was quicker
 """
 
+import contextlib
 import json
 import re
+import threading
 from urllib.parse import parse_qsl
 
 from anyio import to_thread
@@ -42,7 +44,9 @@ from service.keeper.keeper import Keeper
 
 ROOT = "/scim/v2"
 TRIES = 5
-"""Of a change that names no version and that somebody else's came before."""
+"""More of a change that names no version and that somebody else's came before."""
+_TURN = threading.Lock()
+"""They go on one at a time: of many that come at once none would lose each time, to one after another."""
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 _SERVICE = ScimService(PROVIDER)
 
@@ -85,14 +89,16 @@ async def _answered(request: Request, url: str) -> Response:
 
 def _done(handler: ScimHandler, asked: ScimRequest) -> ScimResponse:
     conditional = asked.header("If-Match") or asked.header("If-None-Match")
-    again = TRIES if asked.method in ("PUT", "PATCH", "DELETE") and not conditional else 1
-    while True:
-        try:
-            return handler.handle(asked)
-        except PreconditionFailedException:
-            again -= 1
-            if not again:
-                raise
+    try:
+        return handler.handle(asked)
+    except PreconditionFailedException:
+        if conditional or asked.method not in ("PUT", "PATCH", "DELETE"):
+            raise
+    with _TURN:
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(PreconditionFailedException):
+                return handler.handle(asked)
+        return handler.handle(asked)
 
 
 def _refused(error: SCIMException) -> ScimResponse:
