@@ -4,7 +4,8 @@ caller   no caller, no further word: 401 comes before anything that could be wro
          (by `Authorization`, by a session's cookie, or by a certificate; by one of them, not by two)
 page     what came with a cookie came from a page of ours (`cookies.py`), or it is refused
 query    a parameter that the operation does not know is refused: a misspelt filter would otherwise list everything
-body     its type, its size, its JSON
+body     its type, its size, its JSON; and its caller once more: a body may take its time, and who lost its token or a
+         grant meanwhile does nothing by a request that it had begun before
 claims   what it says of its user is what is known of the caller, or it is refused
 handler  and only now the shapes and the keeper
 """
@@ -62,6 +63,9 @@ class Open(APIRoute):
     async def meet(self, request: Request) -> None:
         """Make out who asks, where that matters."""
 
+    async def meet_again(self, request: Request) -> None:
+        """The same behind the body, where that matters."""
+
     async def believe(self, request: Request) -> None:
         """Look at what it says of who asks, where that matters."""
 
@@ -78,6 +82,7 @@ class Open(APIRoute):
                 if not _is_json(request):
                     raise WrongType("Content-Type must be application/json")
                 request = _Read(request, body)
+                await self.meet_again(request)
             await self.believe(request)
             return await self.answered(request, handle)
 
@@ -99,6 +104,11 @@ class Route(Open):
         await checked(request, caller)
         await used(request, caller)
         agreement.carrying(request)
+
+    async def meet_again(self, request: Request) -> None:
+        """See above. Raises Unauthenticated, Forbidden."""
+        fetching: Fetching = request.app.state.fetching
+        request.state.caller = await fetching.caller(request.state.who)
 
     async def believe(self, request: Request) -> None:
         """See above. Raises Claimed."""

@@ -40,6 +40,9 @@ class Either(Route):
         else:
             await super().meet(request)
 
+    async def meet_again(self, request: Request) -> None:
+        """Its body was read before anything else."""
+
 
 entrance = APIRouter(tags=["factors"], route_class=Entrance)
 router = APIRouter(tags=["factors"], route_class=Either)

@@ -52,6 +52,8 @@ def ask(client: httpx2.Client, need: Need, thing: Thing, headers: Mapping[str, s
         path = NATIVE + path
     body = _put(need.body, marks)
     query = _put(dict(need.query), marks)
+    if need.media:
+        headers = {**headers, "Content-Type": need.media}
     client.cookies.clear()
     with client.stream(need.method, path, params=query, json=body, headers=dict(headers)) as answer:
         if not (need.endless and answer.is_success):

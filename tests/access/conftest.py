@@ -15,6 +15,7 @@ from tests.access.things import Things
 from tests.ledger.homes import FAST
 from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.keywright import Keywright, running_keywright
+from tests.rigs.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,13 @@ class World:
 def world() -> Iterator[World]:
     moment = datetime.now(UTC)
     database = FakeDatabase()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     with (
         tempfile.TemporaryDirectory(prefix="keywright-", dir=FAST) as data,
-        running_keywright(databases={Engine.POSTGRESQL: database}, now=lambda: moment, data=Path(data)) as it,
+        running_keywright(
+            databases={Engine.POSTGRESQL: database}, now=lambda: moment, data=Path(data), port=port, url=url
+        ) as it,
         httpx2.Client(base_url=it.url, trust_env=False, timeout=90) as nobody,
     ):
         expired = it.token("brief", of_all("own"), expires_in="60s")

@@ -11,8 +11,10 @@ several, `METHOD /path word`, where it depends on what is asked for.
     machine  what it answers a machine that may, if that is something else;
              session, a person who is signed in; own_token, a person by a token of its own
     endless  the answer does not end
+    unseen   what it is answered for whom it is not there (404)
+    media    the type of the body, if it is not plain JSON
 
-Paths of the native door are told without `/api/v1`.
+Paths of the native door are told without `/api/v1`. Places of other doors are in `doors/*.toml`.
 """
 
 import tomllib
@@ -47,6 +49,8 @@ class Need:
     fresh: bool = False
     word: str = ""
     endless: bool = False
+    unseen: int = 404
+    media: str = ""
 
     @property
     def key(self) -> str:
@@ -62,7 +66,7 @@ class Need:
         """The status for a known caller of a kind (see above; `stale`: a session without a factor) with this level."""
         if self.level:
             if held is None or LEVELS.index(held) < LEVELS.index(self.sees):
-                return 404
+                return self.unseen
             if LEVELS.index(held) < LEVELS.index(self.level):
                 return 403
         if self.fresh and kind in ("stale", "own_token"):
@@ -85,10 +89,10 @@ def _need(key: str, said: dict[str, Any]) -> Need:
     return Need(method, path, level, said.pop("thing", thing), needs, word=" ".join(word), **said)
 
 
-def declared() -> dict[str, Need]:
-    """All of them. Two files that declare the same operation fail."""
+def declared(*files: Path) -> dict[str, Need]:
+    """All of the native door, or what is in these files. Two files that declare the same operation fail."""
     found: dict[str, Need] = {}
-    for file in sorted(FOLDER.glob("*.toml")):
+    for file in files or sorted(FOLDER.glob("*.toml")):
         for key, said in tomllib.loads(file.read_text()).items():
             assert key not in found, f"{key} is declared twice: in {file.name}, and in another file"
             found[key] = _need(key, said)

@@ -1,13 +1,15 @@
 """The SCIM door as an application of its own (ASGI 3): every path behind `/scim/v2`.
 
 caller   no caller, no further word: 401 comes before anything that could be wrong with the request
-body     its size, its JSON, the limits
+body     its size, its JSON, the limits; and its caller once more, who may have lost its token while the body came
 thread   the protocol by scim2-server, on the keeper; what is read and written again unconditionally is tried anew where
          somebody else was quicker
 """
 
+import contextlib
 import json
 import re
+import threading
 from urllib.parse import parse_qsl
 
 from anyio import to_thread
@@ -41,9 +43,10 @@ from service.keeper.callers import machine, nobody, who
 from service.keeper.keeper import Keeper
 
 ROOT = "/scim/v2"
-TRIES = 40
-"""Of a change that names no version and that somebody else's came before: as many as are worked on at once, since each
-time somebody else's was done."""
+TRIES = 5
+"""More of a change that names no version and that somebody else's came before."""
+_TURN = threading.Lock()
+"""They go on one at a time: of many that come at once none would lose each time, to one after another."""
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 _SERVICE = ScimService(PROVIDER)
 
@@ -64,8 +67,11 @@ async def _answered(request: Request, url: str) -> Response:
     """What is no error of ours is the envelope's to answer."""
     try:
         fetching: Fetching = request.app.state.fetching
-        caller = await fetching.caller(_who(request))
+        asker = _who(request)
+        caller = await fetching.caller(asker)
         asked = await _read(request, url)
+        if asked.body:
+            caller = await fetching.caller(asker)
         keeper: Keeper = request.app.state.keeper
         handler = ScimHandler(_SERVICE, DirectoryStorage(keeper.directory, caller))
         answer = await to_thread.run_sync(_done, handler, asked)
@@ -83,14 +89,16 @@ async def _answered(request: Request, url: str) -> Response:
 
 def _done(handler: ScimHandler, asked: ScimRequest) -> ScimResponse:
     conditional = asked.header("If-Match") or asked.header("If-None-Match")
-    again = TRIES if asked.method in ("PUT", "PATCH", "DELETE") and not conditional else 1
-    while True:
-        try:
-            return handler.handle(asked)
-        except PreconditionFailedException:
-            again -= 1
-            if not again:
-                raise
+    try:
+        return handler.handle(asked)
+    except PreconditionFailedException:
+        if conditional or asked.method not in ("PUT", "PATCH", "DELETE"):
+            raise
+    with _TURN:
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(PreconditionFailedException):
+                return handler.handle(asked)
+        return handler.handle(asked)
 
 
 def _refused(error: SCIMException) -> ScimResponse:

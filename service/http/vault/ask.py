@@ -126,8 +126,13 @@ class Ask:
         return told.news
 
     async def body(self) -> dict[str, Any]:
-        """The object in the body; an empty one where there is none. Raises Invalid, TooLarge."""
+        """The object in the body; an empty one where there is none. Raises Invalid, TooLarge.
+
+        A body may take its time, in which a caller may have lost its token or a grant: who asks is made out anew by
+        the next `caller()`, and whoever needs both takes the body first.
+        """
         text = await self.request.body()
+        self._caller = None
         read = document(text) if text else {}
         if read is None:
             return {}

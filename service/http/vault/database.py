@@ -17,13 +17,13 @@ from service.keeper.snapshot import key_of_rotation
 
 WAITS = 25.0
 """Seconds that a rotation is waited for: clients give up after 30 or 60."""
-_PATHS = ("static-creds", "static-roles", "rotate-role")
+PATHS = ("static-creds", "static-roles", "rotate-role")
 
 
 async def answer(ask: Ask, mount: Mount, rest: str) -> Answer:
     """What is asked behind the mount. Raises KeywrightError."""
     kind, _, behind = rest.partition("/")
-    if kind not in _PATHS:
+    if kind not in PATHS:
         raise unsupported_path()
     place = mount.place(behind, ask.namespace)
     match kind, ask.operation:

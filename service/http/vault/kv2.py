@@ -8,7 +8,7 @@ from service.http.vault.errors import Refused, Unsupported
 from service.http.vault.listing import listed
 from service.http.vault.mounts import Mount
 
-_PATHS = ("data", "metadata", "subkeys", "delete", "undelete", "destroy", "config")
+PATHS = ("data", "metadata", "subkeys", "delete", "undelete", "destroy", "config")
 _INVALID = (
     "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use. "
     "If using the OpenBao CLI, use 'bao kv get' for this operation."
@@ -19,7 +19,7 @@ _DEFAULTS = {"cas_required": False, "delete_version_after": "0s", "max_versions"
 async def answer(ask: Ask, mount: Mount, rest: str) -> Answer:
     """What is asked behind the mount. Raises KeywrightError."""
     kind, _, behind = rest.partition("/")
-    if kind not in _PATHS:
+    if kind not in PATHS:
         return Answer(status=404, warnings=(_INVALID,))
     if kind == "config":
         if ask.operation is not Operation.READ:

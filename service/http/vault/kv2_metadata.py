@@ -25,18 +25,16 @@ async def read(ask: Ask, place: Place) -> Answer:
 
 async def write(ask: Ask, place: Place) -> Answer:
     """Note something of it in place of what was noted; there need not be a version yet. Raises Forbidden, Refused."""
-    caller = await ask.caller()
     notes = _notes(await ask.body(), merge=False)
-    await aside(ask.keeper.variables.annotate, caller, place.environment, place.name, notes, merge=False)
+    await aside(ask.keeper.variables.annotate, await ask.caller(), place.environment, place.name, notes, merge=False)
     return NOTHING
 
 
 async def patch(ask: Ask, place: Place) -> Answer:
     """Change some of what is noted of it. Raises Absent, Forbidden, Refused."""
-    caller = await ask.caller()
     must_merge(ask)
     notes = _notes(await ask.body(), merge=True)
-    await aside(ask.keeper.variables.annotate, caller, place.environment, place.name, notes, merge=True)
+    await aside(ask.keeper.variables.annotate, await ask.caller(), place.environment, place.name, notes, merge=True)
     return NOTHING
 
 

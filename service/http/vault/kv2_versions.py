@@ -30,9 +30,8 @@ async def delete_current(ask: Ask, place: Place) -> Answer:
 
 async def change(ask: Ask, place: Place, kind: str) -> None:
     """Delete, undelete or destroy these versions. Raises Absent, Forbidden, Refused."""
-    caller = await ask.caller()
     numbers = _numbers((await ask.body()).get("versions"))
-    await aside(_change, ask.keeper, caller, place, _BECOMES[kind], numbers)
+    await aside(_change, ask.keeper, await ask.caller(), place, _BECOMES[kind], numbers)
 
 
 def _delete_live(keeper: Keeper, caller: Caller, place: Place) -> None:

@@ -22,18 +22,16 @@ _TRIES = 5
 
 async def write(ask: Ask, place: Place) -> Answer:
     """A new version, which is live. Raises Absent, Forbidden, Refused, Conflict for a template or a reference."""
-    caller = await ask.caller()
     body = await ask.body()
     data, cas = _data(body), _cas(body)
-    return told(await aside(_written, ask.keeper, caller, place, data, cas))
+    return told(await aside(_written, ask.keeper, await ask.caller(), place, data, cas))
 
 
 async def patch(ask: Ask, place: Place) -> Answer:
     """A new version: the live one with these changes (RFC 7396). Raises Absent, Forbidden, Refused, Conflict."""
-    caller = await ask.caller()
     must_merge(ask)
     body = await ask.body()
-    data, cas = _data(body), _cas(body)
+    data, cas, caller = _data(body), _cas(body), await ask.caller()
     for _ in range(_TRIES):
         definition = await aside(ask.keeper.variables.get, caller, place.environment, place.name)
         now = secret.current(definition)

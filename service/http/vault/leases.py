@@ -5,11 +5,13 @@ from service.http.vault.answer import NOTHING, Answer
 from service.http.vault.ask import Ask, Operation
 from service.http.vault.errors import Refused, Unsupported, unsupported_path
 
+KINDS = ("lookup", "renew", "revoke", "revoke-prefix", "revoke-force")
+
 
 async def answer(ask: Ask, rest: str) -> Answer:
     """What is asked behind `sys/leases/`. Raises KeywrightError."""
     kind, _, named = rest.partition("/")
-    if kind not in ("lookup", "renew", "revoke", "revoke-prefix", "revoke-force"):
+    if kind not in KINDS:
         raise unsupported_path()
     if kind == "lookup" and ask.operation is Operation.LIST:
         raise Absent("there are no leases")

@@ -16,7 +16,7 @@ from service.http.vault.errors import Refused, Unsupported
 from service.http.vault.tokens import auth
 from service.keeper.logins import LoggedIn
 
-_WRONG = {
+WRONG = {
     "approle": (400, "invalid role or secret ID"),
     "jwt": (400, "error validating token: it proves no role"),
     "kubernetes": (403, "permission denied"),
@@ -26,7 +26,7 @@ _WRONG = {
 def is_login(rest: str) -> bool:
     """Is this path behind `auth/` one of a login, which needs no caller?"""
     kind, _, behind = rest.partition("/")
-    return kind in _WRONG and behind == "login"
+    return kind in WRONG and behind == "login"
 
 
 async def answer(ask: Ask, rest: str) -> Answer:
@@ -38,7 +38,7 @@ async def answer(ask: Ask, rest: str) -> Answer:
     try:
         found = await _by_approle(ask, body) if kind == "approle" else await _by_statement(ask, kind, body)
     except Unauthenticated:
-        status, message = _WRONG[kind]
+        status, message = WRONG[kind]
         raise Refused(status, message, strange=True) from None
     assert found.token is not None  # a login gives one out  # noqa: S101
     caller = Caller(found.token_id, found.machine, "machine", (), ask.address, ask.request_id)

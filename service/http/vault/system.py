@@ -10,6 +10,10 @@ from service.http.vault.policies import capabilities
 
 PUBLIC = ("health", "seal-status", "init", "leader", "wrapping/lookup", "wrapping/unwrap")
 """What needs no caller, or judges by itself who may ask."""
+NAMED = ("health", "seal-status", "init", "leader", "mounts", "auth", "internal/ui/mounts")
+"""What is read by its name alone."""
+_BEHIND = ("mounts/", "internal/ui/mounts")
+"""What is read with a mount or a path behind it."""
 _MOST = 100
 """Paths in one request."""
 _LOGINS = {"approle/": "approle", "jwt/": "jwt", "kubernetes/": "kubernetes", "token/": "token"}
@@ -27,9 +31,7 @@ async def answer(ask: Ask, rest: str) -> Answer:
         if ask.operation is not Operation.WRITE:
             raise Unsupported
         return await _capabilities(ask)
-    if rest not in ("health", "seal-status", "init", "leader", "mounts", "auth") and not rest.startswith(
-        ("mounts/", "internal/ui/mounts")
-    ):
+    if rest not in NAMED and not rest.startswith(_BEHIND):
         raise unsupported_path()
     if ask.operation is not Operation.READ:
         raise Unsupported
@@ -97,13 +99,14 @@ def _before(ask: Ask, path: str) -> Answer:
 
 
 async def _capabilities(ask: Ask) -> Answer:
-    caller, body = await ask.caller(), await ask.body()
+    body = await ask.body()
     paths = body.get("paths") or body.get("path") or []
     paths = [paths] if isinstance(paths, str) else paths
     if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
         raise Refused(400, "paths must be supplied")
     if len(paths) > _MOST:
         raise Refused(400, f"paths: {_MOST} at once are the most")
+    caller = await ask.caller()
     grants = await aside(ask.keeper.tokens.me, caller)
     found: dict[str, Any] = {path: capabilities(caller, grants, ask.mounts, ask.namespace, path) for path in paths}
     if len(paths) == 1:

@@ -17,6 +17,7 @@ from service.http.vault.errors import Refused, Unsupported, unsupported_path
 from service.http.vault.policies import policies
 from service.keeper.logins import LoggedIn, OwnToken
 
+KINDS = ("lookup-self", "renew-self", "revoke-self")
 _SECOND = timedelta(seconds=1)
 
 
@@ -31,8 +32,8 @@ async def answer(ask: Ask, rest: str) -> Answer:
         case "revoke-self", Operation.WRITE:
             await aside(ask.keeper.logins.end, await ask.caller())
             return NOTHING
-        case (("lookup-self" | "renew-self" | "revoke-self"), _):
-            raise Unsupported
+    if rest in KINDS:
+        raise Unsupported
     raise unsupported_path()
 
 
@@ -58,10 +59,9 @@ def auth(it: LoggedIn, text: str) -> str:
 
 
 async def _renewed(ask: Ask) -> Answer:
-    caller = await ask.caller()
     increment = _increment((await ask.body()).get("increment"))
     try:
-        renewed = await aside(ask.keeper.logins.renew, caller, increment)
+        renewed = await aside(ask.keeper.logins.renew, await ask.caller(), increment)
     except Conflict:
         raise Refused(400, "lease is not renewable") from None
     return Answer(auth=auth(renewed, ask.token))

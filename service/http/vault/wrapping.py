@@ -14,6 +14,7 @@ from service.http.vault.errors import Refused, Unsupported, unsupported_path
 from service.http.vault.mounts import Engine
 from service.keeper.wrappings import Source, checked
 
+KINDS = ("wrap", "unwrap", "lookup")
 HEADER = "x-vault-wrap-ttl"
 UNKNOWN = "wrapping token is not valid or does not exist"
 _SECOND = timedelta(seconds=1)
@@ -21,7 +22,7 @@ _SECOND = timedelta(seconds=1)
 
 async def answer(ask: Ask, rest: str) -> Answer:
     """What is asked behind `sys/wrapping/`. Raises KeywrightError."""
-    if rest not in ("wrap", "unwrap", "lookup"):
+    if rest not in KINDS:
         raise unsupported_path()
     if ask.operation is not Operation.WRITE and (rest, ask.operation) != ("lookup", Operation.READ):
         raise Unsupported
