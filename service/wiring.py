@@ -248,7 +248,7 @@ def build(
         Webhooks(door, walls, keyrings, plain=settings.webhook_plain),
         Deliveries(door, walls, keyrings, holder),
         IdentityProviders(door, keyrings, sign_ins, outside.saml_metadata),
-        Factors(door, keyrings),
+        Factors(door, keyrings, granting),
         Approvals(door, walls, keyrings, guard),
         BreakGlasses(door, walls, recorder),
     )

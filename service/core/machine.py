@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 
 from service.core.access import Grant
 from service.core.errors import Invalid
@@ -75,6 +76,28 @@ class Machine:
     created_by: str
     grants: tuple[Grant, ...] = ()
     proofs: tuple[HeldProof, ...] = ()
+
+    def wider(self, than: "Machine") -> bool:
+        """Can its tokens be used where those of the other one cannot: at all, from elsewhere, or longer?"""
+        enabled = self.enabled and not than.enabled
+        longer = self.lives.ttl > than.lives.ttl or self.lives.most > than.lives.most
+        return enabled or longer or not _narrower(self.allowlist, than.allowlist)
+
+
+def _narrower(allowlist: tuple[str, ...], than: tuple[str, ...]) -> bool:
+    """Does each block of it lie in one of the other's? Then it admits nothing that the other one does not.
+
+    True for the same one. Blocks that together are all of a larger one are not put together.
+    """
+    if not than or not allowlist:
+        return not than
+    return all(any(_inside(block, other) for other in than) for block in allowlist)
+
+
+def _inside(block: str, other: str) -> bool:
+    inner, outer = ip_network(block), ip_network(other)
+    # Of the same version, or there is nothing to compare.
+    return inner.version == outer.version and inner[0] in outer and inner[-1] in outer
 
 
 @dataclass(frozen=True)

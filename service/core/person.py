@@ -227,7 +227,7 @@ def attributes(given: Mapping[str, object], field: str = "attributes") -> Attrib
             raise Invalid(f"{field}: {name} must be a text, or a list of texts", field=field)
         if any(_UNFIT.search(each) for each in texts):
             raise Invalid(f"{field}: {name} must hold no control characters", field=field)
-        if sum(map(len, texts)) > LONGEST_ATTRIBUTE:
-            raise Invalid(f"{field}: {name} has more than {LONGEST_ATTRIBUTE} characters", field=field)
+        if len(texts) > LONGEST_ATTRIBUTE or sum(map(len, texts)) > LONGEST_ATTRIBUTE:
+            raise Invalid(f"{field}: {name} has more than {LONGEST_ATTRIBUTE} characters, or texts", field=field)
         kept[name] = value if isinstance(value, str) else tuple(texts)
     return kept

@@ -112,7 +112,7 @@ def take(
     def act() -> tuple[int, dict[str, Any]]:
         return 201, shown_glass(keeper.break_glasses.take(caller, environment, body.reason, body.minutes))
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=True)
 
 
 @router.get("/environments/{environment}/break-glass", response_model=shapes.page_of(shapes.BreakGlass))

@@ -50,7 +50,7 @@ _WAITS = re.compile(
     r"|get /api/v1/environments/\{environment\}/(values|credentials)"
     r"|post /api/v1/(rotations|incidents)/"
     r"|(post|patch) /api/v1/(tokens|machines|machine-\w+|grants|settings)"
-    r"|(post|patch|delete) /api/v1/identity-providers(?!.*/check)"
+    r"|(post|patch) /api/v1/identity-providers(?!.*/check)"
     r"|put /api/v1/groups/\{group_id\}/members"
     r"|(put|post) /api/v1/users/\{user_id\}/"
 )

@@ -66,7 +66,7 @@ def add(
         )
         return 201, shown(made)
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=False)
 
 
 @router.get("/environments/{environment}", response_model=shapes.Environment)

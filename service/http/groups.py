@@ -59,7 +59,7 @@ def add(request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewGro
     def act() -> tuple[int, dict[str, Any]]:
         return 201, shown(keeper.groups.add(caller, _wanted(body)))
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=False)
 
 
 @router.get("/groups/{group_id}", response_model=shapes.Group)

@@ -124,7 +124,7 @@ def add(
         made = keeper.identity_providers.add(caller, body.name, definition, Secret(body.secret), enabled=body.enabled)
         return 201, shown(request, made)
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=True)
 
 
 @router.post("/saml-metadata", response_model=shapes.SamlMetadata)

@@ -58,7 +58,7 @@ def begin(
         request.app.state.poke()
         return 202, shown(account)
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=not body.dry_run)
 
 
 @router.get("/environments/{environment}/incidents", response_model=shapes.page_of(shapes.Incident))

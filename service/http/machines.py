@@ -93,7 +93,7 @@ def add(
         )
         return 201, shown(made)
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=True)
 
 
 @router.get("/machines/{name:path}", response_model=shapes.Machine)
@@ -140,7 +140,7 @@ def add_proof(
         held = keeper.machines.add_proof(caller, body.machine, proofs.proof(body.proof))
         return 201, shapes.MachineProof.model_validate(proofs.shown(held)).model_dump(mode="json")
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=True)
 
 
 @router.delete("/machine-proofs/{proof_id}", status_code=204)
@@ -174,7 +174,7 @@ def add_secret(
         made, role_id, text = keeper.secrets.add(caller, body.machine, wanted_secret, body.role_id or "")
         return 201, _shown_secret(made) | {"role_id": role_id, "secret_id": text.reveal()}
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=True)
 
 
 @router.delete("/machine-secrets/{secret_id}", status_code=204)
@@ -216,4 +216,4 @@ def add_token(
         token, text = keeper.machine_tokens.add(caller, body.machine, wanted_token)
         return 201, _shown_token((token, {"proof": KIND})) | {"token": text.reveal()}
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=True)

@@ -30,7 +30,7 @@ def invite(request: Request, caller: Asking, keeper: TheKeeper, user_id: Id, key
         }
         return 201, shapes.Invitation.model_validate(fields).model_dump(mode="json")
 
-    return once(request, keeper, caller, key, shapes.Request(), act)
+    return once(request, keeper, caller, key, shapes.Request(), act, fresh=True)
 
 
 @router.put("/users/{user_id}/password", status_code=204)

@@ -143,13 +143,18 @@ def once(
     key: str | None,
     body: BaseModel,
     act: Callable[[], tuple[int, dict[str, Any]]],
+    *,
+    fresh: bool,
 ) -> Response:
-    """Do something once per Idempotency-Key, or simply do it when there is no key."""
+    """Do something once per Idempotency-Key, or simply do it when there is no key.
+
+    `fresh`: does doing it ask a person for a fresh second factor? Then being told of it once more does, too.
+    """
     if key is None:
         status, answer = act()
         return JSONResponse(answer, status)
     said = json.dumps([request.method, request.url.path, body.model_dump(mode="json")], sort_keys=True).encode()
-    known = keeper.replies.known(caller, key, said)
+    known = keeper.replies.known(caller, key, said, fresh=fresh)
     if known is None:
         status, answer = act()
         keeper.replies.keep(caller, key, said, status, answer)

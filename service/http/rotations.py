@@ -97,7 +97,7 @@ async def ask(
         request.app.state.poke()
         return 202, shown(story)
 
-    first = await run_in_threadpool(once, request, keeper, caller, key, body, act)
+    first = await run_in_threadpool(once, request, keeper, caller, key, body, act, fresh=True)
     if not wait:
         return first
     rotation_id = json.loads(bytes(first.body))["id"]

@@ -89,7 +89,7 @@ def add_own(
         token, text = keeper.personal_tokens.add(caller, body.name, expires_in, tuple(body.allowlist))
         return 201, shown_own(token) | {"token": text.reveal()}
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=True)
 
 
 @router.get("/tokens", response_model=shapes.page_of(shapes.Token))
@@ -111,7 +111,7 @@ def add(request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewTok
         )
         return 201, shown(token, held) | {"token": text.reveal() if token.bearer else None}
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=True)
 
 
 @router.patch("/tokens/{token_id}", response_model=shapes.Token)
@@ -149,7 +149,7 @@ def grant(
             return 201, shown_grant(granting.to_group(caller, body.group, asked))
         return 201, shown_grant(granting.to_token(caller, body.token or "", asked))
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=True)
 
 
 @router.delete("/grants/{grant_id}", status_code=204)

@@ -70,7 +70,7 @@ def add(request: Request, caller: Asking, keeper: TheKeeper, body: shapes.NewUse
         made = keeper.users.add(caller, body.email, body.name, body.attributes, emergency=body.emergency)
         return 201, shown(made)
 
-    return once(request, keeper, caller, key, body, act)
+    return once(request, keeper, caller, key, body, act, fresh=False)
 
 
 @router.get("/users/{user_id}", response_model=shapes.User)

@@ -62,7 +62,11 @@ def add(
     """Have signals sent to an address. The secret that they are signed with is shown only now."""
     chosen = kinds(tuple(body.kinds), "kinds")
     wanted = NewWebhook(body.name, body.url, body.environment or "", body.folder, chosen)
-    return once(request, keeper, caller, key, body, lambda: (201, _made(*keeper.webhooks.add(caller, wanted))))
+
+    def act() -> tuple[int, dict[str, Any]]:
+        return 201, _made(*keeper.webhooks.add(caller, wanted))
+
+    return once(request, keeper, caller, key, body, act, fresh=False)
 
 
 @router.get("/webhooks/{webhook_id}", response_model=shapes.Webhook)

@@ -20,7 +20,7 @@ from service.core.event import fit
 from service.core.person import Attributes, Group, Member, User
 from service.keeper.door import Deed, Door
 from service.keeper.machines import of_machine
-from service.keeper.rules import Context, checked
+from service.keeper.rules import Context, checked, unjudged
 from service.keeper.standing import above, standing
 from service.keeper.walls import Walls
 from service.ledger import environments, groups, machines, tokens, users
@@ -255,6 +255,9 @@ def _missing(asked: _Whom, wanted: Level, what: str, considered: list[Considered
     """Why not, in a sentence."""
     if not asked.enabled:
         return f"{asked.kind} {asked.name} is disabled"
+    for each in considered:
+        if each.enough and (why := unjudged(each.grant.rule)):
+            return f"{what}: there is a grant '{wanted.word}', but no rule like its own is judged any more: {why}"
     if any(each.enough for each in considered):
         return f"{what}: there is a grant '{wanted.word}', but its rule does not hold now"
     if considered:

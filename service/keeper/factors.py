@@ -18,6 +18,7 @@ from service.core.sealed import factor_context
 from service.core.secret import Secret
 from service.keeper.door import Deed, Door
 from service.keeper.freshness import require_first, require_fresh
+from service.keeper.granting import Granting
 from service.keeper.keys import Keyrings
 from service.keeper.snapshot import Person
 from service.keeper.standing import require_over, standing
@@ -42,9 +43,10 @@ class Held:
 class Factors:
     """Operations on second factors."""
 
-    def __init__(self, door: Door, keyrings: Keyrings) -> None:
+    def __init__(self, door: Door, keyrings: Keyrings, granting: Granting) -> None:
         self._door = door
         self._keyrings = keyrings
+        self._granting = granting
 
     def listed(self, caller: Caller, user_id: str = "") -> Held:
         """The caller's own, or a user's, for who may see people. Raises Absent, Forbidden."""
@@ -70,6 +72,7 @@ class Factors:
             if not own:
                 require(caller, Level.OWN, PEOPLE, f"user {factor.user_id}")
                 require_over(caller, whose.grants, f"user {whose.user.email}")
+                self._granting.require_within(tx, caller, f"user {whose.user.email}", whose.grants)
             require_fresh(tx, caller, "taking a second factor away")
             left = len(factors.of(tx, factor.user_id)) - 1
             if own and not left and self._required(tx, whose):

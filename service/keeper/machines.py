@@ -1,10 +1,11 @@
 """Machines: what they are called, how they prove themselves, and what they may do.
 
     *use* on a machine, on a folder of machines, on all   see it, its grants and its proofs
-    *edit*                                                add it, change it
+    *edit*                                                add it, narrow it, disable it; widen it, as is said below
     *own*                                                 remove it; its proofs, secret ids and tokens
 
-Whoever may add a proof to a machine may become it: so nobody does who does not own all that it holds.
+Whoever may add a proof to a machine may become it: so nobody does who does not own all that it holds. Nor does anybody
+else make its tokens good again, from elsewhere, or for longer: a leaked one may be of no use just because of that.
 """
 
 from collections.abc import Sequence
@@ -115,14 +116,13 @@ class Machines:
     ) -> ShownMachine:
         """Change what is given. Disabled, it and its tokens are of no use from now on, until it is enabled again.
 
-        Raises Invalid, Absent, Forbidden, Outdated.
+        Raises Invalid, Absent, Forbidden, FactorNeeded, Outdated.
         """
         names.path(name)
         allowed = None if allowlist is None else networks(allowlist)
 
         def act(tx: Transaction) -> ShownMachine:
             machine = self.found(tx, caller, name, Level.EDIT)
-            check_revision(if_match, machine.revision)
             changed = replace(
                 machine,
                 enabled=machine.enabled if enabled is None else enabled,
@@ -130,6 +130,10 @@ class Machines:
                 lives=Lives(token_ttl or machine.lives.ttl, token_max_life or machine.lives.most),
                 revision=machine.revision + 1,
             )
+            if changed.wider(machine):
+                _require_all(caller, machine)
+                require_fresh(tx, caller, "letting a machine do more")
+            check_revision(if_match, machine.revision)
             machines.change(tx, changed)
             return self._found(tx, name)
 
@@ -191,8 +195,7 @@ class Machines:
         if level > Level.USE:
             self._granting.require_within(tx, caller, f"machine {name}", machine.grants)
         if becomes:
-            require_over(caller, machine.grants, f"machine {name}")
-            require_directory(caller, machine.grants)
+            _require_all(caller, machine)
         return machine
 
     def _prove(self, tx: Transaction, caller: Caller, machine: Machine, proof: Proof) -> HeldProof:
@@ -220,6 +223,12 @@ class Machines:
 
     def _shown(self, tx: Transaction, machine: Machine) -> ShownMachine:
         return ShownMachine(machine, tuple(self._granting.shown(tx, Holder(machine.id, machine.name, Holding.MACHINE))))
+
+
+def _require_all(caller: Caller, machine: Machine) -> None:
+    """Raises Forbidden for who does not own all that it holds."""
+    require_over(caller, machine.grants, f"machine {machine.name}")
+    require_directory(caller, machine.grants)
 
 
 def of_machine(name: str) -> Thing:

@@ -13,10 +13,11 @@ A rule is an expression of CEL, the Common Expression Language (github.com/googl
     request.address                         .within('10.0.0.0/8')
     request.at                              .hour(zone) 0..23  .weekday(zone) 1 Monday..7  .date(zone) '2026-12-24'
 
-Names and types are looked at when the grant is made. CEL has no loops but over lists that are there, and those within
-a budget of turns; it reads no files. What one turn costs is bounded, too: there is neither `map`, by which a text could
-grow eightfold with every few characters of a rule, nor `matches`, whose pattern may take any time to be read. What
-cannot be judged (nobody there, an attribute that is missing) does not hold: that is noted, by the rule alone.
+Names and types are looked at when the grant is made, and how many steps it may take (`rule_steps.py`): rules are judged
+on the way of every fetch. There is neither `map`, by which a text could grow eightfold with every few characters of a
+rule, nor `matches`, whose pattern may take any time to be read; nor `getHours` and its like, since CEL takes the time
+zone that those are given for the name of a file, and opens it. What cannot be judged (nobody there, an attribute that
+is missing, too many steps) does not hold: that is noted, by the rule alone.
 """
 
 import re
@@ -33,11 +34,14 @@ from cel_expr_python import cel
 
 from service.core.access import CurrentUser, admitted
 from service.core.errors import Invalid
+from service.keeper.rule_steps import ASSUMED, NoTree, steps
 
 log = structlog.get_logger("rules")
 
 LONGEST = 1000
 """Characters of a rule. How deep it may be nested is limited by CEL: 32 levels."""
+MOST_STEPS = 100_000
+"""Of one rule, where it is judged: a millisecond or so."""
 _TEXT, _TEXTS, _MOMENT = cel.Type.STRING, cel.Type.List(cel.Type.STRING), cel.Type.TIMESTAMP
 VARIABLES = {
     "current_user.id": _TEXT,
@@ -89,7 +93,12 @@ def _function(name: str, of: Any, to: Any, does: Any) -> Any:
     return cel.FunctionDecl(name, [overload])
 
 
-_WITHOUT = "stdlib: {exclude_macros: [map], exclude_functions: [{name: matches}]}"
+_OF_TIME = (
+    *("FullYear", "Month", "Date", "DayOfMonth", "DayOfWeek", "DayOfYear"),
+    *("Hours", "Minutes", "Seconds", "Milliseconds"),
+)
+_FUNCTIONS = ", ".join(f"{{name: {name}}}" for name in ("matches", *(f"get{part}" for part in _OF_TIME)))
+_WITHOUT = f"stdlib: {{exclude_macros: [map], exclude_functions: [{_FUNCTIONS}]}}"
 _LANGUAGE = cel.NewEnv(
     config=cel.NewEnvConfigFromYaml(_WITHOUT),
     variables=VARIABLES,
@@ -115,7 +124,32 @@ def checked(text: str, field: str = "rule") -> str:
     if program.return_type() != cel.Type.BOOL:
         raise Invalid(f"{field} must come to true or false", field=field)
     _check_arguments(text, field)
+    if told := _too_much(program.serialize(), ASSUMED):
+        raise Invalid(f"{field} {told}", field=field)
     return text
+
+
+def unjudged(text: str) -> str:
+    """Why a rule that was kept before is judged for nobody; empty where it is."""
+    try:
+        checked(text)
+    except Invalid as wrong:
+        return wrong.message
+    return ""
+
+
+def _too_much(tree: bytes, assumed: int) -> str:
+    """Why it takes too long, as a part of a sentence; empty where it does not."""
+    try:
+        taken = steps(tree, assumed)
+    except NoTree:
+        return "holds what is no part of a rule, such as a message of Protocol Buffers"
+    if taken <= MOST_STEPS:
+        return ""
+    return (
+        f"may take {taken:,} steps, and {MOST_STEPS:,} are the most: what is in an exists, all or filter counts for "
+        f"each element of its list, and for {ASSUMED} where the list is not written out"
+    )
 
 
 def _said(wrong: Exception) -> str:
@@ -144,12 +178,13 @@ def _check_arguments(text: str, field: str) -> None:
 
 
 @lru_cache(4096)
-def _program(text: str) -> Any:
-    """Compiled, once in a process; None for what an older program took and this one does not."""
+def _program(text: str, assumed: int) -> Any:
+    """Compiled, once in a process; None for what is too much, or what an older program took and this one does not."""
     try:
-        return _LANGUAGE.compile(text)
+        program = _LANGUAGE.compile(text)
     except RuntimeError:
         return None
+    return program if not _too_much(program.serialize(), assumed) else None
 
 
 class Failures:
@@ -191,7 +226,7 @@ class Context:
         return found
 
     def _judge(self, rule: str) -> bool:
-        program = _program(rule)
+        program = _program(rule, self._assumed)
         if self._facts is None:
             self._facts = _LANGUAGE.Activation(self.facts())
         try:
@@ -201,6 +236,17 @@ class Context:
         if came_to is not True and came_to is not False:
             failures.note(rule)
         return came_to is True
+
+    @property
+    def _assumed(self) -> int:
+        """At least as many as the longest list of its user has; one of a few numbers, since each is worked out once."""
+        found = ASSUMED
+        if self.user is not None:
+            texts = (each for each in self.user.attributes.values() if not isinstance(each, str))
+            longest = max(map(len, (self.user.groups, *texts)))
+            while found < longest:
+                found *= 2
+        return found
 
     def facts(self) -> Mapping[str, object]:
         """What the variables are."""

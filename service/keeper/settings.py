@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import fields, replace
 
-from service.core.access import SETTINGS, Caller, Level, require
-from service.core.errors import Invalid
+from service.core.access import EVERYTHING, SETTINGS, Caller, Level, require
+from service.core.errors import Forbidden, Invalid
 from service.core.event import Detail
 from service.core.person import Settings
 from service.keeper.door import Deed, Door
@@ -15,10 +15,17 @@ from service.ledger import settings
 from service.ledger.ledger import Transaction
 
 _WHAT = "the settings"
+_ADOPTS = (
+    "scim_adopts lets an identity provider take over accounts that are there already: "
+    "this needs the grant 'own' on everything, since it can let in anybody"
+)
 
 
 class SettingsKept:
-    """Operations on the settings: *use* on settings sees them, *own* changes them."""
+    """Operations on the settings: *use* on settings sees them, *own* changes them.
+
+    Letting SCIM take over accounts that are there already is for owners of everything: they may be anybody's.
+    """
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -40,6 +47,8 @@ class SettingsKept:
         def act(tx: Transaction) -> Settings:
             require(caller, Level.OWN, SETTINGS, _WHAT)
             former = settings.read(tx)
+            if wanted.get("scim_adopts") and not former.scim_adopts and caller.level(EVERYTHING) is not Level.OWN:
+                raise Forbidden(_ADOPTS)
             require_fresh(tx, caller, "changing the settings")
             check_revision(if_match, former.revision)
             changed = replace(former, **wanted, revision=former.revision + 1)  # type: ignore[arg-type]

@@ -24,6 +24,8 @@ class Pending:
     sealed: bytes
     user_id: str
     expires_at: datetime
+    network: bytes = b""
+    """A digest of where it was begun; empty where nobody counts that."""
 
 
 def digest(kind: str, text: str) -> bytes:
@@ -33,10 +35,9 @@ def digest(kind: str, text: str) -> bytes:
 
 def put(tx: Transaction, text: str, pending: Pending) -> None:
     """Let it wait."""
-    row = {"hash": digest(pending.kind, text), "kind": pending.kind, "sealed": pending.sealed}
-    tx.sql.execute(
-        insert(pendings).values(row | {"user_id": pending.user_id or None, "expires_at": pending.expires_at})
-    )
+    row: dict[str, object] = {"hash": digest(pending.kind, text), "kind": pending.kind, "sealed": pending.sealed}
+    row |= {"user_id": pending.user_id or None, "network": pending.network or None, "expires_at": pending.expires_at}
+    tx.sql.execute(insert(pendings).values(row))
 
 
 def peek(tx: Transaction, kind: str, text: str) -> Pending | None:
@@ -65,6 +66,14 @@ def waiting(tx: Transaction, kind: str) -> int:
     """How many of a kind wait."""
     query = select(func.count()).where(pendings.c.kind == kind, pendings.c.expires_at > tx.now)
     return int(tx.sql.execute(query).scalar_one())
+
+
+def begun_in(tx: Transaction, kind: str, network: bytes) -> tuple[int, datetime | None]:
+    """How many of a kind wait that were begun in this network, and when the first of them waits no more."""
+    here = pendings.c.kind == kind, pendings.c.network == network, pendings.c.expires_at > tx.now
+    query = select(func.count().label("waiting"), func.min(pendings.c.expires_at).label("ends")).where(*here)
+    found = tx.sql.execute(query).one()
+    return int(found.waiting), found.ends
 
 
 def sweep(tx: Transaction, limit: int) -> None:

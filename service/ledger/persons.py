@@ -149,9 +149,11 @@ pendings = Table(
     Column("kind", String(32), nullable=False),
     Column("sealed", LargeBinary),  # empty for what is only remembered to have been seen
     Column("user_id", String(64), ForeignKey("users.id", ondelete="CASCADE")),
+    Column("network", LargeBinary),  # where it was begun, as a keyed digest; empty where that is not counted
     Column("expires_at", Moment, nullable=False),
     Index(None, "expires_at"),
     Index(None, "user_id"),
+    Index(None, "network"),
 )
 
 # Neither addresses nor e-mail addresses stand here: digests of them, also of accounts that there are not.

@@ -78,7 +78,7 @@ class Devices:
                 "began_at": tx.now.isoformat(),
                 "id": self._door.new_id(),
             }
-            secret = self._pendings.put(tx, DEVICE, at, LASTS)
+            secret = self._pendings.put(tx, DEVICE, at, LASTS, address=address)
             self._pendings.put(tx, TYPED, at, LASTS, text=code)
         return Begun(secret, code, LASTS, INTERVAL)
 

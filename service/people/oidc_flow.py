@@ -77,8 +77,8 @@ class OidcFlow:
         self._sign_outs = sign_outs
         self._here = here
 
-    def begin(self, name: str, onward: str, browser: str = "") -> Begun:
-        """Somebody wants to sign in by this provider, and to go on to the path `onward` then.
+    def begin(self, name: str, onward: str, address: str, browser: str = "") -> Begun:
+        """Somebody at this address wants to sign in by this provider, and to go on to the path `onward` then.
 
         `browser` is the text of the cookie of former ones: those that are under way in other windows go on.
         Raises Absent, Often, Unavailable.
@@ -89,7 +89,7 @@ class OidcFlow:
         randomness = self._door.randomness
         browser = browser or made(randomness)
         asked = Asked(self._redirect(name), made(randomness), made(randomness), made(randomness))
-        address = self._sign_ins.address(definition, asked)
+        there = self._sign_ins.address(definition, asked)
         data = {
             "provider": provider.id,
             "nonce": asked.nonce,
@@ -98,8 +98,8 @@ class OidcFlow:
             "onward": onward,
         }
         with self._door.ledger.holding() as tx:
-            self._waiting.put(tx, KIND, data, LASTS, text=asked.state)
-        return Begun(address, browser)
+            self._waiting.put(tx, KIND, data, LASTS, text=asked.state, address=address)
+        return Begun(there, browser)
 
     def finish(self, name: str, back: CameBack, visitor: Visitor) -> tuple[Entered, str]:
         """Who came back, and where to go on. Raises Absent, NotLetIn, Unavailable."""

@@ -77,8 +77,8 @@ class SamlFlow:
         self._metadata = metadata
         self._here = here
 
-    def begin(self, name: str, onward: str, browser: str = "") -> Going:
-        """Somebody wants to sign in by this provider, and to go on to the path `onward` then.
+    def begin(self, name: str, onward: str, address: str, browser: str = "") -> Going:
+        """Somebody at this address wants to sign in by this provider, and to go on to the path `onward` then.
 
         `browser` is the text of the cookie of former ones: those that are under way in other windows go on.
         Raises Absent, Often, Unavailable.
@@ -88,7 +88,7 @@ class SamlFlow:
         begun = self._sign_ins.begun(definition, key, place, self._door.ledger.now())
         data = {"provider": provider.id, "browser": _digest(browser), "onward": onward}
         with self._door.ledger.holding() as tx:
-            self._waiting.put(tx, KIND, data, LASTS, text=begun.request_id)
+            self._waiting.put(tx, KIND, data, LASTS, text=begun.request_id, address=address)
         return Going(begun.address, browser)
 
     def finish(self, name: str, message: str, browser: str, visitor: Visitor) -> tuple[Entered, str]:

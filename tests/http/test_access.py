@@ -6,9 +6,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from service.core import access
+from service.core.access import Kind, Level
 from service.keeper.sessions import Way
 from service.keeper.tokens import SYSTEM
-from service.ledger import users
+from service.ledger import environments, users
+from tests.rigs import persons
 from tests.rigs.keywright import Keywright
 
 Grant = dict[str, Any]
@@ -240,6 +243,24 @@ def test_explain_tells_that_a_rule_decided(owner: httpx2.Client, person: Person)
     assert here["considered"][0]["rule"] == rule
     assert owner.get("/access/explain", params=asked | {"address": "10.1.1.1"}).json()["allowed"]
     assert client.get(f"{PLACE}/variables").status_code == 404
+
+
+def test_explain_tells_of_a_rule_that_is_judged_no_more(it: Keywright, owner: httpx2.Client) -> None:
+    """One that was kept before rules were counted."""
+    groups = "current_user.groups"
+    rule = f"{groups}.all(a, {groups}.all(b, a == b || true))"
+    with it.service.ledger.read() as tx:
+        found = environments.find(tx, "production")
+    assert found is not None
+    user = persons.add(
+        it.service, "former@explain.example", access.Grant(Level.USE, Kind.ENVIRONMENT, found.id, "", rule)
+    )
+    asked = {"action": "use", "resource": "environment:production", "caller": "user:former@explain.example"}
+    told = owner.get("/access/explain", params=asked).json()
+    assert not told["allowed"]
+    assert "judged any more" in told["missing"]
+    assert "100,000 are the most" in told["missing"]
+    assert it.client(persons.signed_in(it.service, user)).get(f"{PLACE}/variables").status_code == 404
 
 
 def test_a_rule_can_be_tried(owner: httpx2.Client) -> None:

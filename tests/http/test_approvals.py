@@ -368,6 +368,7 @@ def test_nobody_makes_a_second_person_of_themselves(it: Keywright, root: Person,
         ("PUT", f"/groups/{group.json()['id']}/members/{puppet.id}", None),
         ("POST", "/grants", USE | {"level": "own", "user": puppet.email}),
         ("POST", f"/users/{alice.id}/invitations", {}),
+        ("PUT", f"/users/{alice.id}/password", {"password": "sparrow quilt marble tundra"}),
         ("PATCH", "/settings", {"step_up": 0}),
     ):
         answer = root.client.request(method, path, json=body)

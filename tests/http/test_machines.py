@@ -1,5 +1,6 @@
 """Machines over HTTP: made, changed and taken away; their logins, and their tokens."""
 
+import itertools
 from collections.abc import Iterator
 
 import httpx2
@@ -7,9 +8,11 @@ import pytest
 
 from tests.rigs.issuer import AUDIENCE, SUBJECT, Issuer, running_issuer
 from tests.rigs.keywright import Keywright, running_keywright
+from tests.rigs.signed_in import signed_in
 
 USE = {"level": "use", "kind": "folder", "environment": "production", "path": "shop"}
 VALUE = "/environments/production/values/shop/HOST"
+_number = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +119,66 @@ def test_what_is_changed_holds_at_once(it: Keywright, owner: httpx2.Client, mach
     assert client.get(VALUE).status_code == 404
     assert owner.post("/grants", json={"machine": "shop/web", **USE}).json()["machine"] == "shop/web"
     assert client.get(VALUE).status_code == 200
+
+
+WIDER = [
+    {"enabled": True},
+    {"allowlist": []},
+    {"allowlist": ["10.0.0.0/7"]},
+    {"allowlist": ["10.1.0.0/16", "::/0"]},
+    {"token_ttl": "2h"},
+    {"token_max_life": "25h"},
+]
+NARROWER = [
+    {"enabled": False},
+    {"allowlist": ["10.1.0.0/16", "10.2.0.0/16"]},
+    {"allowlist": ["10.0.0.0/8"]},
+    {"token_ttl": "10m", "token_max_life": "23h"},
+]
+
+
+@pytest.fixture
+def shut(owner: httpx2.Client) -> Iterator[str]:
+    """A machine that owns production, and was disabled."""
+    grant = {"level": "own", "kind": "environment", "environment": "production"}
+    body = {"name": "ops/deploy", "grants": [grant], "allowlist": ["10.0.0.0/8"]}
+    assert owner.post("/machines", json=body).status_code == 201
+    assert owner.patch("/machines/ops/deploy", json={"enabled": False}).status_code == 200
+    yield "/machines/ops/deploy"
+    assert owner.delete("/machines/ops/deploy").status_code == 204
+
+
+@pytest.mark.parametrize("body", WIDER, ids=str)
+def test_a_machine_is_widened_by_who_owns_what_it_holds(
+    it: Keywright, owner: httpx2.Client, shut: str, body: dict[str, object]
+) -> None:
+    before = owner.get(shut).json()
+    keeps = {"level": "own", "kind": "machine"}
+    answer = it.client(it.token(f"gardener{next(_number)}", keeps)).patch(shut, json=body)
+    assert answer.status_code == 403, answer.text
+    assert "holds more than you own" in answer.json()["detail"]
+    assert owner.get(shut).json() == before
+    over = it.token(f"over{next(_number)}", keeps, {"level": "own", "kind": "environment", "environment": "production"})
+    assert it.client(over).patch(shut, json=body).status_code == 200
+
+
+@pytest.mark.parametrize("body", NARROWER, ids=str)
+def test_a_machine_is_narrowed_by_who_may_edit_it(it: Keywright, shut: str, body: dict[str, object]) -> None:
+    answer = it.client(it.token(f"gardener{next(_number)}", {"level": "edit", "kind": "machine"})).patch(
+        shut, json=body
+    )
+    assert answer.status_code == 200, answer.text
+    stale = signed_in(it, f"gardener{next(_number)}@example.test", ("edit", "machine")).again(factor_ago=None)
+    assert stale.patch(shut, json=body).status_code == 200
+
+
+def test_a_machine_is_widened_by_who_showed_a_factor_lately(it: Keywright, shut: str) -> None:
+    person = signed_in(it, f"chief{next(_number)}@example.test", ("own", "everything"))
+    for body in WIDER:
+        answer = person.again(factor_ago=None).patch(shut, json=body)
+        assert answer.json()["type"] == "urn:keywright:problem:factor-needed", body
+    for body in WIDER:
+        assert person.client.patch(shut, json=body).status_code == 200, body
 
 
 def test_a_machine_goes_with_what_is_its_own(it: Keywright, owner: httpx2.Client) -> None:

@@ -116,6 +116,7 @@ OPERATIONS: dict[str, Call] = {
     "take a grant away": lambda c, _: c.delete(f"/grants/{a_grant(c)}"),
     "make a token": lambda c, n: c.post("/tokens", json={"name": f"made-{n}"}),
     "make a machine": lambda c, n: c.post("/machines", json={"name": f"made-{n}"}),
+    "let a machine do more": lambda c, n: c.patch("/machines/shop", json={"token_max_life": f"{90_000 + n}s"}),
     "add a proof": lambda c, _: c.post("/machine-proofs", json=a_proof(c)),
     "make a secret id": lambda c, _: c.post("/machine-secrets", json={"machine": "shop"}),
     "give a user a grant": lambda c, n: c.post("/grants", json=a_grant_of("user", a_user(c, n)["email"])),

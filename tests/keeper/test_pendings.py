@@ -1,5 +1,7 @@
 """Pendings: what waits for its other half is gone on with once, in time, and only as what it was begun as."""
 
+import hashlib
+import hmac
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -18,11 +20,11 @@ from tests.ledger.homes import Home
 HOUR = timedelta(hours=1)
 
 
-def begun(service: Service, kind: str = "oidc", lasts: timedelta = HOUR) -> str:
+def begun(service: Service, kind: str = "oidc", lasts: timedelta = HOUR, address: str = "") -> str:
     """Something that waits."""
 
     def act(tx: Transaction) -> str:
-        return service.keeper.pendings.put(tx, kind, {"nonce": "n-1"}, lasts)
+        return service.keeper.pendings.put(tx, kind, {"nonce": "n-1"}, lasts, address=address)
 
     return service.keeper.door.change(SYSTEM, Deed("test.begin"), act, aside=True)
 
@@ -97,6 +99,49 @@ def test_there_is_a_most_of_what_may_wait(home: Home, monkeypatch: pytest.Monkey
     with pytest.raises(Often, match="under way"):
         begun(service)
     begun(service, "saml")
+
+
+@pytest.mark.parametrize("same", [("192.0.2.1", "::ffff:192.0.2.1"), ("2001:db8::1", "2001:db8::ffff:2")])
+def test_one_network_keeps_nobody_else_from_beginning(
+    home: Home, monkeypatch: pytest.MonkeyPatch, same: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(kept, "MOST_BEGUN", 2)
+    service = home.service()
+    waiting = begun(service, lasts=timedelta(minutes=10), address=same[0])
+    begun(service, address=same[1])
+    for address in same:
+        with pytest.raises(Often, match="from your address") as refused:
+            begun(service, address=address)
+        assert 590 <= refused.value.after <= 600, "until the first one is over"
+    begun(service, "saml", address=same[0])
+    begun(service, address="192.0.2.2")
+    begun(service, address="2001:db8:0:1::1")
+    begun(service)
+    assert taken(service, waiting) is not None
+    begun(service, address=same[0])
+
+
+def test_what_is_over_counts_for_no_network(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_BEGUN", 1)
+    moment = datetime(2026, 11, 26, tzinfo=UTC)
+    home.now = lambda: moment
+    service = home.service()
+    if home.engine == "postgresql":
+        begun(service, lasts=timedelta(microseconds=1), address="192.0.2.1")  # the clock is the database's
+    else:
+        begun(service, address="192.0.2.1")
+        moment += HOUR
+    begun(service, address="192.0.2.1")
+
+
+def test_of_a_network_a_keyed_digest_is_kept(home: Home) -> None:
+    service = home.service()
+    begun(service, address="192.0.2.1")
+    with service.ledger.connected() as sql:
+        kept_of = bytes(sql.execute(text("SELECT network FROM pendings")).scalar_one())
+    told = b"pending\0" + b"192.0.2.1"
+    assert kept_of == hmac.digest(service.keeper.keyrings.tag_key(), told, "sha256")
+    assert kept_of != hashlib.sha256(told).digest()
 
 
 def test_what_waits_moves_no_epoch(home: Home) -> None:

@@ -1,12 +1,13 @@
 """Rules: what they can ask, what is refused when a grant is made, and what does not hold."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from service.core.access import CurrentUser
 from service.core.errors import Invalid
-from service.keeper.rules import LONGEST, Context, checked, failures
+from service.keeper.rules import LONGEST, MOST_STEPS, Context, checked, failures
 
 AT = datetime(2026, 11, 26, 22, 30, tzinfo=UTC)
 """A Thursday; in Berlin half past eleven at night, in Tokyo Friday morning."""
@@ -124,12 +125,71 @@ def test_what_is_wrong_is_told_when_the_grant_is_made(rule: str, told: str) -> N
     assert "\n" not in refused.value.message
 
 
-def test_a_rule_cannot_take_long() -> None:
-    """Lists in lists in lists: a million turns, of which only so many are allowed."""
-    ten = "[0,1,2,3,4,5,6,7,8,9]"
+TEN = "[0,1,2,3,4,5,6,7,8,9]"
+GROUPS = "current_user.groups"
+TOO_LONG = {
+    "lists in lists": "".join(f"{TEN}.all({v}, " for v in "abcdef") + "true" + ")" * 6,
+    "groups in groups": f"{GROUPS}.all(a, {GROUPS}.all(b, a == b || true))",
+    "calls in a list in a list": f"{TEN}.all(a, {TEN}.all(b, {TEN}.all(c, request.at.hour('UTC') >= 0)))",
+    "calls for each group": f"{GROUPS}.all(a, " + "request.at.hour('UTC') >= 0 && " * 10 + "true)",
+    "groups that are added up": f"({GROUPS} + {GROUPS} + {GROUPS}).all(a, {GROUPS}.exists(b, a == b))",
+    "groups that are chosen": f"{GROUPS}.filter(a, a != '').filter(a, a != '').filter(a, a != '').size() > 0",
+    "groups in a list": f"[{GROUPS}, {GROUPS}].all(a, a.all(b, {GROUPS}.all(c, b != c || true)))",
+    "groups behind a map": "{'a': GROUPS}.a.all(a, GROUPS.all(b, a == b || true))".replace("GROUPS", GROUPS),
+    "groups behind dyn": f"dyn({GROUPS}).all(a, dyn({GROUPS}).all(b, a == b || true))",
+    "groups of either kind": f"({GROUPS} == [] ? [] : {GROUPS}).all(a, {GROUPS}.all(b, a == b || true))",
+    "all that a user has": f"{GROUPS}.all(a, current_user.attributes == current_user.attributes)",
+    "texts that grow": f"{GROUPS}.all(a, " + "(" + " + ".join("a" * 14) + ").contains(a + 'x') || true)",
+    "maps that are made anew": f"{GROUPS}.all(a, " + "{'a': 1, 'b': 2} == {'b': 2, 'a': 1} && " * 20 + "true)",
+}
+MANY = CurrentUser("a1", "ana@shop.example", "Ana", tuple(f"group-{n}" for n in range(2_000)))
+
+
+@pytest.mark.parametrize("rule", TOO_LONG.values(), ids=TOO_LONG)
+def test_a_rule_cannot_take_long(rule: str) -> None:
+    """It is judged on the way of every fetch: what it may take is known before it is judged anywhere."""
+    with pytest.raises(Invalid) as refused:
+        checked(rule)
+    assert f"{MOST_STEPS:,} are the most" in refused.value.message
     before = failures.count
-    assert not person().holds(checked("".join(f"{ten}.all({v}, " for v in "abcdef") + "true" + ")" * 6))
+    assert not person().holds(rule), "nor does one that was kept before"
     assert failures.count == before + 1
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        f"{GROUPS}.exists(g, g.startsWith('shop-') && g.endsWith('-admins'))",
+        f"current_user.attributes.team.exists(t, t in {GROUPS})",
+        f"{GROUPS}.exists(g, ['on-call', 'staff'].exists(it, g == it))",
+        f"{TEN}.exists(hour, request.at.hour('UTC') == hour + 9) && {GROUPS}.filter(g, g != 'x').size() > 1",
+    ],
+)
+def test_a_rule_may_go_over_what_a_user_has(rule: str) -> None:
+    assert checked(rule) == rule
+
+
+def test_what_takes_longer_for_somebody_with_more_does_not_hold_for_them() -> None:
+    rule = checked(f"{GROUPS}.all(g, " + "g != 'a' && g != 'b' && " * 4 + "true)")
+    few = replace(MANY, groups=MANY.groups[:100])
+    assert person(few).holds(rule)
+    assert not person(MANY).holds(rule)
+    assert person(MANY).holds("'group-1999' in current_user.groups")
+
+
+@pytest.mark.parametrize("part", ["Hours", "FullYear", "Date", "DayOfWeek", "Milliseconds"])
+def test_a_rule_opens_no_files(part: str) -> None:
+    """CEL takes a time zone for the name of a file: a pipe that nobody writes to would hold up the whole server."""
+    rule = f"request.at.get{part}('/proc/self/stat') == 1 || true"
+    with pytest.raises(Invalid) as refused:
+        checked(rule)
+    assert f"undeclared reference to 'get{part}'" in refused.value.message
+    assert not person().holds(rule), "nor does it if it was kept before"
+
+
+def test_a_rule_makes_no_messages() -> None:
+    with pytest.raises(Invalid, match="no part of a rule"):
+        checked("google.protobuf.Struct{} == google.protobuf.Struct{}")
 
 
 @pytest.mark.parametrize(

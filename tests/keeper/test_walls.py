@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import event, select
 
-from service.core.access import Caller
+from service.core.access import Caller, Grant, Kind, Level
 from service.core.errors import Absent, Conflict, Forbidden, Invalid, KeywrightError
 from service.core.secret import Secret
 from service.core.variable import ValueKind
@@ -18,6 +18,7 @@ from service.ledger.questions import Question
 from service.ledger.tables import data_keys
 from service.wiring import Service
 from tests.ledger.homes import Home, credential_tag, environment, machine, owner, put, tag
+from tests.rigs import persons
 
 CONNECTION = {
     "engine": "postgresql",
@@ -251,6 +252,29 @@ def test_a_pinned_instance_tells_nothing_of_the_others(service: Service, home: H
         keeper.granting.to_token(boss, "far", WantedGrant("use", "everything", None, ""))
     with pytest.raises((Absent, Forbidden)):
         keeper.tokens.add(boss, "wide", (WantedGrant("use", "everything", None, ""),), None, ())
+
+
+def test_through_a_pinned_instance_nobody_takes_a_factor_away_of_who_reaches_further(
+    service: Service, home: Home
+) -> None:
+    with service.ledger.read() as tx:
+        walls = {name: environments.find(tx, name) for name in WALLS}
+    users = {}
+    for name, wall in walls.items():
+        assert wall is not None
+        grant = Grant(Level.USE, Kind.ENVIRONMENT, wall.id)
+        users[name] = persons.add(service, f"{name}@keywright.test", grant)
+        persons.app(service, users[name])
+    if home.engine == "sqlite":
+        service.close()
+    pinned = home.service(KEYWRIGHT_ENVIRONMENTS="staging")
+    boss = _another(pinned)
+    held = {name: pinned.keeper.factors.listed(boss, user).factors[0].id for name, user in users.items()}
+    with pytest.raises(Forbidden, match="reaches further than this instance"):
+        pinned.keeper.factors.remove(boss, held["production"])
+    assert pinned.keeper.factors.listed(boss, users["production"]).factors
+    pinned.keeper.factors.remove(boss, held["staging"])
+    assert not pinned.keeper.factors.listed(boss, users["staging"]).factors
 
 
 def owner_of(service: Service) -> Caller:

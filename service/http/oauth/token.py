@@ -80,7 +80,8 @@ async def _answered(request: Request, act: Callable[[Mapping[str, str]], Awaitab
     except (Forged, Invalid) as refusal:
         return _error("invalid_request", refusal.message)
     except Often as refusal:
-        return JSONResponse({"error": "slow_down", "error_description": refusal.message}, 429)
+        told = {"error": "slow_down", "error_description": refusal.message}
+        return JSONResponse(told, 429, {"Retry-After": str(refusal.after)})
 
 
 def _error(code: str, message: str) -> Response:

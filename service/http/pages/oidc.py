@@ -17,6 +17,7 @@ from service.http.pages.frame import Page, cookies_of, onward
 from service.http.pages.sign_in import entered
 from service.http.problems import WrongType
 from service.http.request import proving
+from service.http.route import address_of
 from service.http.sessions import people_of, visitor_of
 from service.people.oidc_flow import LASTS, CameBack
 
@@ -34,7 +35,7 @@ async def begin(request: Request, name: str, next: str = "") -> Response:  # noq
     """On to the provider; to the path `next` once it is proven who it is."""
     cookies, oidc = cookies_of(request), people_of(request).oidc
     browser = cookies.other(request, BROWSER)
-    begun = await _asking(request, lambda: oidc.begin(name, onward(next), browser))
+    begun = await _asking(request, lambda: oidc.begin(name, onward(next), address_of(request), browser))
     answer = RedirectResponse(begun.address, 303)
     cookies.keep_other(answer, BROWSER, begun.browser, LASTS)
     return answer

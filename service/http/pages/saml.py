@@ -15,6 +15,7 @@ from service.http.pages.frame import SIGN_IN, Page, cookies_of, onward, sent_to
 from service.http.pages.sign_in import entered
 from service.http.problems import WrongType
 from service.http.request import proving
+from service.http.route import address_of
 from service.http.sessions import people_of, visitor_of
 from service.people.saml_flow import LASTS
 
@@ -32,7 +33,7 @@ async def begin(request: Request, name: str, next: str = "") -> Response:  # noq
     """On to the provider; to the path `next` once it is proven who it is."""
     cookies, saml = cookies_of(request), people_of(request).saml
     browser = cookies.other(request, BROWSER)
-    going = await proving(request, lambda: saml.begin(name, onward(next), browser))
+    going = await proving(request, lambda: saml.begin(name, onward(next), address_of(request), browser))
     answer = RedirectResponse(going.address, 303)
     cookies.keep_other(answer, BROWSER, going.browser, LASTS, across=True)
     return answer

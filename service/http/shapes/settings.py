@@ -33,7 +33,9 @@ class ChangedSettings(Request):
         None, description="Days that an invitation is good for."
     )
     scim_adopts: bool | None = Field(
-        None, description="Does SCIM take over a user whom somebody else made, when it is to make one of that address?"
+        None,
+        description="Does SCIM take over a user whom somebody else made, when it is to make one of that address? "
+        "Owners of everything switch it on.",
     )
 
 

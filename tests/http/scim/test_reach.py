@@ -149,6 +149,23 @@ def test_users_of_the_same_address_are_taken_over_only_where_the_settings_say_so
     assert provider.client.get(f"Users/{emergency.id}").status_code == 404
 
 
+def test_only_owners_of_everything_let_accounts_be_taken_over(it: Keywright) -> None:
+    """By whoever holds the provider's token, which would be somebody who looks after the settings and no more."""
+    keeper = signed_in(it, "settings@people.example", ("own", "settings"), ("own", "people"))
+    answer = keeper.client.patch("/settings", json={"scim_adopts": True, "invite_days": 9})
+    assert answer.status_code == 403, answer.text
+    assert "'own' on everything" in answer.json()["detail"]
+    told = keeper.client.get("/settings").json()
+    assert (told["scim_adopts"], told["invite_days"]) == (False, 7)
+    assert (
+        signed_in(it, "all@people.example", ("own", "everything"))
+        .client.patch("/settings", json={"scim_adopts": True})
+        .json()["scim_adopts"]
+    )
+    assert keeper.client.patch("/settings", json={"scim_adopts": True, "invite_days": 7}).status_code == 200
+    assert keeper.client.patch("/settings", json={"scim_adopts": False}).json()["scim_adopts"] is False
+
+
 def test_memberships_by_hand_stay(it: Keywright, provider: Provider) -> None:
     person, other = (provider.person(name)["id"] for name in ("member", "other-member"))
     group = provider.group("both", person)["id"]

@@ -425,12 +425,14 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=True),
         sa.Column("user_id", sa.String(length=64), nullable=True),
+        sa.Column("network", sa.LargeBinary(), nullable=True),
         sa.Column("expires_at", Moment(), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_pendings_user_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("hash", name="pk_pendings"),
     )
     op.create_index("ix_pendings_expires_at", "pendings", ["expires_at"], unique=False)
     op.create_index("ix_pendings_user_id", "pendings", ["user_id"], unique=False)
+    op.create_index("ix_pendings_network", "pendings", ["network"], unique=False)
     op.create_table(
         "delays",
         sa.Column("hash", sa.LargeBinary(), nullable=False),
