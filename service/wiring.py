@@ -9,9 +9,7 @@ from pathlib import Path
 
 from providers.identity.metadata import Documents
 from providers.identity.oidc import OidcSignIns, OidcSignOuts
-from providers.identity.saml import SamlBrowser
-from providers.identity.saml_logout import SamlLogout
-from providers.identity.saml_metadata import SamlDescriptions
+from providers.identity.saml_loaded import SamlLoaded
 from providers.proofs.gate import Places
 from providers.witness import FileWitness
 from scheduler.clock import Clock
@@ -94,7 +92,7 @@ from service.ledger.ledger import Ledger
 from service.people.people import People
 from service.settings import Settings
 from service.ways_in import Outside, ways_in
-from service.ways_out import signed_statements, statements, webhook_post
+from service.ways_out import Databases, signed_statements, statements, webhook_post
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ def build(
     copies = Copies(keyrings, randomness, recorder.snapshot.wall)
     recorder.on_change(copies.heard)
     references = References(found_stores, limit=settings.store_timeout, copies=copies)
-    found_databases = with_databases if with_databases is not None else databases()
+    found_databases = with_databases if with_databases is not None else Databases()
     budget = Budget(ledger, found_databases, settings.failed_logins)
     calendar = CronCalendar()
     definitions = Variables(door, walls, keyrings)
@@ -195,7 +193,8 @@ def build(
     places = Places()
     verifier, documents = signed_statements(places), Documents(places)
     sign_ins, sign_outs = OidcSignIns(documents, verifier), OidcSignOuts(documents, verifier)
-    outside = Outside(sign_ins, sign_outs, SamlBrowser(randomness), SamlLogout(randomness), SamlDescriptions())
+    saml = SamlLoaded(randomness)
+    outside = Outside(sign_ins, sign_outs, saml, saml, saml)
     holder = f"{socket.gethostname()[:40]}-{randomness(4).hex()}"
     waiting, sessions, delays = Pendings(door, keyrings), Sessions(door, recorder.snapshot), Delays(door)
     registered = Connections(door, walls, keyrings, references, budget, calendar, escrows, tag_key)
@@ -286,11 +285,3 @@ def open_ledger(settings: Settings, now: Callable[[], datetime] = utc_now) -> Le
     elif not url.startswith(("postgresql://", "postgres://")):
         raise Invalid("KEYWRIGHT_LEDGER must begin with postgresql:// (or be empty, for SQLite)")
     return Ledger(url, now=now, randomness=secrets.token_bytes)
-
-
-def databases() -> dict[Engine, Database]:
-    """One implementation per engine."""
-    from providers.databases.mariadb import MariaDB
-    from providers.databases.postgresql import PostgreSQL
-
-    return {Engine.POSTGRESQL: PostgreSQL(), Engine.MARIADB: MariaDB()}

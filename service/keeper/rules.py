@@ -27,12 +27,11 @@ from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 import structlog
-from cel_expr_python import cel
 
-from service.core.access import CurrentUser, admitted
+from service.core.access import CurrentUser
 from service.core.errors import Invalid
 from service.keeper.rule_steps import ASSUMED, NoTree, steps
 
@@ -42,73 +41,9 @@ LONGEST = 1000
 """Characters of a rule. How deep it may be nested is limited by CEL: 32 levels."""
 MOST_STEPS = 100_000
 """Of one rule, where it is judged: a millisecond or so."""
-_TEXT, _TEXTS, _MOMENT = cel.Type.STRING, cel.Type.List(cel.Type.STRING), cel.Type.TIMESTAMP
-VARIABLES = {
-    "current_user.id": _TEXT,
-    "current_user.email": _TEXT,
-    "current_user.name": _TEXT,
-    "current_user.method": _TEXT,
-    "current_user.groups": _TEXTS,
-    "current_user.attributes": cel.Type.Map(_TEXT, _TEXTS),
-    "current_user.signed_in": cel.Type.BOOL,
-    "current_user.factor_age": cel.Type.INT,
-    "machine.name": _TEXT,
-    "machine.kind": _TEXT,
-    "request.address": _TEXT,
-    "request.at": _MOMENT,
-}
 _GAP = r"(?:\s|//[^\n]*\n)*"
 _LITERAL = re.compile(rf"\.{_GAP}(within|hour|weekday|date)\s*\(\s*(?:'([^']*)'|\"([^\"]*)\")?\s*\)")
 _CALL = re.compile(rf"\.{_GAP}(?:within|hour|weekday|date){_GAP}\(")
-
-
-@lru_cache(256)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
-# Called in every turn of a loop, with the same few things.
-@lru_cache(1024)
-def _within(address: str, network: str) -> bool:
-    return admitted(address, (network,))
-
-
-@lru_cache(1024)
-def _hour(at: datetime, zone: str) -> int:
-    return at.astimezone(_zone(zone)).hour
-
-
-@lru_cache(1024)
-def _weekday(at: datetime, zone: str) -> int:
-    return at.astimezone(_zone(zone)).isoweekday()
-
-
-@lru_cache(1024)
-def _date(at: datetime, zone: str) -> str:
-    return at.astimezone(_zone(zone)).date().isoformat()
-
-
-def _function(name: str, of: Any, to: Any, does: Any) -> Any:
-    overload = cel.Overload(f"keywright_{name}", return_type=to, parameters=[of, _TEXT], is_member=True, impl=does)
-    return cel.FunctionDecl(name, [overload])
-
-
-_OF_TIME = (
-    *("FullYear", "Month", "Date", "DayOfMonth", "DayOfWeek", "DayOfYear"),
-    *("Hours", "Minutes", "Seconds", "Milliseconds"),
-)
-_FUNCTIONS = ", ".join(f"{{name: {name}}}" for name in ("matches", *(f"get{part}" for part in _OF_TIME)))
-_WITHOUT = f"stdlib: {{exclude_macros: [map], exclude_functions: [{_FUNCTIONS}]}}"
-_LANGUAGE = cel.NewEnv(
-    config=cel.NewEnvConfigFromYaml(_WITHOUT),
-    variables=VARIABLES,
-    functions=[
-        _function("within", _TEXT, cel.Type.BOOL, _within),
-        _function("hour", _MOMENT, cel.Type.INT, _hour),
-        _function("weekday", _MOMENT, cel.Type.INT, _weekday),
-        _function("date", _MOMENT, _TEXT, _date),
-    ],
-)
 
 
 def checked(text: str, field: str = "rule") -> str:
@@ -117,11 +52,14 @@ def checked(text: str, field: str = "rule") -> str:
         return text
     if len(text) > LONGEST:
         raise Invalid(f"{field} has {len(text)} characters; {LONGEST:,} are the most", field=field)
+    # It takes 5 MB, and most servers have no rule.
+    from service.keeper.rule_language import BOOL, LANGUAGE
+
     try:
-        program = _LANGUAGE.compile(text)
+        program = LANGUAGE.compile(text)
     except RuntimeError as wrong:
         raise Invalid(f"{field}: {_said(wrong)}", field=field) from None
-    if program.return_type() != cel.Type.BOOL:
+    if program.return_type() != BOOL:
         raise Invalid(f"{field} must come to true or false", field=field)
     _check_arguments(text, field)
     if told := _too_much(program.serialize(), ASSUMED):
@@ -180,8 +118,10 @@ def _check_arguments(text: str, field: str) -> None:
 @lru_cache(4096)
 def _program(text: str, assumed: int) -> Any:
     """Compiled, once in a process; None for what is too much, or what an older program took and this one does not."""
+    from service.keeper.rule_language import LANGUAGE
+
     try:
-        program = _LANGUAGE.compile(text)
+        program = LANGUAGE.compile(text)
     except RuntimeError:
         return None
     return program if not _too_much(program.serialize(), assumed) else None
@@ -228,7 +168,9 @@ class Context:
     def _judge(self, rule: str) -> bool:
         program = _program(rule, self._assumed)
         if self._facts is None:
-            self._facts = _LANGUAGE.Activation(self.facts())
+            from service.keeper.rule_language import LANGUAGE
+
+            self._facts = LANGUAGE.Activation(self.facts())
         try:
             came_to = program.eval(self._facts).value() if program is not None else None
         except RuntimeError:  # over its budget

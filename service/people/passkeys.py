@@ -6,6 +6,8 @@
 Held to be true of every answer: our origin and relying party id (of `KEYWRIGHT_URL`), the challenge, the user verified
 by the authenticator (a PIN, a finger), so that a passkey stands for a password and a second factor in one. No
 attestation is asked for: which make an authenticator is of is nobody's business here.
+
+The library is loaded when somebody first uses a passkey: it takes 6 MB, with what it needs.
 """
 
 import base64
@@ -13,15 +15,15 @@ import ipaddress
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
-
-import webauthn
-from webauthn.helpers import structs
 
 from service.core.errors import Conflict, Invalid
 from service.core.factor import BEGUN, Factor
 from service.core.person import User
+
+if TYPE_CHECKING:
+    from webauthn.helpers import structs
 
 NAME = "Keywright"
 Answer = Mapping[str, Any]
@@ -69,6 +71,9 @@ class Passkeys:
 
     def creation(self, user: User, challenge: str, held: Iterable[Factor]) -> dict[str, Any]:
         """For `navigator.credentials.create`: a new one for this user, on no authenticator that has one already."""
+        import webauthn
+        from webauthn.helpers import structs
+
         options = webauthn.generate_registration_options(
             rp_id=self.require(),
             rp_name=NAME,
@@ -87,6 +92,9 @@ class Passkeys:
 
     def request(self, challenge: str, held: Iterable[Factor]) -> dict[str, Any]:
         """For `navigator.credentials.get`: one of these, or any that the authenticator has for us if there is none."""
+        import webauthn
+        from webauthn.helpers import structs
+
         options = webauthn.generate_authentication_options(
             rp_id=self.require(),
             challenge=_bytes(challenge),
@@ -98,6 +106,8 @@ class Passkeys:
 
     def made(self, answer: Answer, challenge: str) -> Made:
         """What an authenticator made. Raises NotShown."""
+        import webauthn
+
         try:
             found = webauthn.verify_registration_response(
                 credential=dict(answer),
@@ -113,6 +123,8 @@ class Passkeys:
     def count(self, answer: Answer, challenge: str, public_key: str) -> int:
         """The authenticator's counter in an answer that this key signed; it is the ledger's to compare it with the
         former one. Raises NotShown."""
+        import webauthn
+
         try:
             found = webauthn.verify_authentication_response(
                 credential=dict(answer),
@@ -147,7 +159,9 @@ def credential_in(answer: Answer) -> str:
     return said
 
 
-def _named(held: Iterable[Factor]) -> list[structs.PublicKeyCredentialDescriptor]:
+def _named(held: Iterable[Factor]) -> "list[structs.PublicKeyCredentialDescriptor]":
+    from webauthn.helpers import structs
+
     return [structs.PublicKeyCredentialDescriptor(id=_bytes(each.credential_id)) for each in held if each.credential_id]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from service.core.access import Kind, Level
-from service.keeper.rules import VARIABLES, checked
+from service.keeper.rule_language import VARIABLES
+from service.keeper.rules import checked
 from tests.docs.sessions import ROOT, run, to_run
 from tests.docs.test_readme import environ
 from tests.docs.test_tables import bare, table

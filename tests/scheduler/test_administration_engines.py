@@ -21,7 +21,8 @@ from service.core.secret import Secret
 from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM
 from service.settings import read
-from service.wiring import Service, build, databases
+from service.ways_out import Databases
+from service.wiring import Service, build
 from tests.rigs.cutting import cutting
 from tests.rigs.keywright import Keywright, running_keywright
 from tests.rigs.mariadb import MariaDBServer
@@ -120,7 +121,7 @@ def test_ledger_escrow_and_database_agree(turned: dict[str, Turned], tag: str) -
     assert len(it.ended) >= 2
     for several in (it.ended, it.ordinary):
         assert {r["stage"] for r in several} == {"retired"}, [r["reason"] for r in several if r["reason"]]
-    database, endpoint = databases()[it.first.target.engine], it.first.target.primary
+    database, endpoint = Databases()[it.first.target.engine], it.first.target.primary
     assert isinstance(database.probe(replace(it.first, account=it.live), endpoint), Accepted)
     assert it.live in it.kept
     if tag != "pg15-alternating":  # there the first login became the role that both act as
@@ -191,7 +192,7 @@ def test_a_lost_reply_is_settled_by_a_look(
         rotation, story = alone.turn()
         assert rotation.stage is Stage.RETIRED, story
         live = alone.live()
-    found = databases()[own.target.engine].probe(replace(own, account=live), own.target.primary)
+    found = Databases()[own.target.engine].probe(replace(own, account=live), own.target.primary)
     assert isinstance(found, Accepted)
 
 
@@ -205,4 +206,4 @@ def test_where_no_login_can_make_members_of_itself(alone: Alone, new_postgresql:
     assert rotation.stage is Stage.ABANDONED, story
     assert "Use the strategy single" in rotation.reason
     assert alone.live() == own.account
-    assert isinstance(databases()[own.target.engine].probe(own, own.target.primary), Accepted)
+    assert isinstance(Databases()[own.target.engine].probe(own, own.target.primary), Accepted)

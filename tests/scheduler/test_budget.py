@@ -14,7 +14,7 @@ from service.core.errors import ChangeUnreachable, Invalid
 from service.core.rotation import Stage, Strategy
 from service.keeper.budget import FAILED_LOGINS, FORGIVES, Budget, Withheld
 from service.keeper.tokens import SYSTEM
-from service.wiring import databases
+from service.ways_out import Databases
 from tests.rigs.mariadb import MariaDBServer
 from tests.rigs.rotating import Stand, stand
 
@@ -247,7 +247,7 @@ def test_mariadb_counts_as_we_do(mariadb: MariaDBServer) -> None:
     try:
         engine = mariadb.access("x", "x").target.engine
         with stand(Strategy.OVERLAPPING) as here:
-            budget = Budget(here.service.ledger, databases())
+            budget = Budget(here.service.ledger, Databases())
             right, wrong = (mariadb.access("budgeted", word) for word in ("right-password", "wrong"))
             seen = [budget.probe(wrong, mariadb.endpoint) for _ in range(8)]
             assert [isinstance(outcome, Rejected) for outcome in seen] == [True] * 3 + [False] * 5
@@ -255,11 +255,11 @@ def test_mariadb_counts_as_we_do(mariadb: MariaDBServer) -> None:
             assert isinstance(budget.probe(wrong, mariadb.endpoint, right.account), Rejected)
             for _ in range(20):
                 budget.probe(wrong, mariadb.endpoint, right.account)
-            assert isinstance(databases()[engine].probe(right, mariadb.endpoint), Accepted)
+            assert isinstance(Databases()[engine].probe(right, mariadb.endpoint), Accepted)
         reckless = mariadb.access("reckless", "wrong")
         for _ in range(LOCKING):
-            databases()[engine].probe(reckless, mariadb.endpoint)
-        locked = databases()[engine].probe(mariadb.access("reckless", "right-password"), mariadb.endpoint)
+            Databases()[engine].probe(reckless, mariadb.endpoint)
+        locked = Databases()[engine].probe(mariadb.access("reckless", "right-password"), mariadb.endpoint)
         assert isinstance(locked, NotPermitted), "the server locks nobody, so this test proves nothing"
         assert "FLUSH PRIVILEGES" in locked.reason
     finally:

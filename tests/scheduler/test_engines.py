@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.core.connection import Access, Rejected
-from service.wiring import databases
+from service.ways_out import Databases
 from tests.rigs.applications import Application
 from tests.rigs.keywright import Keywright, running_keywright
 from tests.rigs.mariadb import MariaDBServer
@@ -87,7 +87,7 @@ def turned(
 
 
 def _watched(it: Keywright, ways: dict[str, tuple[str, Access]]) -> dict[str, Turned]:
-    client, engines = it.client(), databases()
+    client, engines = it.client(), Databases()
     applications: dict[str, list[Application]] = {}
     for name, (strategy, login) in ways.items():
         place = f"/environments/production/credentials/{name}"
@@ -164,5 +164,5 @@ def test_what_is_offered_at_the_end(turned: dict[str, Turned], name: str) -> Non
     assert it.credential["password"] != FIRST
     assert it.credential["generation"] >= 3
     if it.strategy != "alternating":
-        database = databases()[it.first.target.engine]
+        database = Databases()[it.first.target.engine]
         assert isinstance(database.probe(it.first, it.first.target.primary), Rejected)

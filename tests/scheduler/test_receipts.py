@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.core.connection import Rejected
-from service.wiring import databases
+from service.ways_out import Databases
 from tests.rigs.keywright import Keywright, running_keywright, wait_until
 from tests.rigs.mariadb import MariaDBServer
 from tests.scheduler.test_engines import definition
@@ -43,7 +43,7 @@ def test_rows_that_cannot_be_proven_are_named(mariadb: MariaDBServer, strategy: 
         (event,) = client.get("/events", params={"action": "rotation.retired"}).json()["items"]
         assert event["detail"]["proven"] is True
         assert event["detail"]["not_provable"] == f"'{user}'@'10.%'"
-    assert isinstance(databases()[login.target.engine].probe(login, mariadb.endpoint), Rejected)
+    assert isinstance(Databases()[login.target.engine].probe(login, mariadb.endpoint), Rejected)
     here, there = (
         str(mariadb.execute("SELECT authentication_string FROM mysql.user WHERE User = %s AND Host = %s", user, host))
         for host in ("%", "10.%")

@@ -8,7 +8,7 @@ import pytest
 
 from service.core.connection import Access, Account, Engine, Rejected
 from service.core.secret import Secret
-from service.wiring import databases
+from service.ways_out import Databases
 from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.keywright import Keywright, running_keywright, wait_until
 from tests.rigs.postgresql import PostgresServer, new_binaries, running_postgresql
@@ -114,7 +114,7 @@ def _looked_at(it: Keywright, newest: str, login: Access) -> None:
     assert "put the connection again" in told["findings"]["shop/db"]["sentence"]
     offered = password(client)
     assert offered != newest
-    works = databases()[Engine.POSTGRESQL].probe(
+    works = Databases()[Engine.POSTGRESQL].probe(
         Access(login.target, Account("restored_shop", Secret(offered))), login.target.primary
     )
     assert isinstance(works, Rejected)

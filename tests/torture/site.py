@@ -17,7 +17,8 @@ from service.core.rotation import Strategy
 from service.keeper.registration import Registration, registration
 from service.keeper.tokens import SYSTEM
 from service.settings import Settings, read
-from service.wiring import Service, build, databases
+from service.ways_out import Databases
+from service.wiring import Service, build
 from tests.rigs.mariadb import GRANTS, MariaDBServer, running_mariadb
 from tests.rigs.postgresql import PostgresServer, new_binaries, old_binaries, running_postgresql
 from tests.torture import statements
@@ -107,7 +108,7 @@ class Site:
             settings = read({}, data=folder, key=f"file:{self.folder / 'master.key'}")
         else:
             settings = self.ledger_settings(cases[0].number % self.shards)
-        engines = databases()
+        engines = Databases()
         for database in engines.values():
             database.probe = self._seen_once(database.probe)  # type: ignore[method-assign]
         service = build(settings, with_databases=engines)

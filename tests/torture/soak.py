@@ -31,7 +31,7 @@ from providers.keys.file import create
 from service.core.connection import Accepted, Access, Account, Target
 from service.core.rotation import Strategy
 from service.core.secret import Secret
-from service.wiring import databases
+from service.ways_out import Databases
 from tests.rigs.keywright import client_of
 from tests.rigs.ports import free_port
 from tests.rigs.postgresql import PostgresServer
@@ -135,7 +135,7 @@ class Soak:
     def __init__(self, folder: Path, targets: dict[str, TargetServer], ledgers: PostgresServer, seed: int) -> None:
         self._random = Random(seed)
         self._targets, self._ledgers, self._folder = targets, ledgers, folder
-        self.tally, self._over, self._engines = Tally(), threading.Event(), databases()
+        self.tally, self._over, self._engines = Tally(), threading.Event(), Databases()
         self.proxies = {name: Proxy(targets[name].port) for name in {server for server, _ in WAYS}}
         self.ledger_proxy = Proxy(ledgers.port)
         key = folder / "key"

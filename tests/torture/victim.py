@@ -14,7 +14,8 @@ from service.core.errors import ChangeLost, ChangeRefused
 from service.core.rotation import ENDED, Rotation, Stage
 from service.keeper.tokens import SYSTEM
 from service.ledger import rotations
-from service.wiring import Service, build, databases, utc_now
+from service.ways_out import Databases
+from service.wiring import Service, build, utc_now
 from tests.torture.doors import Doors
 from tests.torture.holders import Holders, note
 from tests.torture.points import Points
@@ -33,7 +34,7 @@ class Actor:
     def __init__(self, site: Site, case: Case, points: Points | None = None) -> None:
         self.site, self.case, self.points = site, case, points or Points()
         self.home = site.home(case)
-        engines = databases()
+        engines = Databases()
         target = site.targets[case.server].access("", "").target
         self.database: Any = engines[target.engine]
         self.doors = Doors(target)
