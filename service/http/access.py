@@ -2,17 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from service.core.names import PATH, SEGMENT
 from service.core.person import attributes
 from service.http import shapes
 from service.http.events import moment_of
+from service.http.native import native
 from service.http.request import Asking, TheKeeper
-from service.http.route import Route
 from service.keeper.explaining import Considered, TriedUser
 
-router = APIRouter(tags=["access"], route_class=Route)
+router = native("access")
 
 WHOM = r"^((user:)?[!-?A-~]+@[!-?A-~]+|(group|machine|token):[^\x00-\x1f\x7f]+)?$"
 WHAT = (

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from anyio import CapacityLimiter
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from service.core.proof import ASKING
 from service.http import (
@@ -65,12 +65,6 @@ LOOKS = 8
 """Databases that are looked at for callers at once; more wait their turn."""
 HASHING = 8
 """Requests that have a password looked at, or wait for that, in threads of their own; more wait without one."""
-_PROBLEM = {"content": {problems.MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-_BEFORE = {400: "Not HTTP", 408: "Too slow", 414: "Too long", 429: "Too many", 431: "Too long"}
-"""What is answered before there is a request: see `wire.py` and `envelope.py`."""
-_PROBLEMS = {
-    status: {"description": title, **_PROBLEM} for status, title in (_BEFORE | problems.TITLES).items() if status != 500
-}
 
 
 def application(
@@ -103,7 +97,6 @@ def application(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: f"{route.endpoint.__module__.rpartition('.')[2]}_{route.name}",
     )
     app.state.keeper = keeper
     app.state.url = url
@@ -122,24 +115,17 @@ def application(
     app.state.warnings = warnings
     app.state.metrics = metrics = Metrics(keeper.figures, lambda: feed.open, keeper.deliveries.counted)
     problems.install(app)
-    app.include_router(health.router)
-    native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
     nouns = (environments, variables, values, connections, policies, credentials, rotations)
     persons = (users, groups, access, settings, sessions, passwords, factors, session_factors, identity_providers)
     others = (incidents, restorations, tokens, machines, logins, events, stream, webhooks, approvals)
-    for part in (*nouns, *persons, *others):
-        native.include_router(part.router)
-    native.include_router(logins.entrance)
-    native.include_router(sessions.entrance)
-    native.include_router(session_factors.entrance)
-    app.include_router(native)
-    for pages in (home, sign_in, factor_sign_in, factor_pages, oidc, saml):
-        app.include_router(pages.router)
-    app.include_router(factor_sign_in.challenges)
+    entrances = (logins.entrance, sessions.entrance, session_factors.entrance)
+    pages = (home, sign_in, factor_sign_in, factor_pages, oidc, saml, well_known, consent, token, device)
+    routers = [health.router, *(part.router for part in (*nouns, *persons, *others)), *entrances]
+    routers += [*(part.router for part in pages), factor_sign_in.challenges]
+    for router in routers:
+        app.router.routes.extend(router.routes)
     app.state.authorization = Authorization(keeper.door, keeper.recorder, keeper.pendings, keeper.sessions)
     app.state.devices = Devices(keeper.door, keeper.pendings, app.state.authorization)
-    for door in (well_known, consent, token, device):
-        app.include_router(door.router)
     app.state.readers = readers = dict[bytes, Reader]()
     if mounts is not None:
         app.state.mounts, app.state.leases = mounts, leases

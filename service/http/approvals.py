@@ -5,20 +5,20 @@ How one is asked for: see `agreement.py`.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from service.core.approval import OPEN, Approval, BreakGlass, State
 from service.http import agreement, shapes
 from service.http.fetching import Fetching
+from service.http.native import native
 from service.http.peer import peer_of
 from service.http.request import Asking, Cursor, Id, IdempotencyKey, Limit, TheKeeper, Wait, Who, once, page, position
-from service.http.route import Route
 from service.http.shapes.approvals import shown
 from service.http.waiting import Waiting
 from service.keeper.snapshot import key_of_approval
 
-router = APIRouter(tags=["approvals"], route_class=Route)
+router = native("approvals")
 
 _FINAL = {400, 403, 404, 409, 412, 413, 415, 422, 424}
 """What is answered so will not be otherwise if it is tried once more."""

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from service.core.secret import Secret
 from service.http import shapes
+from service.http.native import native
 from service.http.request import Asking, Cursor, IfMatch, InFolder, Limit, TheKeeper, looking, page, position, revision
-from service.http.route import Route
 from service.keeper import definitions
 from service.keeper.connections import Shown
 from service.keeper.registration import registration
 
-router = APIRouter(tags=["connections"], route_class=Route)
+router = native("connections")
 
 
 def shown(it: Shown) -> dict[str, Any]:

@@ -4,17 +4,17 @@ import json
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from service.http import shapes
 from service.http.fetching import TheFetching, known_by
+from service.http.native import native
 from service.http.request import IfNoneMatch, TheKeeper, Wait, Who
-from service.http.route import Route
 from service.keeper import definitions
 from service.keeper.credentials import Credential, Entry
 
-router = APIRouter(tags=["fetch"], route_class=Route)
+router = native("fetch")
 
 
 def shown(it: Credential) -> dict[str, Any]:

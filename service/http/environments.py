@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from service.core.approval import Area, Terms
 from service.core.environment import Environment
 from service.core.schedule import duration, duration_text
 from service.http import shapes
+from service.http.native import native
 from service.http.request import (
     Asking,
     Cursor,
@@ -20,9 +21,8 @@ from service.http.request import (
     position,
     revision,
 )
-from service.http.route import Route
 
-router = APIRouter(tags=["environments"], route_class=Route)
+router = native("environments")
 
 
 def shown(it: Environment) -> dict[str, Any]:

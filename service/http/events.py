@@ -4,16 +4,16 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from service.core.errors import Invalid
 from service.http import shapes
+from service.http.native import native
 from service.http.request import Asking, Cursor, Limit, Seconds, TheKeeper, cursor_of, page, position
-from service.http.route import Route
 from service.keeper.events import Agreement, Following, Question
 
-router = APIRouter(tags=["events"], route_class=Route)
+router = native("events")
 
 Text = Annotated[str, Query(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"

@@ -5,20 +5,20 @@ No `Idempotency-Key` here: what is told once would be kept to be told again.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from service.core.factor import Factor
 from service.http import shapes
 from service.http.cookies import proof_of
+from service.http.native import native
 from service.http.request import Asking, Id, TheKeeper
-from service.http.route import Route
 from service.http.sessions import cookies_of, people_of
 from service.people.enrolment import Added, Begun, FirstAnswer, FirstCode
 from service.people.factors import SecondFactors
 from service.people.totp import drawing, picture
 
-router = APIRouter(tags=["factors"], route_class=Route)
+router = native("factors")
 
 
 def flows(request: Request) -> SecondFactors:

@@ -3,10 +3,11 @@
 from typing import Any
 from urllib.parse import quote, unquote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from service.core.person import Membership
 from service.http import shapes
+from service.http.native import native
 from service.http.request import (
     Asking,
     Cursor,
@@ -20,11 +21,10 @@ from service.http.request import (
     position,
     revision,
 )
-from service.http.route import Route
 from service.http.tokens import shown_grant
 from service.keeper.groups import ShownGroup, WantedGroup
 
-router = APIRouter(tags=["people"], route_class=Route)
+router = native("people")
 
 
 def shown(it: ShownGroup) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from service.core.errors import KeywrightError
 from service.core.restoration import REPLICATES
 from service.http import shapes
+from service.http.native import named
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], generate_unique_id_function=named)
 
 _HELD = "rotations are held: the ledger's past may have been lost, and every login is probed; see GET /restorations"
 _SOME_HELD = (

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, assert_never
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 
 from service.core.errors import Unavailable
 from service.core.identity import Definition, Entry, IdentityProvider
@@ -10,6 +10,7 @@ from service.core.openid import OpenId
 from service.core.saml import Place, Saml
 from service.core.secret import Secret
 from service.http import shapes
+from service.http.native import native
 from service.http.request import (
     Asking,
     Cursor,
@@ -23,9 +24,8 @@ from service.http.request import (
     proving,
     revision,
 )
-from service.http.route import Route
 
-router = APIRouter(tags=["identity providers"], route_class=Route)
+router = native("identity providers")
 
 Provider = Annotated[shapes.Word, Path()]
 

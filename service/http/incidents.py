@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from service.http import shapes
+from service.http.native import native
 from service.http.request import Asking, Cursor, Id, IdempotencyKey, Limit, TheKeeper, once, page, position
-from service.http.route import Route
 from service.keeper.incidents import Account, Plan, Wanted
 
-router = APIRouter(tags=["incidents"], route_class=Route)
+router = native("incidents")
 
 
 def shown(it: Account) -> dict[str, Any]:

@@ -2,18 +2,19 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from service.core.schedule import duration
 from service.core.secret import Secret
 from service.http import shapes
+from service.http.native import native
 from service.http.request import Asking, TheKeeper, proving
-from service.http.route import Open, Route, address_of
+from service.http.route import Open, address_of
 from service.http.tokens import shown_grant
 from service.keeper.logins import LoggedIn
 
-entrance = APIRouter(tags=["login"], route_class=Open)
-router = APIRouter(tags=["login"], route_class=Route)
+entrance = native("login", Open)
+router = native("login")
 
 
 def _renewed(it: LoggedIn) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 
 from service.core.machine import Lives, Metadata, SecretId
 from service.core.schedule import duration, duration_text
 from service.core.token import Token
 from service.http import proofs, shapes
+from service.http.native import native
 from service.http.request import (
     Asking,
     Cursor,
@@ -22,13 +23,12 @@ from service.http.request import (
     position,
     revision,
 )
-from service.http.route import Route
 from service.http.tokens import shown_grant, wanted
 from service.keeper.machine_tokens import KIND, WantedToken
 from service.keeper.machines import ShownMachine
 from service.keeper.secrets import WantedSecret
 
-router = APIRouter(tags=["machines"], route_class=Route)
+router = native("machines")
 
 Name = Annotated[shapes.NamePath, Path(description="May hold `/`.")]
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from service.core.secret import Secret
 from service.http import shapes
+from service.http.native import native
 from service.http.request import Asking, Id, IdempotencyKey, TheKeeper, hashing, once
-from service.http.route import Route
 from service.http.sessions import people_of
 
-router = APIRouter(tags=["people"], route_class=Route)
+router = native("people")
 PAGE = "/sign-in/invitation"
 """Where the text of an invitation is typed in."""
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from service.http import shapes
+from service.http.native import native
 from service.http.request import Asking, IfMatch, TheKeeper, looking, revision
-from service.http.route import Route
 from service.keeper.policies import Shown
 
-router = APIRouter(tags=["connections"], route_class=Route)
+router = native("connections")
 
 
 def _shown(response: Response, it: Shown) -> dict[str, Any]:

@@ -2,16 +2,14 @@
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from service.core.errors import Invalid
 from service.core.restoration import Finding
 from service.http import shapes
+from service.http.native import native
 from service.http.request import Asking, Cursor, Id, Limit, TheKeeper, page, position
-from service.http.route import Route
 from service.keeper.restorations import Found, Outlook
 
-router = APIRouter(tags=["restorations"], route_class=Route)
+router = native("restorations")
 
 
 def shown(it: Outlook) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
@@ -11,6 +11,7 @@ from service.core.database import Session
 from service.core.rotation import ENDED, Stage
 from service.http import shapes
 from service.http.fetching import Fetching
+from service.http.native import native
 from service.http.peer import peer_of
 from service.http.request import (
     Asking,
@@ -26,14 +27,13 @@ from service.http.request import (
     page,
     position,
 )
-from service.http.route import Route
 from service.http.waiting import Waiting
 from service.keeper.draining import Draining
 from service.keeper.rehearsals import Rehearsal
 from service.keeper.rotations import Story
 from service.keeper.snapshot import key_of_rotation
 
-router = APIRouter(tags=["rotations"], route_class=Route)
+router = native("rotations")
 
 DONE = ENDED | {Stage.STUCK, Stage.DRAINING}
 """Where waiting ends: applications have their new credential, or a person must look."""

@@ -6,13 +6,14 @@ With `pending` in the body nobody has to be signed in: that text is what the fir
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from service.core.access import Caller
 from service.http import shapes
 from service.http.cookies import proof_of
 from service.http.factors import anew, begun, flows
+from service.http.native import native
 from service.http.request import bearer
 from service.http.route import Open, Route
 from service.http.sessions import answered, cookies_of, shown, visitor_of
@@ -44,8 +45,8 @@ class Either(Route):
         """Its body was read before anything else."""
 
 
-entrance = APIRouter(tags=["factors"], route_class=Entrance)
-router = APIRouter(tags=["factors"], route_class=Either)
+entrance = native("factors", Entrance)
+router = native("factors", Either)
 
 
 def _pending(body: bytes) -> bool:

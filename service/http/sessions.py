@@ -6,20 +6,21 @@ A browser is given its session as a cookie (`cookies.py`), whose text stands in 
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from service.core.secret import Secret
 from service.core.token import Token
 from service.http import shapes
 from service.http.cookies import Cookies, proof_of
+from service.http.native import native
 from service.http.request import Asking, Cursor, Id, Limit, TheKeeper, hashing, page, position
-from service.http.route import Open, Route, address_of
+from service.http.route import Open, address_of
 from service.people.entering import FACTOR, Entered, Visitor
 from service.people.people import People
 
-entrance = APIRouter(tags=["session"], route_class=Open)
-router = APIRouter(tags=["session"], route_class=Route)
+entrance = native("session", Open)
+router = native("session")
 
 OfUser = Annotated[
     str, Query(max_length=64, pattern=r"^[0-9a-f]{0,64}$", description="Whose; left out: the caller's own.")

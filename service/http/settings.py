@@ -3,14 +3,14 @@
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from service.core.person import Settings
 from service.http import shapes
+from service.http.native import native
 from service.http.request import Asking, IfMatch, TheKeeper, revision
-from service.http.route import Route
 
-router = APIRouter(tags=["settings"], route_class=Route)
+router = native("settings")
 
 
 def shown(response: Response, it: Settings) -> dict[str, Any]:

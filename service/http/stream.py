@@ -3,18 +3,18 @@
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import Response
 
 from service.core.errors import Invalid
 from service.core.signal import Wanted, kinds
 from service.http import shapes
 from service.http.fetching import TheFetching
+from service.http.native import native
 from service.http.request import Asking, TheKeeper, Who
-from service.http.route import Route
 from service.http.streams import Feed, Stream
 
-router = APIRouter(tags=["signals"], route_class=Route)
+router = native("signals")
 
 
 def _feed_of(request: Request) -> Feed:

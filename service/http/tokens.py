@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from service.core.schedule import duration
 from service.core.token import Token
 from service.http import shapes
+from service.http.native import native
 from service.http.request import Asking, Cursor, Id, IdempotencyKey, Limit, TheKeeper, once, page, position
-from service.http.route import Route
 from service.keeper.granting import ShownGrant, WantedGrant
 
-router = APIRouter(tags=["tokens"], route_class=Route)
+router = native("tokens")
 
 
 def shown_grant(it: ShownGrant) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from service.http import shapes
+from service.http.native import native
 from service.http.request import (
     Asking,
     Cursor,
@@ -18,11 +19,10 @@ from service.http.request import (
     position,
     revision,
 )
-from service.http.route import Route
 from service.http.tokens import shown_grant
 from service.keeper.users import ChangedUser, ShownUser
 
-router = APIRouter(tags=["people"], route_class=Route)
+router = native("people")
 
 _SAME = (
     *("id", "email", "name", "enabled", "attributes", "emergency", "factors"),

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
@@ -11,11 +11,11 @@ from service.core.errors import Invalid
 from service.core.names import PATH
 from service.http import shapes
 from service.http.fetching import TheFetching, known_by
+from service.http.native import native
 from service.http.request import IfNoneMatch, TheKeeper, Wait, Who
-from service.http.route import Route
 from service.keeper.values import Fetched, Wanted
 
-router = APIRouter(tags=["fetch"], route_class=Route)
+router = native("fetch")
 
 Names = Annotated[
     Annotated[str, Field(max_length=4000, pattern=f"^{PATH}(,{PATH})*$", examples=["shop/db/HOST,shop/db/PORT"])]

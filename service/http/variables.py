@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from service.core.variable import ValueKind, Variable, VersionState
 from service.http import shapes
+from service.http.native import native
 from service.http.request import Asking, Cursor, IfMatch, InFolder, Limit, TheKeeper, page, position, revision
-from service.http.route import Route
 from service.keeper.variables import Definition, NewValue
 
-router = APIRouter(tags=["variables"], route_class=Route)
+router = native("variables")
 
 
 def shown(it: Definition) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from service.core.secret import Secret
 from service.core.signal import kinds
 from service.core.webhook import Delivery, State, Webhook
 from service.http import shapes
 from service.http.events import moment_of
+from service.http.native import native
 from service.http.request import (
     Asking,
     Cursor,
@@ -22,10 +23,9 @@ from service.http.request import (
     position,
     revision,
 )
-from service.http.route import Route
 from service.keeper.webhooks import NewWebhook
 
-router = APIRouter(tags=["signals"], route_class=Route)
+router = native("signals")
 
 
 def shown(it: Webhook) -> dict[str, Any]:
