@@ -34,10 +34,10 @@ from service.settings import read
 from service.wiring import Service, build
 from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.fake_store import FakeStore
+from tests.rigs.keywright import FAST
 from tests.rigs.postgresql import PostgresServer, new_binaries, running_postgresql
 from tests.rigs.snapshots import compare
 
-FAST = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 OWNER = "keywright_ledger"
 PASSWORD = "ledger-" + secrets.token_hex(8)
 TEMPLATE = "keywright_template"

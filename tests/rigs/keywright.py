@@ -12,6 +12,7 @@ Settings are the fields of `service.settings.Settings`; nothing of the process's
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import ssl
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -32,11 +34,14 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from providers.keys.file import create as create_key
 from service import settings as settings_
 from service.core.connection import Engine
 from service.core.database import Database
 from service.core.reference import Store
 from service.http.listener import Listener
+from service.ledger import schema
+from service.ledger.ledger import Ledger
 from service.ledger.tables import metadata
 from service.serving import server_of
 from service.wiring import Service, build, utc_now
@@ -45,6 +50,7 @@ from tests.rigs.snapshots import compare
 
 PATIENCE = 30.0
 """Seconds that a server may take to start or to stop."""
+FAST = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 _TOKEN = re.compile(r"kw_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
 
 
@@ -109,6 +115,16 @@ class Keywright:
                 self.service.close()
 
 
+@cache
+def _migrated() -> bytes:
+    """The file of a ledger that was migrated, and nothing more: making one takes longer than all else of a start."""
+    with tempfile.TemporaryDirectory(dir=FAST) as folder:
+        file = Path(folder) / "ledger.sqlite"
+        with closing(Ledger(f"sqlite:///{file}", now=utc_now, randomness=secrets.token_bytes)) as ledger:
+            schema.ready(ledger)
+        return file.read_bytes()
+
+
 @contextmanager
 def running_keywright(
     *,
@@ -128,7 +144,10 @@ def running_keywright(
     ledger that is not new (each of several replicas needs it). `databases` and `stores` stand in for real
     ones. `port` is for who must know it before.
     """
-    folder = data or Path(tempfile.mkdtemp(prefix="keywright-"))
+    folder = data or Path(tempfile.mkdtemp(prefix="keywright-", dir=FAST))
+    if data is None and not ledger_url:
+        (folder / "ledger.sqlite").write_bytes(_migrated())
+        create_key(folder / "master.key", secrets.token_bytes)
     # Tests of refusals ask faster than somebody who mistook a token.
     given = {
         "data": folder,
