@@ -16,6 +16,7 @@ from service.http import (
     factors,
     groups,
     health,
+    host_rules,
     identity_providers,
     incidents,
     logins,
@@ -124,7 +125,7 @@ def application(
     problems.install(app)
     app.include_router(health.router)
     native = APIRouter(prefix="/api/v1", responses=_PROBLEMS)  # type: ignore[arg-type]
-    nouns = (environments, variables, values, connections, policies, credentials, rotations)
+    nouns = (environments, variables, values, connections, policies, host_rules, credentials, rotations)
     persons = (users, groups, access, settings, sessions, passwords, factors, session_factors, identity_providers)
     others = (incidents, restorations, tokens, machines, logins, events, stream, webhooks, approvals)
     for part in (*nouns, *persons, *others):
