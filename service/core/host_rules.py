@@ -187,7 +187,9 @@ def _accounts(party: Party) -> Iterator[str]:
             made = f"CREATE USER {other} IDENTIFIED VIA mysql_native_password USING '"
             yield f"EXECUTE IMMEDIATE CONCAT({_text(made)}, @proof, {_text(chr(39) + required)});"
         if others:
-            yield f"SET @proof = NULL; -- Grant to {', '.join(others)} what this shows:"
+            yield "SET @proof = NULL;"
+            yield f"-- At once, grant to {', '.join(others)} what this shows for the first: until then nobody gets into"
+            yield "-- the database by it, and if Keywright comes from there, no password turns."
         yield f"SHOW GRANTS FOR {first};"
 
 

@@ -154,10 +154,9 @@ def _run(server: MariaDBServer, lines: list[str]) -> None:
     """As a person pastes them: in one session."""
     with server.kept():
         for line in lines:
-            statement = line.partition(" -- ")[0]
-            if not statement.startswith("--"):
-                assert statement.endswith(";"), line
-                server.execute(statement)
+            if not line.startswith("--"):
+                assert line.endswith(";"), line
+                server.execute(line)
 
 
 def _from(server: MariaDBServer, address: str, account: Account, *, tls: bool = True) -> bool:
