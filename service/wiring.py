@@ -48,6 +48,7 @@ from service.keeper.granting import Granting
 from service.keeper.groups import Groups
 from service.keeper.guard import Guard
 from service.keeper.holders import Holders
+from service.keeper.host_rules import HostRules
 from service.keeper.identity_providers import IdentityProviders
 from service.keeper.incidents import Incidents
 from service.keeper.indexer import Indexer
@@ -211,6 +212,7 @@ def build(
         Singles(values, keyrings),
         registered,
         Policies(door, walls, registered),
+        HostRules(door, walls),
         credentials,
         rotations,
         holders,

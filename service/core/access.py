@@ -288,6 +288,9 @@ def require(caller: Caller, level: Level, thing: Thing, what: str) -> None:
 def networks(texts: tuple[str, ...], field: str = "allowlist") -> tuple[str, ...]:
     """The CIDR blocks of an allowlist in their normal form. Raises Invalid naming `field`."""
     try:
+        # A zone (fe80::%eth0) may be any text, and means nothing on another machine.
+        if any("%" in text for text in texts):
+            raise ValueError
         return tuple(str(ipaddress.ip_network(text, strict=True)) for text in texts)
     except ValueError:
         raise Invalid(f"{field} must hold CIDR blocks, such as 10.0.0.0/8 or 192.0.2.7/32", field=field) from None

@@ -16,6 +16,7 @@ from service.http import (
     factors,
     groups,
     health,
+    host_rules,
     identity_providers,
     incidents,
     logins,
@@ -115,7 +116,7 @@ def application(
     app.state.warnings = warnings
     app.state.metrics = metrics = Metrics(keeper.figures, lambda: feed.open, keeper.deliveries.counted)
     problems.install(app)
-    nouns = (environments, variables, values, connections, policies, credentials, rotations)
+    nouns = (environments, variables, values, connections, policies, host_rules, credentials, rotations)
     persons = (users, groups, access, settings, sessions, passwords, factors, session_factors, identity_providers)
     others = (incidents, restorations, tokens, machines, logins, events, stream, webhooks, approvals)
     entrances = (logins.entrance, sessions.entrance, session_factors.entrance)

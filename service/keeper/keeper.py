@@ -20,6 +20,7 @@ from service.keeper.figures import Figures
 from service.keeper.granting import Granting
 from service.keeper.groups import Groups
 from service.keeper.holders import Holders
+from service.keeper.host_rules import HostRules
 from service.keeper.identity_providers import IdentityProviders
 from service.keeper.incidents import Incidents
 from service.keeper.invitations import Invitations
@@ -69,6 +70,7 @@ class Keeper:
     singles: Singles
     connections: Connections
     policies: Policies
+    host_rules: HostRules
     credentials: Credentials
     rotations: Rotations
     holders: Holders

@@ -46,6 +46,7 @@ MEANT = {
     "rule", "at", "attributes", "resource", "email", "user", "session_idle", "landing_folder",
     "domains", "groups", "scopes", "groups_claim",
     "certificates", "groups_attribute", "xml", "slo_url", "sso_url", "passkey", "approvals", "definition",
+    "from", "keywright_from",
 }  # fmt: skip
 SHOWN = ("/users", "/groups", "/factors")
 """Where a name is what people are shown: which characters can be printed, no pattern says."""

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from service.core.errors import Invalid
-from service.http import listener
+from service.http import listener, taking
 from service.http.certificates import Certificates, shown
 from service.serving import server_of
 from service.settings import read
@@ -264,6 +264,14 @@ def test_only_so_many_handshakes_are_under_way(files: Files, monkeypatch: pytest
 
 
 def test_who_takes_slowly_is_left_alone_until_it_takes_nothing(files: Files) -> None:
+    with listening(large, certificates=Certificates(files.cert, files.key)) as it, over(it, files.client()) as (way, _):
+        takes_slowly(it, way)
+
+
+def test_who_takes_slowly_is_seen_where_as_much_is_left_as_before(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking.Taking, "_queued", lambda _: 1)
     with listening(large, certificates=Certificates(files.cert, files.key)) as it, over(it, files.client()) as (way, _):
         takes_slowly(it, way)
 

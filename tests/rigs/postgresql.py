@@ -175,15 +175,32 @@ class PostgresServer:
 
     def host_rule(self, rule: str) -> None:
         """Put one line before all others of pg_hba.conf, such as `host all app 127.0.0.1/32 trust`."""
-        file = self._ground.folder / "data" / "pg_hba.conf"
-        file.write_text(f"{rule}\n{file.read_text()}")
+        self.host_rules(f"{rule}\n{self._rules.read_text()}")
+
+    @contextmanager
+    def only_host_rules(self, *rules: str) -> Iterator[None]:
+        """In here pg_hba.conf has these lines, below one for the superuser, and no others."""
+        before = self._rules.read_text()
+        self.host_rules("\n".join([f"host all {SUPERUSER} {self.host}/32 scram-sha-256", *rules, ""]))
+        try:
+            yield
+        finally:
+            self.host_rules(before)
+
+    def host_rules(self, text: str) -> None:
+        """Have it read a pg_hba.conf that says this."""
+        self._rules.write_text(text)
         loaded = "SELECT pg_conf_load_time()"
         before = self.execute(loaded)
         self.execute("SELECT pg_reload_conf()")
         while self.execute(loaded) == before:  # each question is a new connection, judged by what is in force
             time.sleep(0.01)
         if self.execute("SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL")[0][0]:
-            pytest.fail(f"not a rule for pg_hba.conf: {rule}")
+            pytest.fail(f"not rules for pg_hba.conf: {text}")
+
+    @property
+    def _rules(self) -> Path:
+        return self._ground.folder / "data" / "pg_hba.conf"
 
     def _answers(self) -> bool:
         try:

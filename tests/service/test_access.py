@@ -112,7 +112,7 @@ def test_allowlists() -> None:
     for outside in ("11.0.0.1", "192.0.2.8", "2001:db9::1", "", "testclient", "10.0.0.1 "):
         assert not admitted(outside, blocks), outside
     assert admitted("", ())
-    for wrong in ("10.0.0.1/8", "x", "", "10.0.0.0/33"):
+    for wrong in ("10.0.0.1/8", "x", "", "10.0.0.0/33", "fe80::%eth0/128", "fe80::%\nhost all all/128"):
         with pytest.raises(Invalid) as refused:
             networks((wrong,), "somewhere")
         assert refused.value.field == "somewhere"

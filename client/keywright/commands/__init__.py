@@ -8,6 +8,7 @@ from keywright.commands import (
     agent,
     approval,
     break_glass,
+    connection,
     events,
     factor,
     grants,
@@ -73,6 +74,10 @@ _NOUNS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
             "part": people.part,
             "remove": people.remove_group,
         },
+    ),
+    "connection": (
+        "What a database needs to know of a connection.",
+        {"host-rules": connection.host_rules},
     ),
     "grant": ("Who may do what.", {"list": grants.listed, "add": grants.add, "remove": grants.remove}),
     "access": ("Why somebody may do something.", {"explain": grants.explain}),

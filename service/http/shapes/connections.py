@@ -133,6 +133,20 @@ class Policy(Answer):
     revision: int = Field(description="Of the connection.")
 
 
+class HostRules(Answer):
+    """What the owner of a database writes there, so that a connection's logins come in from these networks alone."""
+
+    connection: str
+    engine: Engine
+    logins: list[str]
+    networks: list[str] = Field(description="Of applications, and of Keywright, which logs in like them.")
+    administration_logins: list[str] = Field(
+        description="Empty where there are none apart, or where you may not see that connection."
+    )
+    administration_networks: list[str] = Field(description="Of Keywright.")
+    lines: list[str] = Field(description="To paste, comments among them: of `pg_hba.conf`, or SQL for MariaDB.")
+
+
 class Endpoint(Answer):
     """One address."""
 

@@ -21,6 +21,9 @@ FORMS = {
         "the name or address of one host, without a port or a scheme"
     ),
     r"^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$": "an address or a network, as in 10.0.0.0/8 or 2001:db8::/32",
+    r"^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?(,[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?)*$": (
+        "networks with commas between, as in 10.0.0.0/8,2001:db8::/32"
+    ),
     r"^(vault|aws-sm|env|file):[^\x00-\x1f\x7f]+$": (
         "a reference: vault:, aws-sm:, env: or file:, and the place there, as in vault:secret/shop#password"
     ),

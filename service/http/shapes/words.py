@@ -13,7 +13,9 @@ Word = Annotated[str, Field(max_length=LONGEST, pattern=f"^{SEGMENT}$", examples
 Duration = Annotated[
     str, Field(max_length=40, pattern=r"^([0-9]{1,9}[dhms]?|([0-9]{1,9}[dhms]){1,4})$", examples=["12h", "90s"])
 ]
-Cidr = Annotated[str, Field(max_length=50, pattern=r"^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$", examples=["10.0.0.0/8"])]
+_CIDR = "[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?"
+Cidr = Annotated[str, Field(max_length=50, pattern=f"^{_CIDR}$", examples=["10.0.0.0/8"])]
+Cidrs = Annotated[str, Field(max_length=4000, pattern=f"^{_CIDR}(,{_CIDR})*$", examples=["10.1.0.0/16,2001:db8::/32"])]
 
 
 def _whole(given: object) -> object:
