@@ -46,7 +46,7 @@ class ChangedUser:
 
     @property
     def only_name(self) -> bool:
-        """Is it about nothing that anything depends on?"""
+        """Is it about nothing that anything but a rule depends on?"""
         return self == ChangedUser(name=self.name)
 
 
@@ -215,8 +215,11 @@ class Users:
     def _mine(self, tx: Transaction, caller: Caller, user_id: str, *, harmless: bool = False) -> User:
         require(caller, Level.OWN, PEOPLE, f"user {fit(user_id)[:64]}")
         user = _there(users.get(tx, user_id), user_id)
-        if not harmless:
-            held = standing(tx, user).grants
+        held = standing(tx, user).grants
+        if harmless:
+            # Rules may ask for a name: what somebody holds by one may come into force by it.
+            require_over(caller, (grant for grant in held if grant.rule), f"user {user.email}")
+        else:
             require_over(caller, held, f"user {user.email}")
             self._granting.require_within(tx, caller, f"user {user.email}", held)
         return user
