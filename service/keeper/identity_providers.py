@@ -27,6 +27,7 @@ from service.keeper.environments import check_revision
 from service.keeper.freshness import require_fresh
 from service.keeper.keys import Keyrings
 from service.keeper.standing import an_owner_stays
+from service.keeper.walls import Walls
 from service.ledger import identity_providers
 from service.ledger.ledger import Transaction
 
@@ -37,8 +38,11 @@ LONGEST_SECRET = 20_000
 class IdentityProviders:
     """Operations on them."""
 
-    def __init__(self, door: Door, keyrings: Keyrings, examiner: Examiner, metadata: SamlMetadata) -> None:
+    def __init__(
+        self, door: Door, walls: Walls, keyrings: Keyrings, examiner: Examiner, metadata: SamlMetadata
+    ) -> None:
         self._door = door
+        self._walls = walls
         self._keyrings = keyrings
         self._examiner = examiner
         self._metadata = metadata
@@ -68,6 +72,7 @@ class IdentityProviders:
         def act(tx: Transaction) -> IdentityProvider:
             require(caller, Level.OWN, SETTINGS, f"identity provider {name}")
             _reaches(caller, definition)
+            self._walls.require_whole(caller, "identity providers")
             require_fresh(tx, caller, "making an identity provider")
             if identity_providers.named(tx, name):
                 raise Conflict(f"an identity provider named {name} exists already")
@@ -118,6 +123,7 @@ class IdentityProviders:
             )
             if definition is not None or secret is not None or changed.enabled:
                 _reaches(caller, changed.definition)
+                self._walls.require_whole(caller, "identity providers")
                 if identity_providers.used(tx, it.id):
                     _everything(caller, f"{name}, by which people sign in")
             with an_owner_stays(tx):

@@ -10,7 +10,7 @@ Events name users by their ids: what names a person can be erased, and an event'
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from service.core.access import EVERYTHING, PEOPLE, Caller, Kind, Level, Thing, require
+from service.core.access import EVERYTHING, PEOPLE, Caller, Grants, Kind, Level, Thing, require
 from service.core.errors import Absent, Conflict
 from service.core.event import Detail, fit
 from service.core.person import User, UserType, attributes, email, shown_name
@@ -216,12 +216,10 @@ class Users:
         require(caller, Level.OWN, PEOPLE, f"user {fit(user_id)[:64]}")
         user = _there(users.get(tx, user_id), user_id)
         held = standing(tx, user).grants
-        if harmless:
-            # Rules may ask for a name: what somebody holds by one may come into force by it.
-            require_over(caller, (grant for grant in held if grant.rule), f"user {user.email}")
-        else:
-            require_over(caller, held, f"user {user.email}")
-            self._granting.require_within(tx, caller, f"user {user.email}", held)
+        if harmless:  # but rules may ask for a name: what somebody holds by one may come into force by it
+            held = Grants(grant for grant in held if grant.rule)
+        require_over(caller, held, f"user {user.email}")
+        self._granting.require_within(tx, caller, f"user {user.email}", held)
         return user
 
     @staticmethod
