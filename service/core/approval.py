@@ -148,6 +148,8 @@ GUARDED: Mapping[str, Guarded] = {
     "secret_id.add": _MACHINE,
     # Who would otherwise make a second person.
     "group.join": Guarded(About.GROUP, _ANY),
+    "group.change": Guarded(About.GROUP, _ANY),  # another name, of which rules may ask; else it waits for nobody
+    "user.change": Guarded(About.USER, _ANY),  # enabling, an address, attributes; else it waits for nobody
     "invitation.add": Guarded(About.USER, _ANY),
     "password.set": Guarded(About.USER, _ANY),
     "settings.change": Guarded(About.EVERYTHING, _ANY),
@@ -166,11 +168,9 @@ EXEMPT: Mapping[str, str] = {
     "break-glass.ended": "from then on approvals are needed again",
     "environment.add": "there is nothing in it yet",
     "user.add": "a person without a grant: what it may do comes by grants and groups, which wait",
-    "user.change": "what a person may do is in grants and groups, which wait",
     "user.owner": "only whoever runs the server's own command on its machine",
     "user.remove": "taking access away is never held up",
     "group.add": "a group without a grant and without members",
-    "group.change": "what a group may do is in its grants, which wait",
     "group.part": "taking access away is never held up",
     "group.remove": "taking access away is never held up",
     "identity_provider.remove": "taking access away is never held up",

@@ -19,6 +19,7 @@ from service.core.access import Caller
 from service.core.errors import FactorNeeded
 from service.core.person import Settings
 
+ADD = "add one first, on the page /factors or by `keywright factor add` (POST /api/v1/factors/totp)"
 SHOW = "show your second factor (POST /api/v1/session/factor) and repeat the request"
 
 
@@ -35,7 +36,7 @@ def fresh(caller: Caller, settings: Settings, now: datetime, what: str) -> None:
     if user.factor_at is not None and now < user.factor_at + timedelta(seconds=settings.step_up):
         return
     if not user.factors and user.factor_at is None:
-        raise FactorNeeded(f"{what} needs a second factor, and you have none yet: add one first (POST /api/v1/factors)")
+        raise FactorNeeded(f"{what} needs a second factor, and you have none yet: {ADD}")
     raise FactorNeeded(f"{what} needs a second factor that was shown in the last {_spoken(settings.step_up)}: {SHOW}")
 
 

@@ -192,10 +192,11 @@ class Settings:
 
 def email(text: str, field: str = "email") -> str:
     """An address in the form that users are told apart by: without a display name, in small letters. Raises Invalid."""
-    found = text.strip().lower()
+    found = text.strip()
+    # Before it is written small: of some letters that comes to one of another address (K, the Kelvin sign, to k).
     if len(found) > LONGEST_EMAIL or not _EMAIL.fullmatch(found) or ".." in found:
         raise Invalid(f"{field} is not an e-mail address", field=field)
-    return found
+    return found.lower()
 
 
 def shown_name(text: str, longest: int = LONGEST_NAME, field: str = "name") -> str:

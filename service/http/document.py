@@ -52,6 +52,7 @@ _WAITS = re.compile(
     r"|(post|patch) /api/v1/(tokens|machines|machine-\w+|grants|settings)"
     r"|(post|patch) /api/v1/identity-providers(?!.*/check)"
     r"|put /api/v1/groups/\{group_id\}/members"
+    r"|patch /api/v1/(groups/\{group_id\}|users/\{user_id\})$"
     r"|(put|post) /api/v1/users/\{user_id\}/"
 )
 """By method and path: what `core/approval.py` says of their actions. Taking access away is never held up."""

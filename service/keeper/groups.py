@@ -21,7 +21,15 @@ from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.freshness import require_fresh
 from service.keeper.granting import Granting, ShownGrant
-from service.keeper.standing import above, an_owner_stays, held_in, require_over, require_over_members, standing
+from service.keeper.standing import (
+    above,
+    an_owner_stays,
+    held_in,
+    require_over,
+    require_over_members,
+    ruled_inside,
+    standing,
+)
 from service.keeper.walls import Walls
 from service.ledger import environments, groups, users
 from service.ledger.grants import Holder, Holding
@@ -110,7 +118,7 @@ class Groups:
             check_revision(if_match, former.revision)
             if wanted.name is not None and wanted.name != former.name:
                 self._unused(tx, wanted.name)
-                require_over_members(tx, caller, group_id, f"group {former.name}")
+                self._no_rule_beyond(tx, caller, group_id, f"group {former.name}")
                 deed.detail["new_name"] = wanted.name
             changed = self._wanted(tx, caller, former, wanted)
             groups.change(tx, replace(changed, revision=former.revision + 1, updated_at=tx.now))
@@ -128,7 +136,7 @@ class Groups:
             deed.detail["name"] = former.name
             require_fresh(tx, caller, "removing a group")
             check_revision(if_match, former.revision)
-            require_over_members(tx, caller, group_id, f"group {former.name}")
+            self._no_rule_beyond(tx, caller, group_id, f"group {former.name}")
             with an_owner_stays(tx):
                 groups.remove(tx, group_id)
 
@@ -184,14 +192,21 @@ class Groups:
         user, child = users.get(tx, member_id), groups.get(tx, member_id)
         if user is not None:
             # Rules may ask who is in which group: what somebody holds already may come into force by it.
-            require_over(caller, standing(tx, user).grants, f"user {user.email}")
+            held = standing(tx, user).grants
+            require_over(caller, held, f"user {user.email}")
+            self._granting.require_within(tx, caller, f"user {user.email}", (grant for grant in held if grant.rule))
             return user.id, ""
         if child is not None:
             deed.detail["member"] = child.name
             require_over(caller, held_in(tx, child), f"group {child.name}")
-            require_over_members(tx, caller, child.id, f"group {child.name}")
+            self._no_rule_beyond(tx, caller, child.id, f"group {child.name}")
             return "", child.id
         raise Absent(f"member {fit(member_id)[:64]} does not exist: it must be the id of a user or of a group")
+
+    def _no_rule_beyond(self, tx: Transaction, caller: Caller, group_id: str, what: str) -> None:
+        """No rule of its members gives what the caller, or this instance, does not reach. Raises Forbidden."""
+        require_over_members(tx, caller, group_id, what)
+        self._granting.require_within(tx, caller, f"a member of {what}", ruled_inside(tx, group_id))
 
     def _seen(self, tx: Transaction, caller: Caller, group_id: str) -> Group:
         require(caller, Level.USE, PEOPLE, f"group {fit(group_id)[:64]}")

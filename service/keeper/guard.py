@@ -31,6 +31,7 @@ from service.keeper.door import Deed
 from service.keeper.keys import Keyrings
 from service.keeper.likeness import Likeness, Likenesses
 from service.keeper.snapshot import person
+from service.keeper.standing import ruled_inside
 from service.keeper.walls import of_connection, of_environment, of_variable
 from service.ledger import approvals, environments, groups, machines, tokens, users
 from service.ledger.ledger import Transaction
@@ -40,6 +41,8 @@ HOW = (
     "wait, take break-glass"
 )
 NOT_NEEDED = "nobody has to agree to this: do it without asking"
+_LETS_IN = {"enabled", "emergency", "email", "attributes"}
+"""What an event of `user.change` tells of, if it could let in somebody else, or bring a rule into force."""
 _DRIFTED = "what was agreed to is not what would be done now, since something changed meanwhile: ask again"
 
 
@@ -121,6 +124,7 @@ class Guard:
     def _need(self, tx: Transaction, deed: Deed, rule: Guarded, walls: Sequence[Environment]) -> Need:
         wall = walls[0]
         after = self.likenesses.of(tx, rule.about, wall.id, deed.resource)
+        after |= self.likenesses.whom(tx, rule.about, deed.resource)
         things = tuple(_thing(each, rule.about, deed.resource) for each in walls)
         lasts = min(each.approvals.lasts for each in walls)
         return Need(deed.action, wall.id, wall.name, deed.resource, things, lasts, after)
@@ -189,6 +193,10 @@ def _plain(told: Mapping[str, object]) -> object:
 def _areas(deed: Deed, rule: Guarded) -> frozenset[Area]:
     if deed.action == "variable.put" and deed.detail.get("plain"):
         return rule.areas | {Area.REVEALS}  # what was secret, or is read of a store, would be told to everybody
+    if deed.action == "user.change" and not (_LETS_IN & {what for what, told in deed.detail.items() if told}):
+        return frozenset()
+    if deed.action == "group.change" and not deed.detail.get("new_name"):
+        return frozenset()
     changed = str(deed.detail.get("changed", "")).split()
     if deed.action == "connection.put" and changed and changed != ["new"]:
         of_policy = [part.startswith("rotation.") for part in changed]
@@ -205,6 +213,8 @@ def _held_up(tx: Transaction, deed: Deed, rule: Guarded, walls: Mapping[str, Env
         return []
     if rule.about in (About.TOKEN, About.MACHINE, About.USER, About.GROUP):
         reached = {grant.environment_id for grant in _held(tx, rule.about, deed.resource)}
+        if rule.about is About.GROUP:
+            reached |= {grant.environment_id for grant in _by_rules(tx, deed)}
     elif rule.about is About.EVERYTHING or (rule.about is About.GRANT and not deed.environment):
         reached = {""}
     else:
@@ -238,6 +248,14 @@ def _held(tx: Transaction, about: About, name: str) -> Iterable[Grant]:
                     held += above.grants
                     ahead += [member.group_id for member in above.parents]
             return held
+
+
+def _by_rules(tx: Transaction, deed: Deed) -> Iterable[Grant]:
+    """What somebody in the group, or who joined it, holds by rules: they may ask in which groups one is."""
+    member = str(deed.detail.get("member_id", ""))
+    if user := users.get(tx, member):
+        return (grant for grant in person(user, _groups(tx)).grants if grant.rule)
+    return ruled_inside(tx, member or deed.resource)
 
 
 def _groups(tx: Transaction) -> dict[str, Group]:

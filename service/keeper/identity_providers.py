@@ -26,6 +26,8 @@ from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.freshness import require_fresh
 from service.keeper.keys import Keyrings
+from service.keeper.standing import an_owner_stays
+from service.keeper.walls import Walls
 from service.ledger import identity_providers
 from service.ledger.ledger import Transaction
 
@@ -36,8 +38,11 @@ LONGEST_SECRET = 20_000
 class IdentityProviders:
     """Operations on them."""
 
-    def __init__(self, door: Door, keyrings: Keyrings, examiner: Examiner, metadata: SamlMetadata) -> None:
+    def __init__(
+        self, door: Door, walls: Walls, keyrings: Keyrings, examiner: Examiner, metadata: SamlMetadata
+    ) -> None:
         self._door = door
+        self._walls = walls
         self._keyrings = keyrings
         self._examiner = examiner
         self._metadata = metadata
@@ -67,6 +72,7 @@ class IdentityProviders:
         def act(tx: Transaction) -> IdentityProvider:
             require(caller, Level.OWN, SETTINGS, f"identity provider {name}")
             _reaches(caller, definition)
+            self._walls.require_whole(caller, "identity providers")
             require_fresh(tx, caller, "making an identity provider")
             if identity_providers.named(tx, name):
                 raise Conflict(f"an identity provider named {name} exists already")
@@ -117,17 +123,19 @@ class IdentityProviders:
             )
             if definition is not None or secret is not None or changed.enabled:
                 _reaches(caller, changed.definition)
+                self._walls.require_whole(caller, "identity providers")
                 if identity_providers.used(tx, it.id):
                     _everything(caller, f"{name}, by which people sign in")
-            identity_providers.change(tx, changed)
+            with an_owner_stays(tx):
+                identity_providers.change(tx, changed)
+                mapped = changed.definition.entry.groups
+                if mapped != it.definition.entry.groups and EVERY not in mapped:
+                    # Nobody stays where it is not taken any more, also who does not sign in again so soon.
+                    deed.detail["memberships_ended"] = identity_providers.forget(tx, it, but=set(mapped.values()))
             if secret is not None:
                 identity_providers.set_secret(tx, it.id, self._sealed(tx, it.id, secret))
             if not changed.enabled or changed.definition != it.definition:
                 deed.detail["sessions_ended"] = identity_providers.end_sessions(tx, it.id)
-            mapped = changed.definition.entry.groups
-            if mapped != it.definition.entry.groups and EVERY not in mapped:
-                # Nobody stays where it is not taken any more, also who does not sign in again so soon.
-                deed.detail["memberships_ended"] = identity_providers.forget(tx, it, but=set(mapped.values()))
             deed.detail.update(_told(changed.definition))
             return changed
 
@@ -140,7 +148,7 @@ class IdentityProviders:
     def remove(self, caller: Caller, name: str, *, if_match: int | None = None) -> None:
         """Nobody comes in by it any more; the sessions that it opened end now, its users stay.
 
-        Raises Absent, Forbidden, Outdated.
+        Raises Absent, Forbidden, Conflict, Outdated.
         """
         names.segment(name)
 
@@ -151,7 +159,8 @@ class IdentityProviders:
                 _everything(caller, f"{name}, by which people sign in")
             require_fresh(tx, caller, "deleting an identity provider")
             deed.detail["sessions_ended"] = identity_providers.end_sessions(tx, it.id)
-            identity_providers.remove(tx, it)
+            with an_owner_stays(tx):
+                identity_providers.remove(tx, it)
 
         deed = Deed("identity_provider.remove", resource=name)
         self._door.change(caller, deed, act)

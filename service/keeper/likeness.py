@@ -15,14 +15,29 @@ from service.core.access import Grant
 from service.core.approval import About, hidden
 from service.core.environment import Environment
 from service.core.errors import Conflict
+from service.core.keyring import SYSTEM
+from service.core.person import BY_HAND
 from service.core.proof import AppRole
 from service.core.rotation import CredentialState
 from service.core.schedule import duration_text
-from service.core.sealed import credential_context
+from service.core.sealed import credential_context, provider_context
 from service.core.variable import ValueKind, Variable
 from service.keeper.keys import Keyrings
 from service.keeper.variables import Variables
-from service.ledger import connections, environments, grants, incidents, machines, rotations, tokens, variables
+from service.ledger import (
+    connections,
+    environments,
+    grants,
+    groups,
+    identity_providers,
+    incidents,
+    machines,
+    rotations,
+    settings,
+    tokens,
+    users,
+    variables,
+)
 from service.ledger.connections import StoredConnection
 from service.ledger.ledger import Transaction
 
@@ -42,8 +57,14 @@ class Likenesses:
         wall = environments.get(tx, environment_id)
         match about:
             case About.GRANT:
-                held = [it.grant for it in grants.every(tx, "", _ALL) if it.holder.name == resource]
-                return {"grants": _grants(tx, held)}
+                every = grants.every(tx, "", _ALL)
+                return {"grants": _grants(tx, [it.grant for it in every if resource in (it.holder.name, it.holder.id)])}
+            case About.USER:
+                return _user(tx, resource)
+            case About.GROUP:
+                return _group(tx, resource)
+            case About.EVERYTHING:
+                return self._everything(tx)
             case About.TOKEN:
                 return _token(tx, resource)
             case About.MACHINE:
@@ -58,8 +79,25 @@ class Likenesses:
                 return _folder(tx, wall, resource)
             case About.ENVIRONMENT:
                 return _environment(wall)
-            case _:
-                return {}
+
+    @staticmethod
+    def whom(tx: Transaction, about: About, resource: str) -> Likeness:
+        """What a person or a group is called, of which the log has the id: who agrees sees whom it is about."""
+        if about in (About.USER, About.GRANT) and (user := users.get(tx, resource)):
+            return {"user": user.email}
+        group = groups.get(tx, resource) if about is About.GROUP else None
+        return {"group": group.name} if group else {}
+
+    def _everything(self, tx: Transaction) -> Likeness:
+        """The settings, and the identity providers. Our certificate is left out: it is made anew with its key."""
+        told: Likeness = {name: value for name, value in vars(settings.read(tx)).items() if name != "revision"}
+        for it in identity_providers.every(tx, "", _ALL):
+            parts = it.definition.kept() | {"enabled": it.enabled, "kind": it.definition.kind}
+            told |= {f"{it.name}.{part}": value for part, value in parts.items() if part != "certificate"}
+            if sealed := identity_providers.sealed(tx, it.id):
+                ring = self._keyrings.opener(tx, SYSTEM, sealed)
+                told[f"{it.name}.secret"] = self.digest(ring.unseal(sealed, provider_context(SYSTEM, it.id)).reveal())
+        return told
 
     def _variable(self, tx: Transaction, wall: Environment, name: str) -> Likeness:
         found = variables.find(tx, wall.id, name)
@@ -111,6 +149,24 @@ class Likenesses:
         """What stands for a secret."""
         said = text.encode(errors="surrogatepass")
         return hidden(hmac.digest(self._keyrings.tag_key(), b"likeness\0" + said, "sha256").hex())
+
+
+def _user(tx: Transaction, user_id: str) -> Likeness:
+    found = users.get(tx, user_id)
+    if found is None:
+        return {}
+    told: Likeness = {"address": found.email, "enabled": found.enabled, "emergency": found.emergency}
+    return told | {f"attribute {name}": value for name, value in found.attributes.items()}
+
+
+def _group(tx: Transaction, group_id: str) -> Likeness:
+    """Of its members those whom a hand put there: the others come and go by themselves."""
+    found = groups.get(tx, group_id)
+    if found is None:
+        return {}
+    members = groups.members_of(tx, group_id, "", _ALL)
+    told: Likeness = {"name": found.name, "second_factor": found.second_factor}
+    return told | {f"{it.kind} {it.name}": "is in it" for it in members if it.source == BY_HAND}
 
 
 def _folder(tx: Transaction, wall: Environment, folder: str) -> Likeness:

@@ -22,7 +22,7 @@ from service.core.token import NO_SECRET, Token, fingerprints
 from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.freshness import require_fresh
-from service.keeper.granting import Granting, ShownGrant, WantedGrant, require_directory
+from service.keeper.granting import Granting, ShownGrant, WantedGrant, require_directory, require_few_rules
 from service.keeper.standing import require_over
 from service.keeper.tokens import only_one
 from service.ledger import grants, machines, tokens
@@ -89,6 +89,7 @@ class Machines:
             require(caller, Level.OWN if proofs else Level.EDIT, of_machine(name), f"machine {name}")
             granted = [self._granting.granted(tx, caller, each) for each in wanted]
             require_directory(caller, granted)
+            require_few_rules(granted)
             require_fresh(tx, caller, "making a machine")
             if machines.find(tx, name):
                 raise Conflict(f"a machine named {name} exists already")

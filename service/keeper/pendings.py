@@ -25,6 +25,8 @@ MOST = 10_000
 """Of one kind, at once: nobody fills the ledger by beginning what is never gone on with."""
 MOST_BEGUN = 100
 """Of one kind, begun in one network: nobody keeps everybody else from beginning. Behind it may be an office."""
+MOST_OF_ONE = 100
+"""Of one kind, of one user: what ends soonest gives way. Nor does anybody who signed in keep everybody else out."""
 Data = Mapping[str, object]
 
 
@@ -51,6 +53,8 @@ class Pendings:
         `address` is where a stranger begins it; nothing is counted by it for who proved something already.
         """
         begun_in = self._counted(tx, kind, address) if address else b""
+        if user_id:
+            pendings.make_room(tx, kind, user_id, MOST_OF_ONE)
         if pendings.waiting(tx, kind) >= MOST:
             raise Often("as many sign-ins are under way as there may be: try again in some minutes")
         pendings.sweep(tx, 50)

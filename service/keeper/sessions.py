@@ -26,6 +26,8 @@ from service.ledger import sessions, settings, tokens, users
 from service.ledger.ledger import Transaction
 
 LONGEST_AGENT = 200
+MOST = 100
+"""Of one person; one more, and that which was not used for the longest time ends."""
 OPEN = "session.open"
 PASSWORD = "password"  # noqa: S105 - a word
 """The method of who signed in with a password kept here."""
@@ -96,11 +98,21 @@ class Sessions:
             user_id=user.id,
             session=session,
         )
+        self._make_room(tx, user, way)
         tokens.add(tx, token, {"method": way.method})
         users.seen(tx, user.id, login=True)
         if way.method == PASSWORD:  # and not before: a right password alone, without its factor, ends no wait
             Delays.right(tx, user.email, way.address)
         return token, text
+
+    @staticmethod
+    def _make_room(tx: Transaction, user: User, way: Way) -> None:
+        """Nobody fills the ledger, and the memory of every replica, by signing in."""
+        by = Caller(user.id, user.email, "person", (), way.address, user=CurrentUser(user.id, user.email, user.name))
+        for token_id in sessions.beyond(tx, user.id, MOST - 1):
+            tokens.remove(tx, token_id)
+            detail: dict[str, Detail] = {"user": user.id, "reason": f"{MOST} are the most"}
+            tx.events.append(Event(tx.now, by, "session.end", Outcome.ALLOWED, resource=token_id, detail=detail))
 
     def replaced(self, tx: Transaction, token_id: str, *, factor_at: datetime | None = None) -> tuple[Token, Secret]:
         """The same session under another id and text, with a factor that was shown just now, if one was.

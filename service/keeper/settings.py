@@ -11,6 +11,7 @@ from service.keeper.door import Deed, Door
 from service.keeper.environments import check_revision
 from service.keeper.freshness import require_fresh
 from service.keeper.standing import an_owner_stays
+from service.keeper.walls import Walls
 from service.ledger import settings
 from service.ledger.ledger import Transaction
 
@@ -27,8 +28,9 @@ class SettingsKept:
     Letting SCIM take over accounts that are there already is for owners of everything: they may be anybody's.
     """
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, walls: Walls) -> None:
         self._door = door
+        self._walls = walls
 
     def get(self, caller: Caller) -> Settings:
         """As they are. Raises Absent."""
@@ -49,6 +51,7 @@ class SettingsKept:
             former = settings.read(tx)
             if wanted.get("scim_adopts") and not former.scim_adopts and caller.level(EVERYTHING) is not Level.OWN:
                 raise Forbidden(_ADOPTS)
+            self._walls.require_whole(caller, _WHAT)
             require_fresh(tx, caller, "changing the settings")
             check_revision(if_match, former.revision)
             changed = replace(former, **wanted, revision=former.revision + 1)  # type: ignore[arg-type]

@@ -52,8 +52,12 @@ def require_over_members(tx: Transaction, caller: Caller, group_id: str, what: s
 
     Raises Forbidden where a user in the group, or in a group in it, holds by a rule what the caller does not own.
     """
-    if caller.outright(EVERYTHING) is Level.OWN:
-        return
+    if caller.outright(EVERYTHING) is not Level.OWN:
+        require_over(caller, ruled_inside(tx, group_id), f"a member of {what}")
+
+
+def ruled_inside(tx: Transaction, group_id: str) -> Iterator[Grant]:
+    """What users in the group, or in a group in it, hold by rules, whatever it is that gives it to them."""
     found: set[str] = set()
     inside, level = {group_id}, {group_id}
     while level:
@@ -64,7 +68,7 @@ def require_over_members(tx: Transaction, caller: Caller, group_id: str, what: s
     ids = sorted(found)
     for page in (ids[at : at + 500] for at in range(0, len(ids), 500)):
         for user in users.read(tx, page):
-            require_over(caller, (grant for grant in person(user, known).grants if grant.rule), f"a member of {what}")
+            yield from (grant for grant in person(user, known).grants if grant.rule)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from service.keeper.asked import Asked, Who
 from service.keeper.callers import who
 from service.keeper.door import Deed, Door
 from service.keeper.freshness import require_fresh
-from service.keeper.granting import Granting, ShownGrant, WantedGrant, require_directory
+from service.keeper.granting import Granting, ShownGrant, WantedGrant, require_directory, require_few_rules
 from service.keeper.recorder import Recorder
 from service.keeper.snapshot import View
 from service.ledger import grants, tokens
@@ -110,6 +110,7 @@ class Tokens:
             if not wanted:
                 require(caller, Level.OWN, EVERYTHING, "a token without grants")
             granted = [self._granting.granted(tx, caller, g) for g in wanted]
+            require_few_rules(granted)
             require_directory(caller, granted)
             require_fresh(tx, caller, "making a token")
             if tokens.named(tx, name):

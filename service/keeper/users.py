@@ -10,7 +10,7 @@ Events name users by their ids: what names a person can be erased, and an event'
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from service.core.access import EVERYTHING, PEOPLE, Caller, Kind, Level, Thing, require
+from service.core.access import EVERYTHING, PEOPLE, Caller, Grants, Kind, Level, Thing, require
 from service.core.errors import Absent, Conflict
 from service.core.event import Detail, fit
 from service.core.person import User, UserType, attributes, email, shown_name
@@ -46,7 +46,7 @@ class ChangedUser:
 
     @property
     def only_name(self) -> bool:
-        """Is it about nothing that anything depends on?"""
+        """Is it about nothing that anything but a rule depends on?"""
         return self == ChangedUser(name=self.name)
 
 
@@ -215,10 +215,11 @@ class Users:
     def _mine(self, tx: Transaction, caller: Caller, user_id: str, *, harmless: bool = False) -> User:
         require(caller, Level.OWN, PEOPLE, f"user {fit(user_id)[:64]}")
         user = _there(users.get(tx, user_id), user_id)
-        if not harmless:
-            held = standing(tx, user).grants
-            require_over(caller, held, f"user {user.email}")
-            self._granting.require_within(tx, caller, f"user {user.email}", held)
+        held = standing(tx, user).grants
+        if harmless:  # but rules may ask for a name: what somebody holds by one may come into force by it
+            held = Grants(grant for grant in held if grant.rule)
+        require_over(caller, held, f"user {user.email}")
+        self._granting.require_within(tx, caller, f"user {user.email}", held)
         return user
 
     @staticmethod

@@ -30,6 +30,11 @@ class Walls:
             raise Forbidden(f"environment {name} is not open to the address {caller.address}")
         return found
 
+    def require_whole(self, caller: Caller, what: str) -> None:
+        """For `what` holds in all environments. Raises Forbidden where this instance does not serve them all."""
+        if self.pinned is not None and caller.kind != "system":
+            raise Forbidden(f"{what}: this is not changed through an instance that serves some environments")
+
     def serves(self, name: str) -> bool:
         """Does this instance serve an environment of that name?"""
         return self.pinned is None or name in self.pinned

@@ -76,6 +76,14 @@ def begun_in(tx: Transaction, kind: str, network: bytes) -> tuple[int, datetime 
     return int(found.waiting), found.ends
 
 
+def make_room(tx: Transaction, kind: str, user_id: str, most: int) -> None:
+    """Room for one more of a kind that waits for a user, of whom that many may: what ends soonest goes."""
+    mine = pendings.c.kind == kind, pendings.c.user_id == user_id
+    kept = select(pendings.c.hash).where(*mine).order_by(pendings.c.expires_at.desc()).limit(most - 1)
+    if len(hashes := list(tx.sql.execute(kept).scalars())) == most - 1:
+        tx.sql.execute(delete(pendings).where(*mine, pendings.c.hash.not_in(hashes)))
+
+
 def sweep(tx: Transaction, limit: int) -> None:
     """What came too late goes, so many of them."""
     over = select(pendings.c.hash).where(pendings.c.expires_at <= tx.now).limit(limit)

@@ -25,6 +25,13 @@ def of(tx: Transaction, user_id: str, after: str, limit: int) -> list[Token]:
     return [token for token in found if token is not None]
 
 
+def beyond(tx: Transaction, user_id: str, most: int) -> list[str]:
+    """The ids of a user's, but for so many that were used last."""
+    mine = select(sessions.c.token_id).where(sessions.c.user_id == user_id)
+    query = mine.order_by(sessions.c.last_seen_at.desc(), sessions.c.signed_in_at.desc()).offset(most).limit(1000)
+    return list(tx.sql.execute(query).scalars())
+
+
 def seen(tx: Transaction, token_id: str, expires_at: datetime) -> None:
     """It was used just now, and lasts until then."""
     tx.sql.execute(update(sessions).where(sessions.c.token_id == token_id).values(last_seen_at=tx.now))

@@ -52,6 +52,20 @@ def test_a_user_is_made_disabled_and_removed(inside: Inside, server: Server) -> 
     assert inside("user", "remove", "ana@shop.example").returncode == 0
 
 
+def test_a_user_is_invited(inside: Inside, server: Server) -> None:
+    made = {
+        "user": ANA,
+        "text": "a-text",
+        "address": "https://kw.example/sign-in/invitation",
+        "expires_at": "2026-12-04",
+    }
+    server.route("GET", "/users", listing(ANA))
+    server.route("POST", "/users/a1/invitations", Told(201, made))
+    told = inside("user", "invite", "ana@shop.example").stdout.splitlines()
+    assert [line.split()[1 + 2 * number] for number, line in enumerate(told)] == ["a-text", made["address"]]
+    assert json.loads(inside("user", "invite", "ana@shop.example", "--json").stdout) == made
+
+
 def test_groups_have_members(inside: Inside, server: Server) -> None:
     server.route("GET", "/groups", listing(STAFF))
     server.route("GET", "/users", listing(ANA))

@@ -373,3 +373,80 @@ def test_nobody_makes_a_second_person_of_themselves(it: Keywright, root: Person,
     ):
         answer = root.client.request(method, path, json=body)
         assert slug(answer) == (403, "approval-needed"), (path, answer.text)
+
+
+def test_nobody_makes_a_second_person_of_who_is_there_already(it: Keywright, root: Person) -> None:
+    """Who is let in again, or by another address, or by what a rule asks for, would agree to what root asks for."""
+    owner, groups = it.client(), {}
+    left = signed_in(it, "left@example.test", OWN)
+    ruled = signed_in(it, "ruled@example.test")
+    rule = "'on-call' in current_user.groups || 'dba' in current_user.attributes.team"
+    answer = owner.post("/grants", json=USE | {"level": "own", "user": ruled.email, "rule": rule})
+    assert answer.status_code == 201, answer.text
+    for name in ("on-call", "team"):
+        groups[name] = owner.post("/groups", json={"name": name}).json()["id"]
+    assert owner.put(f"/groups/{groups['team']}/members/{ruled.id}").status_code == 204
+    assert owner.patch(f"/users/{left.id}", json={"enabled": False}).status_code == 200
+    for method, path, body in (
+        ("PATCH", f"/users/{left.id}", {"enabled": True}),
+        ("PATCH", f"/users/{left.id}", {"email": "roots-own@example.test"}),
+        ("PATCH", f"/users/{ruled.id}", {"attributes": {"team": "dba"}}),
+        ("PUT", f"/groups/{groups['on-call']}/members/{ruled.id}", None),
+        ("PUT", f"/groups/{groups['on-call']}/members/{groups['team']}", None),
+        ("PATCH", f"/groups/{groups['team']}", {"name": "on-call too"}),
+    ):
+        answer = root.client.request(method, path, json=body)
+        assert slug(answer) == (403, "approval-needed"), (path, body, answer.text)
+    for path, body in (
+        (f"/users/{left.id}", {"enabled": False}),
+        (f"/users/{left.id}", {"name": "Left"}),
+        (f"/groups/{groups['team']}", {"second_factor": True}),
+    ):
+        answer = root.client.patch(path, json=body)
+        assert answer.status_code == 200, (path, body, answer.text)
+
+
+def test_who_agrees_sees_what_becomes_of_people_and_settings(it: Keywright, root: Person, alice: Person) -> None:
+    owner = it.client()
+    group = owner.post("/groups", json={"name": "seen-owners"}).json()["id"]
+    assert owner.post("/grants", json=USE | {"group": "seen-owners"}).status_code == 201
+    seen = signed_in(it, "seen@example.test", OWN)
+    provider = {"kind": "oidc", "issuer": "https://id.evil.example", "client_id": "keywright"}
+    for method, path, body, changes in (
+        ("PATCH", "/settings", {"step_up": 0}, {"step_up": (900, 0)}),
+        (
+            "PUT",
+            f"/groups/{group}/members/{seen.id}",
+            None,
+            {"group": "seen-owners", "user seen@example.test": "is in it"},
+        ),
+        (
+            "POST",
+            "/grants",
+            USE | {"user": seen.email},
+            {"user": seen.email, "grants": "use on environment production"},
+        ),
+        ("POST", f"/users/{seen.id}/invitations", {}, {"user": seen.email}),
+        (
+            "PATCH",
+            f"/users/{seen.id}",
+            {"email": "unseen@example.test"},
+            {"address": (seen.email, "unseen@example.test")},
+        ),
+        (
+            "POST",
+            "/identity-providers",
+            {"name": "evil", "definition": provider},
+            {"evil.issuer": "https://id.evil.example"},
+        ),
+    ):
+        answer = ask(root, method, path, body)
+        assert answer.status_code == 202, (path, answer.text)
+        told = {line["what"]: line for line in answer.json()["changes"]}
+        for what, wanted in changes.items():
+            old, new = wanted if isinstance(wanted, tuple) else (None, wanted)
+            assert what in told, (path, told)
+            assert new == told[what]["new"] or new in told[what]["new"], (path, told)
+            assert old is None or old == told[what]["old"], (path, told)
+    approval = approved(root, alice, "PUT", f"/groups/{group}/members/{seen.id}")
+    assert apply(root, approval).status_code == 204

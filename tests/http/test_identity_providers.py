@@ -3,13 +3,14 @@
 import io
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from keywright.__main__ import main
 
 from service.core.access import Grant, Kind, Level
-from service.ledger import grants, identity_providers, tokens
+from service.ledger import grants, identity_providers, tokens, users
 from service.ledger.grants import Holder
 from tests.people.test_admission import account
 from tests.rigs.keywright import Keywright, dump
@@ -111,6 +112,26 @@ def test_a_provider_by_which_somebody_signs_in_is_for_owners_of_everything(it: K
     assert chief.patch(f"{PLACE}/used", json={"secret": "x"}).status_code == 403
     assert chief.delete(f"{PLACE}/used").status_code == 403
     assert it.client().delete(f"{PLACE}/used").status_code == 204
+
+
+def test_the_provider_of_the_last_owner_stays(it: Keywright) -> None:
+    owner = it.client()
+    assert owner.post(PLACE, json=body("last")).status_code == 201
+    with it.service.ledger.read() as tx:
+        found = identity_providers.named(tx, "last")
+    assert found is not None
+    ada = account(it, "last@example.com", provider_id=found.id, subject="ada")
+    assert owner.post("/grants", json={"level": "own", "kind": "everything", "user": ada.email}).status_code == 201
+    for answer in (owner.patch(f"{PLACE}/last", json={"enabled": False}), owner.delete(f"{PLACE}/last")):
+        assert answer.status_code == 409, answer.text
+        assert "let somebody else own everything first" in answer.json()["detail"]
+    assert owner.delete(f"/users/{ada.id}").status_code == 409
+    with it.service.ledger.change() as tx:
+        users.add(tx, replace(ada, id="0" * 32, email="other@example.com", provider_id="", subject=""))
+        users.set_password(tx, "0" * 32, "$argon2id$none", None)
+    assert owner.post("/grants", json={"level": "own", "kind": "everything", "user": "other@example.com"}).is_success
+    assert owner.patch(f"{PLACE}/last", json={"enabled": False}).status_code == 200
+    assert owner.delete(f"{PLACE}/last").status_code == 204
 
 
 def test_who_may_look_and_who_sees_nothing(it: Keywright) -> None:

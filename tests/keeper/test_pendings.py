@@ -20,11 +20,11 @@ from tests.ledger.homes import Home
 HOUR = timedelta(hours=1)
 
 
-def begun(service: Service, kind: str = "oidc", lasts: timedelta = HOUR, address: str = "") -> str:
+def begun(service: Service, kind: str = "oidc", lasts: timedelta = HOUR, address: str = "", user_id: str = "") -> str:
     """Something that waits."""
 
     def act(tx: Transaction) -> str:
-        return service.keeper.pendings.put(tx, kind, {"nonce": "n-1"}, lasts, address=address)
+        return service.keeper.pendings.put(tx, kind, {"nonce": "n-1"}, lasts, address=address, user_id=user_id)
 
     return service.keeper.door.change(SYSTEM, Deed("test.begin"), act, aside=True)
 
@@ -119,6 +119,17 @@ def test_one_network_keeps_nobody_else_from_beginning(
     begun(service)
     assert taken(service, waiting) is not None
     begun(service, address=same[0])
+
+
+def test_one_user_keeps_nobody_else_from_beginning(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST", 5)
+    monkeypatch.setattr(kept, "MOST_OF_ONE", 2)
+    service = home.service()
+    ana, ben = (service.keeper.users.add(SYSTEM, f"{name}@shop.example").user.id for name in ("ana", "ben"))
+    theirs = begun(service, user_id=ben)
+    shown = [begun(service, lasts=HOUR + minutes * timedelta(minutes=1), user_id=ana) for minutes in range(9)]
+    assert [taken(service, each) is not None for each in shown] == [False] * 7 + [True] * 2, "what ends soonest goes"
+    assert taken(service, theirs) is not None
 
 
 def test_what_is_over_counts_for_no_network(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

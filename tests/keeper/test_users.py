@@ -1,5 +1,6 @@
 """Users: who may keep them, what ends with them, and the last owner."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from service.core.access import Caller, Grant, Kind, Level
 from service.core.errors import Absent, Conflict, Forbidden, Invalid, Outdated, Unauthenticated
 from service.core.person import User
+from service.keeper import granting
 from service.keeper.granting import WantedGrant
 from service.keeper.groups import WantedGroup
 from service.keeper.sessions import Way
@@ -152,6 +154,19 @@ def test_nobody_changes_somebody_who_holds_more_than_they_own(service: Service) 
         keeper.groups.join(chief, group.id, less.id)
 
 
+def test_nobody_fulfils_a_rule_by_what_somebody_is_called(service: Service) -> None:
+    """Rules ask for names, too: who keeps people renames nobody, and not oneself, into what a rule gives."""
+    keeper, rule = service.keeper, "current_user.name == 'Operator'"
+    chief = person(service, "chief@shop.example", PEOPLE, on("production", "use", rule=rule))
+    ben = user(service, "ben@shop.example", on("production", rule=rule))
+    assert chief.user is not None
+    for who in (chief.user.id, ben.id):
+        with pytest.raises(Forbidden, match="more than you own"):
+            keeper.users.change(chief, who, ChangedUser(name="Operator"))
+    owner = person(service, "owner@shop.example", EVERYTHING)
+    assert keeper.users.change(owner, ben.id, ChangedUser(name="Operator")).user.name == "Operator"
+
+
 def test_only_owners_of_everything_make_emergency_users(service: Service) -> None:
     chief = person(service, "chief@shop.example", PEOPLE)
     with pytest.raises(Absent):
@@ -191,6 +206,23 @@ def test_the_last_owner_who_can_sign_in_stays(service: Service) -> None:
     keeper.users.change(SYSTEM, ana.id, ChangedUser(enabled=False))
     with pytest.raises(Conflict):
         keeper.users.remove(SYSTEM, cem.id)
+
+
+def test_nobody_slows_others_by_many_rules(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(granting, "MOST_RULES", 2)
+    keeper, owner = service.keeper, person(service, "owner@shop.example", on("staging"), on("production"))
+    user(service, "ana@shop.example")
+    one, two, three = (on("staging", "use", rule=f"request.address == '192.0.2.{each}'") for each in (1, 2, 3))
+    for given in (one, two, replace(one, kind="folder", path="shop"), replace(three, environment="production")):
+        keeper.granting.to_user(owner, "ana@shop.example", given)
+    for call in (
+        lambda: keeper.granting.to_user(owner, "ana@shop.example", three),
+        lambda: keeper.tokens.add(owner, "many", (one, two, three), None, ()),
+        lambda: keeper.machines.add(SYSTEM, "many", (one, two, three)),
+    ):
+        with pytest.raises(Conflict, match="2 different rules"):
+            call()
+    keeper.granting.to_user(owner, "ana@shop.example", on("staging", "use"))
 
 
 def test_a_machine_with_the_grant_keeps_users(service: Service) -> None:

@@ -7,11 +7,14 @@ from sqlalchemy import event, select
 
 from service.core.access import Caller, Grant, Kind, Level
 from service.core.errors import Absent, Conflict, Forbidden, Invalid, KeywrightError
+from service.core.openid import OpenId
 from service.core.secret import Secret
 from service.core.variable import ValueKind
 from service.keeper.granting import WantedGrant
+from service.keeper.groups import WantedGroup
 from service.keeper.registration import registration
 from service.keeper.tokens import SYSTEM
+from service.keeper.users import ChangedUser
 from service.keeper.values import Wanted
 from service.ledger import environments
 from service.ledger.questions import Question
@@ -300,3 +303,31 @@ def test_deleting_an_environment_takes_everything_and_nobody_elses(service: Serv
         service.keeper.values.fetch(SYSTEM, "production", Wanted(("shop/A",)))
     with pytest.raises(Conflict):
         environment(service, "production")
+
+
+def test_through_a_pinned_instance_nobody_comes_to_reach_further(service: Service, home: Home) -> None:
+    """By who vouches for people, by what holds for everybody, or by what a rule of somebody else asks for."""
+    keeper, rule = service.keeper, "'on-call' in current_user.groups || current_user.name == 'Operator'"
+    user = keeper.users.add(SYSTEM, "ruled@keywright.test").user
+    keeper.granting.to_user(SYSTEM, user.email, WantedGrant("own", "environment", "production", "", rule))
+    team, on_call = (keeper.groups.add(SYSTEM, WantedGroup(name)).group.id for name in ("team", "once-on-call"))
+    keeper.groups.join(SYSTEM, team, user.id)
+    definition = OpenId("https://id.test", "keywright")
+    keeper.identity_providers.add(SYSTEM, "here", definition, Secret(""))
+    if home.engine == "sqlite":
+        service.close()
+    opened = home.service(KEYWRIGHT_ENVIRONMENTS="staging")
+    pinned, boss = opened.keeper, _another(opened)
+    for call in (
+        lambda: pinned.identity_providers.add(boss, "mine", definition, Secret("")),
+        lambda: pinned.identity_providers.change(boss, "here", secret=Secret("mine")),
+        lambda: pinned.settings.change(boss, {"step_up": 0}),
+        lambda: pinned.groups.join(boss, on_call, user.id),
+        lambda: pinned.groups.join(boss, on_call, team),
+        lambda: pinned.groups.change(boss, team, WantedGroup("on-call")),
+        lambda: pinned.users.change(boss, user.id, ChangedUser(name="Operator")),
+    ):
+        with pytest.raises(Forbidden, match="instance"):
+            call()
+    assert not pinned.identity_providers.change(boss, "here", enabled=False).enabled
+    pinned.identity_providers.remove(boss, "here")

@@ -121,6 +121,16 @@ def test_an_account_is_linked_where_that_is_allowed_and_the_address_vouched_for(
     assert site.refusal() == "e-mail address of another person"
 
 
+def test_no_letter_of_another_alphabet_comes_to_be_somebodys_address(site: Site, it: Keywright) -> None:
+    """Written small, the Kelvin sign is a k: a mailbox of somebody else would be taken for that of an account."""
+    site.let(entry={"links": True})
+    account(it, f"kim-{site.name}@example.com")
+    told(site, email=f"\N{KELVIN SIGN}im-{site.name}@example.com", email_verified=True)
+    assert site.come().status_code == 401
+    told(site, email=f"KIM-{site.name}@example.com", email_verified=True)
+    let_in(site.come())
+
+
 def test_an_account_for_emergencies_is_never_linked(site: Site, it: Keywright) -> None:
     site.let(entry={"links": True})
     account(it, f"ada-{site.name}@example.com", emergency=True)

@@ -9,6 +9,7 @@ import pytest
 
 from service.core.access import Grant, Kind, Level
 from service.http.cookies import proof_of
+from service.keeper import sessions
 from service.ledger import tokens, users
 from tests.rigs.keywright import Keywright, running_keywright, wait_until
 from tests.rigs.people import PASSWORD, Watch, browser, configure, person, signed_in
@@ -47,6 +48,23 @@ def test_somebody_signs_in_and_is_who_it_is_and_signs_out(it: Keywright) -> None
         assert "keywright" not in ada.cookies
         assert ada.get("/api/v1/session").status_code == 401
         assert ada.get("/api/v1/session", headers={"Cookie": f"keywright={kept}"}).status_code == 401
+
+
+def test_nobody_fills_the_ledger_by_signing_in(it: Keywright, monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
+    monkeypatch.setattr(sessions, "MOST", 2)
+    with browser(it) as used, browser(it) as oldest, browser(it) as new, browser(it) as bob:
+        signed_in(it, bob, BOB)
+        for ada in (used, oldest):
+            signed_in(it, ada, ADA)
+            watch.on(minutes=5)
+        assert used.get("/api/v1/session").status_code == 200
+        gone = oldest.cookies["keywright"].split("_")[1]
+        signed_in(it, new, ADA)
+        assert oldest.get("/api/v1/session").status_code == 401, "what was not used for the longest time ends"
+        assert len(used.get("/api/v1/sessions").json()["items"]) == 2
+        assert bob.get("/api/v1/session").status_code == 200
+        events = new.get("/api/v1/events", params={"action": "session.end"}).json()["items"]
+        assert [event["resource"] for event in events] == [gone]
 
 
 # -- the cookie

@@ -59,6 +59,7 @@ _NOUNS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
             "list": people.users,
             "show": people.show_user,
             "add": people.add_user,
+            "invite": people.invite,
             "enable": people.enable,
             "disable": people.disable,
             "remove": people.remove_user,

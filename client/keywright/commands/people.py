@@ -58,7 +58,19 @@ def add_user(
     body = {"email": email, "name": name, "attributes": _attributes(attribute), "emergency": emergency}
     with options.place(address, None) as place:
         made = place.door.post("/users", body).body
-    _done(made, as_json, f"{email} is made; it cannot sign in yet")
+    _done(made, as_json, f"{email} is made; `keywright user invite {email}` lets it choose a password")
+
+
+def invite(email: Email, address: options.Address = None, as_json: options.Json = False) -> None:
+    """Invite somebody to choose a password. The text is shown only now; hand it over by a way that is trusted."""
+    with options.place(address, None) as place:
+        made = place.door.post(f"/users/{_id(user(place, email))}/invitations", {}).body
+    if as_json:
+        screen.dump(made)
+        return
+    found = made if isinstance(made, dict) else {}
+    screen.say(f"invitation  {found.get('text')}   (shown only now; good once, until {found.get('expires_at')})")
+    screen.say(f"type it in  {found.get('address') or '/sign-in/invitation of the server'}")
 
 
 def enable(email: Email, address: options.Address = None, as_json: options.Json = False) -> None:
