@@ -32,8 +32,8 @@ def browsing(url: str) -> Iterator[Page]:
 
             def heard(message: ConsoleMessage) -> None:
                 place = message.location.get("url") or url
-                # The pages of an identity provider are not ours.
-                if page.url.startswith(url) and place.startswith(url):
+                # The pages of an identity provider are not ours, and a remark is no complaint.
+                if message.type != "info" and page.url.startswith(url) and place.startswith(url):
                     said.append(f"{message.type}: {message.text}")
 
             page.on("console", heard)
