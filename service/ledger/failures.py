@@ -26,7 +26,7 @@ _POSTGRESQL = {
     "25": "its session was ended while a transaction stood still",
     "28": "it refuses the login",
     "3D": "there is no such database",
-    "40": "it gave up one of two changes that waited for each other",
+    "40P01": "it gave up one of two changes that waited for each other",
     "42501": "its login lacks a privilege",
     "53100": "its disk is full",
     "53300": "it has no room for another connection",

@@ -1,10 +1,8 @@
 """One service, with things to ask for and callers to ask for them."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -12,7 +10,6 @@ import pytest
 from service.core.connection import Engine
 from tests.access.callers import Callers, of_all
 from tests.access.things import Things
-from tests.ledger.homes import FAST
 from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.keywright import Keywright, running_keywright
 from tests.rigs.ports import free_port
@@ -41,10 +38,7 @@ def world() -> Iterator[World]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (
-        tempfile.TemporaryDirectory(prefix="keywright-", dir=FAST) as data,
-        running_keywright(
-            databases={Engine.POSTGRESQL: database}, now=lambda: moment, data=Path(data), port=port, url=url
-        ) as it,
+        running_keywright(databases={Engine.POSTGRESQL: database}, now=lambda: moment, port=port, url=url) as it,
         httpx2.Client(base_url=it.url, trust_env=False, timeout=90) as nobody,
     ):
         expired = it.token("brief", of_all("own"), expires_in="60s")

@@ -1,7 +1,7 @@
 """Approvals and time: what nobody answered or applied is over, and rotations that have gone on are asked for anew."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from sqlalchemy import text
 from service.core.connection import Engine
 from tests.http.conftest import CONNECTION, PASSWORD
 from tests.http.test_approvals import apply, approved, asked, decide, slug, state
+from tests.rigs.clock import Clock
 from tests.rigs.fake_database import FakeDatabase
 from tests.rigs.keywright import Keywright, running_keywright
 from tests.rigs.signed_in import Person, signed_in
@@ -19,16 +20,6 @@ VALUE = f"{PLACE}/variables/shop/PASSWORD"
 OWN = ("own", "environment", "production")
 LASTS = timedelta(minutes=10)
 LEASE = timedelta(seconds=30)
-
-
-class Clock:
-    """The time of the ledger, moved by hand."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
 
 
 @pytest.fixture

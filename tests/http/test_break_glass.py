@@ -1,11 +1,12 @@
 """Break-glass, over the real server: who goes without approvals, for how long, and who hears of it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import httpx2
 import pytest
 
+from tests.rigs.clock import Clock
 from tests.rigs.keywright import Keywright, running_keywright
 from tests.rigs.signed_in import Person, signed_in
 
@@ -13,16 +14,6 @@ PLACE = "/environments/production"
 SECRET = f"{PLACE}/variables/shop/PASSWORD"
 OWN = ("own", "environment", "production")
 ALL = {"variables": True, "connections": True, "policies": True, "rotations": True, "reveals": True}
-
-
-class Clock:
-    """The time of the ledger, moved by hand."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
 
 
 @pytest.fixture

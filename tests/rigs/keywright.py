@@ -117,7 +117,7 @@ class Keywright:
 
 @cache
 def _migrated() -> bytes:
-    """The file of a ledger that was migrated, and nothing more: making one takes longer than all else of a start."""
+    """The file of a ledger that was migrated, and nothing more: making one takes as long as all else of a start."""
     with tempfile.TemporaryDirectory(dir=FAST) as folder:
         file = Path(folder) / "ledger.sqlite"
         with closing(Ledger(f"sqlite:///{file}", now=utc_now, randomness=secrets.token_bytes)) as ledger:

@@ -1,7 +1,7 @@
 """The gate of the SCIM door: which requests are for it, and what is refused before it was asked.
 
-The door itself is imported with the first of them. Its libraries take as long to load as everything else together, and
-most servers, and every command, are never asked for it.
+The door itself is imported with the first of them. Its libraries take almost half as long to load as everything else
+together, and most servers, and every command, are never asked for it.
 """
 
 import json
