@@ -31,6 +31,7 @@ CORE_MAY_IMPORT = {
     "itertools",
     "json",
     "math",
+    "orjson",
     "re",
     "service",
     "string",

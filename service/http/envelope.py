@@ -137,8 +137,9 @@ class Envelope:
         finally:
             reception.limits.working -= 1
             seconds = time.perf_counter() - began
-            fetches = _fetches(inner["method"], path)
-            reception.answered(method, path, status, seconds, address, request_id, fetches=fetches)
+            reception.count(method, status, seconds)
+            if not (status in (200, 304) and _fetches(inner["method"], path)):
+                reception.note(method, path, status, seconds, address, request_id)
 
 
 def _machine(scope: Scope) -> bytes:

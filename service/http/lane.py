@@ -54,28 +54,24 @@ class Fetch:
     __slots__ = (
         "address",
         "began",
-        "dialect",
-        "head",
         "keep",
+        "plain",
         "refused",
         "request_id",
         "task",
         "until",
-        "value",
         "wire",
     )
-    request_id: str
-    address: str
     cut = False
     started = done = True
     """The whole answer is written at once."""
 
-    def __init__(self, wire: "Wire", plain: Plain, keep: bool) -> None:
+    def __init__(self, wire: "Wire", plain: Plain, keep: bool, request_id: str, address: str) -> None:
         self.wire = wire
-        self.head = (plain.target, plain.headers)
-        self.dialect = plain.dialect
-        self.value = plain.value
+        self.plain = plain
         self.keep = keep
+        self.request_id = request_id
+        self.address = address
         self.task = None
         self.refused: KeywrightError | None = None
         """What only the route knows how to answer, recorded already."""
@@ -86,7 +82,7 @@ class Fetch:
     @property
     def path(self) -> str:
         """What is asked for."""
-        return self.head[0].partition(b"?")[0].decode()
+        return self.plain.target.partition(b"?")[0].decode()
 
     def hear(self, _: bytes) -> bool:
         """A piece of a body, which it does not have."""
@@ -144,10 +140,9 @@ class Lane:
 
     def begin(self, wire: "Wire", plain: "Plain", keep: bool) -> Fetch:
         """The fetch of what was read, under way."""
-        fetch = Fetch(wire, plain, keep)
         reception = self._reception
-        fetch.request_id = reception.new_id()
-        fetch.address = address = wire.address_of(plain.headers)
+        request_id, address = reception.new_id(), wire.address_of(plain.headers)
+        fetch = Fetch(wire, plain, keep, request_id, address)
         if plain.wait:
             fetch.until = asyncio.get_running_loop().time() + plain.wait
         reception.limits.working += 1
@@ -155,7 +150,7 @@ class Lane:
         if refusal is not None:
             wire.later(lambda: self._turned_away(fetch, refusal))
             return fetch
-        who = Presented(plain.token_id, plain.secret, address, fetch.request_id, wire.certificate)
+        who = Presented(plain.token_id, plain.secret, address, request_id, wire.certificate)
         asked: Asked
         if plain.value:
             asked = self._keeper.singles.asked(who, plain.where, plain.what, plain.known)
@@ -168,7 +163,7 @@ class Lane:
     def _over(self, asked: Asked) -> None:
         """It is recorded: answer it."""
         fetch: Fetch = asked.answer
-        error, dialect = asked.error, fetch.dialect
+        error, dialect = asked.error, fetch.plain.dialect
         if asked.caller is not None and asked.caller.user is not None:
             self._fetching.noticed(asked.caller)
         if error is None:
@@ -178,7 +173,7 @@ class Lane:
             if told.value is None:
                 status, start, body = 304, _NOT_MODIFIED, b""
             else:
-                render = dialect.value if fetch.value else dialect.credential
+                render = dialect.value if fetch.plain.value else dialect.credential
                 status, start, body = 200, _OK, render(told.value, fetch.request_id)
             wire = fetch.wire
             closes = b"" if fetch.keep and not wire.leaving else _CLOSE
@@ -218,17 +213,18 @@ class Lane:
             self._fetching.submit(asked)
 
     def _instead(self, fetch: Fetch) -> None:
+        target = fetch.plain.target
         if fetch.until:
             left = max(round(fetch.until - asyncio.get_running_loop().time(), 3), 0)
-            fetch.head = (b"%b?wait=%.3f" % (fetch.path.encode(), left), fetch.head[1])
-        fetch.wire.instead(fetch)
+            target = b"%b?wait=%.3f" % (fetch.path.encode(), left)
+        fetch.wire.instead(fetch, target)
         self._reception.limits.working -= 1  # the envelope counts it from its first turn on
 
     def _refused(self, fetch: Fetch, error: KeywrightError) -> None:
         if isinstance(error, Unauthenticated) and not self._reception.limits.refused(fetch.address):
             self._turned_away(fetch, WRONG)
             return
-        status, body, headers = fetch.dialect.refusal(error, fetch.path, fetch.request_id)
+        status, body, headers = fetch.plain.dialect.refusal(error, fetch.path, fetch.request_id)
         start = LINES[status] + COMMON + b"".join(b"%b: %b\r\n" % each for each in headers)
         closes = b"" if fetch.keep and not fetch.wire.leaving else _CLOSE
         given = b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (fetch.request_id.encode(), closes, len(body))
@@ -236,7 +232,7 @@ class Lane:
 
     def _turned_away(self, fetch: Fetch, refusal: Refusal) -> None:
         fetch.keep = False
-        self._end(fetch, refusal[0], said(refusal, fetch.request_id, fetch.dialect.bare))
+        self._end(fetch, refusal[0], said(refusal, fetch.request_id, fetch.plain.dialect.bare))
 
     def _end(self, fetch: Fetch, status: int, answer: bytes) -> None:
         reception, wire = self._reception, fetch.wire
@@ -246,7 +242,9 @@ class Lane:
         seconds = time.perf_counter() - fetch.began
         reception.limits.working -= 1
         try:
-            reception.answered("GET", fetch.path, status, seconds, fetch.address, fetch.request_id, fetches=True)
+            reception.count("GET", status, seconds)
+            if status != 200 and status != 304:  # the event log has the others
+                reception.note("GET", fetch.path, status, seconds, fetch.address, fetch.request_id)
         finally:
             wire.ended(fetch)
 

@@ -6,6 +6,7 @@ The library `limits` takes 7 to 14 microseconds for a look; this takes a third o
 import time
 from collections.abc import Callable, Hashable
 from ipaddress import ip_address
+from math import inf
 
 BURST = 5
 """Seconds' worth that may come at once."""
@@ -64,7 +65,10 @@ class Limits:
         self._address = Rate(address, clock)
         self._caller = Rate(caller, clock)
         self._refused = Rate(refused, clock)
-        self._most = requests
+        self.rated = self._address.on or self._caller.on
+        """Is there a rate that those keep to whose token is known?"""
+        self.most = requests or inf
+        """How many may be worked on at once."""
         self.working = 0
         """Requests that are worked on now, by every envelope's and lane's count; who waits (`Changes`) is not."""
 
@@ -82,10 +86,6 @@ class Limits:
         Tokens that are accepted pass whatever came from the address before: behind it may be many.
         """
         return self._refused.spend(_network(address))
-
-    def room(self) -> bool:
-        """May the one that was counted last be worked on as well?"""
-        return not self._most or self.working <= self._most
 
 
 def token_in(authorization: bytes) -> bytes:

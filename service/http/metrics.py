@@ -112,11 +112,15 @@ class _Answers(Collector):
 
     def count(self, method: str, status: int, seconds: float) -> None:
         """One more."""
-        self._counts[method, status] = self._counts.get((method, status), 0) + 1
-        if method not in self._buckets:
+        if method not in _METHODS:
+            method = "other"
+        counted = method, status
+        self._counts[counted] = self._counts.get(counted, 0) + 1
+        buckets = self._buckets.get(method)
+        if buckets is None:
             self._sums[method] = 0.0
-            self._buckets[method] = [0] * (len(_BUCKETS) + 1)
-        self._buckets[method][bisect_left(_BUCKETS, seconds)] += 1
+            buckets = self._buckets[method] = [0] * (len(_BUCKETS) + 1)
+        buckets[bisect_left(_BUCKETS, seconds)] += 1
         self._sums[method] += seconds
 
     def describe(self) -> list[Metric]:
@@ -151,14 +155,12 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         self._registry.register(_Ledger(figures))
-        self._answers = _Answers()
-        self._registry.register(self._answers)
+        answers = _Answers()
+        self._registry.register(answers)
+        self.count = answers.count
+        """Count an answer: its method, status, and how many seconds it took."""
         self._registry.register(_Attempts(attempts))
         Gauge("keywright_streams", "Streams of signals that are open.", registry=self._registry).set_function(streams)
-
-    def answered(self, method: str, status: int, seconds: float) -> None:
-        """Count a request."""
-        self._answers.count(method if method in _METHODS else "other", status, seconds)
 
     def text(self) -> bytes:
         """As `/metrics` answers it."""

@@ -25,9 +25,10 @@ _RANDOM = 4096
 class Reception:
     """Of one application. One event loop's thread uses it."""
 
-    def __init__(self, answered: Callable[[str, int, float], None], limits: Limits) -> None:
+    def __init__(self, count: Callable[[str, int, float], None], limits: Limits) -> None:
         self.limits = limits
-        self._answered = answered
+        self.count = count
+        """Count an answer: its method, status, and how many seconds it took."""
         self._random, self._at = "", 0
 
     def new_id(self) -> str:
@@ -41,25 +42,19 @@ class Reception:
     def refusal(self, address: str, shown: bytes) -> Refusal | None:
         """Why a request of who shows this is turned away, if it is. It has been counted in `limits.working` already."""
         limits = self.limits
-        if not limits.address(address) or not limits.caller(shown):
+        if limits.rated and not (limits.address(address) and limits.caller(shown)):
             return OFTEN
-        if not limits.room():
-            return BUSY
-        return None
+        return BUSY if limits.working > limits.most else None
 
-    def answered(
-        self, method: str, path: str, status: int, seconds: float, address: str, request_id: str, *, fetches: bool
-    ) -> None:
-        """Count an answer, and note it: but for fetches that were answered, which the event log has."""
-        self._answered(method, status, seconds)
-        if not (fetches and (status == 200 or status == 304)):
-            # The path may hold a name, never a value; the query is left out.
-            log.info(
-                "request",
-                method=method,
-                path=path[:200],
-                status=status,
-                ms=round(seconds * 1000, 1),
-                address=address,
-                id=request_id,
-            )
+    def note(self, method: str, path: str, status: int, seconds: float, address: str, request_id: str) -> None:
+        """Note an answer in the log: not of fetches that were answered, which the event log has."""
+        # The path may hold a name, never a value; the query is left out.
+        log.info(
+            "request",
+            method=method,
+            path=path[:200],
+            status=status,
+            ms=round(seconds * 1000, 1),
+            address=address,
+            id=request_id,
+        )

@@ -32,8 +32,9 @@ def shown(it: Fetched) -> str:
 
     The value is JSON already; names need no escapes (`service.core.names`).
     """
-    rest = f'"version":{it.version},"secret":{_BOOL[it.secret]},"kind":"{it.kind.value}","age":{round(it.age, 3)}'
-    rest += f',"stale":{_BOOL[it.stale]}'
+    age = round(it.age, 3) if it.age else 0.0  # nearly always
+    secret, stale = _BOOL[it.secret], _BOOL[it.stale]
+    rest = f'"version":{it.version},"secret":{secret},"kind":"{it.kind}","age":{age},"stale":{stale}'
     return f'{{"name":"{it.name}","value":{it.text.reveal()},{rest}}}'
 
 

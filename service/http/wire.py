@@ -159,9 +159,9 @@ class Wire(Reading):
         """Do it in the next turn of the loop."""
         self._listener.loop.call_soon(act)
 
-    def instead(self, fetch: Fetch) -> None:
+    def instead(self, fetch: Fetch, target: bytes) -> None:
         """The application answers what the lane does not. It is the same request still, and was let in already."""
-        exchange = Exchange(self, self._scope("GET", *fetch.head, "1.1"), fetch.keep, expects=False)
+        exchange = Exchange(self, self._scope("GET", target, fetch.plain.headers, "1.1"), fetch.keep, expects=False)
         exchange.scope["state"]["request_id"] = fetch.request_id
         exchange.scope["state"][REFUSED] = fetch.refused
         exchange.complete = True

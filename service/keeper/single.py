@@ -9,11 +9,10 @@ the token's secret is compared, its certificates and its expiry looked at, and t
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.core.access import Grants
+from service.core.access import Caller, Grants
 from service.core.errors import KeywrightError
 from service.core.event import Detail, Event, Outcome
-from service.core.keyring import Keyring
-from service.core.sealed import Context, version_context
+from service.core.sealed import Opening, version_context
 from service.core.token import Token
 from service.core.variable import ValueKind
 from service.keeper.asked import Asked, Known, Told
@@ -33,12 +32,12 @@ class Decided:
     """That a token may use a literal, and which version that is. It holds for one epoch."""
 
     token: Token
+    caller: Caller
+    """Whom the token stands for, from this address; its request is that of whoever asked first."""
     name: str
     version: int
     secret: bool
-    sealed: bytes
-    context: Context
-    ring: Keyring
+    opening: Opening
     tag: str
     mark: str
     created_at: datetime
@@ -48,8 +47,7 @@ class Decided:
 
     def opened(self) -> Fetched:
         """As it is answered. Raises SealBroken."""
-        text = self.ring.unseal(self.sealed, self.context)
-        kind = ValueKind.LITERAL
+        text, kind = self.opening.open(), ValueKind.LITERAL
         return Fetched(self.name, text, self.version, self.secret, kind, 0.0, self.mark, self.created_at, self.notes)
 
 
@@ -86,9 +84,15 @@ class Single(Asked):
                 self.result = Told([decided.opened()], decided.tag)
             except KeywrightError:
                 return False
-            caller = self.who.caller(token, view)
             self.event = Event(
-                now, caller, self.action, Outcome.ALLOWED, self.environment, self.resource, decided.detail
+                now,
+                decided.caller,
+                self.action,
+                Outcome.ALLOWED,
+                self.environment,
+                self.resource,
+                decided.detail,
+                self.who.request_id,
             )
         self.epoch = view.snapshot.epoch
         return True
@@ -136,14 +140,14 @@ class Singles:
             return None
         if variable.number is None or variable.sealed is None or variable.created_at is None:
             return None
+        context = version_context(wall.id, variable.id, variable.number)
         return Decided(
             token,
+            caller,
             name,
             variable.number,
             variable.secret,
-            variable.sealed,
-            version_context(wall.id, variable.id, variable.number),
-            self._keyrings.kept(wall.id, variable.sealed),
+            self._keyrings.kept(wall.id, variable.sealed).opening(variable.sealed, context),
             self._values.tag_of_literal(wall, variable),
             mark_of(variable),
             variable.created_at,

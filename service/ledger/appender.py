@@ -16,26 +16,28 @@ which is on disk when it returns. The statements are SQLAlchemy's, compiled once
 when it fails.
 """
 
+import contextlib
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Engine, bindparam, case, func, insert, literal_column, select, update
 from sqlalchemy.sql.dml import UpdateBase
 
 from service.core.errors import Unrecorded
-from service.core.event import Batch, Event, batch, link
+from service.core.event import Batch, Event, batch, link, microseconds
 from service.core.sealed import Randomness
-from service.ledger.engines import WAITS, said_away
+from service.ledger.engines import WAITS, said_away, told_apart
 from service.ledger.failures import why_away
 from service.ledger.tables import batches, head
 
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-Statement = tuple[str, tuple[str, ...] | None]
-"""The text, and for a driver that takes values by their places their order."""
+Values = dict[str, Any]
+Statement = tuple[str, Callable[[Values], tuple[Any, ...]] | None]
+"""The text, and for a driver that takes values by their places what puts them in order."""
 ALONE_AGAIN = 64
 """Batches that are appended with the row held, after another process was found to append too."""
 _SHORT = 0.01
@@ -54,6 +56,7 @@ class Appender:
         self._heard = heard
         self._lock = threading.Lock()
         self._driver: Any = None
+        self._cursor: Any = None
         self._end: tuple[int, bytes] | None = None
         self._others = 0
         self._embedded = engine.dialect.name == "sqlite"
@@ -90,7 +93,7 @@ class Appender:
 
     def stands(self, epoch: int) -> bool:
         """Is the epoch still this one? Nothing is recorded. Raises Unrecorded; and Busy, where others append."""
-        return self._kept(lambda: bool(self._cursor().execute(self._look).fetchone()[0] == epoch), patient=False)
+        return self._kept(lambda: bool(self._opened().execute(self._look).fetchone()[0] == epoch), patient=False)
 
     def _kept(self, act: Callable[[], bool], *, patient: bool) -> bool:
         """Use the connection, which is given up if that fails."""
@@ -114,14 +117,19 @@ class Appender:
 
     def close(self) -> None:
         """Give the connection up."""
-        driver, self._driver, self._end = self._driver, None, None
+        driver, cursor = self._driver, self._cursor
+        self._driver, self._cursor, self._end = None, None, None
         if driver is not None:
+            if self._embedded and cursor is not None:
+                # SQLite's connection lives on, and keeps its lock, while anything refers to a statement of it.
+                with contextlib.suppress(self._failure):
+                    cursor.execute("ROLLBACK")
             driver.invalidate()
 
     def _append(self, key: bytes, events: Sequence[Event], epoch: int, patient: bool) -> bool:
-        cursor = self._cursor()
+        cursor = self._opened()
         made = batch(events, self._randomness)
-        now = max((event.at - _EPOCH) // _MICROSECOND for event in events)
+        now = microseconds(max(event.at for event in events))
         if self._end is not None and not self._others:
             if self._moved(cursor, key, made, {"known": epoch, "now": now}, patient):
                 return True
@@ -129,7 +137,7 @@ class Appender:
         self._others = max(0, self._others - 1)
         return self._held(cursor, key, made, {"known": epoch, "now": now, "count": made.count}, patient)
 
-    def _moved(self, cursor: Any, key: bytes, made: Batch, values: dict[str, Any], patient: bool) -> bool:
+    def _moved(self, cursor: Any, key: bytes, made: Batch, values: Values, patient: bool) -> bool:
         """On the end that is remembered. False: that, or the epoch, is another one."""
         assert self._end is not None  # asked before  # noqa: S101
         last, former = self._end
@@ -152,7 +160,7 @@ class Appender:
         self._end = last + made.count, row["hash"]
         return True
 
-    def _held(self, cursor: Any, key: bytes, made: Batch, values: dict[str, Any], patient: bool) -> bool:
+    def _held(self, cursor: Any, key: bytes, made: Batch, values: Values, patient: bool) -> bool:
         """With the row held."""
         self._begin(cursor, patient)
         self._run(cursor, self._advance, values)
@@ -171,14 +179,16 @@ class Appender:
         self._end = last, row["hash"]
         return True
 
-    def _cursor(self) -> Any:
-        if self._driver is None:
-            self._driver = self._engine.raw_connection()
+    def _opened(self) -> Any:
+        if self._cursor is None:
+            with told_apart(Unrecorded):
+                self._driver = self._engine.raw_connection()
             if self._embedded:
                 self._driver.cursor().execute("PRAGMA busy_timeout=0")  # who waits does so in `_begin`
             else:
                 self._driver.driver_connection.autocommit = True  # one statement is a transaction, and one round trip
-        return self._driver.cursor()
+            self._cursor = self._driver.cursor()
+        return self._cursor
 
     def _begin(self, cursor: Any, patient: bool) -> None:
         if not self._embedded:
@@ -201,13 +211,16 @@ class Appender:
 
     def _compiled(self, statement: UpdateBase) -> Statement:
         made = statement.compile(dialect=self._engine.dialect)
-        return str(made), tuple(made.positiontup) if made.positiontup is not None else None
+        places = made.positiontup
+        if places is not None and len(places) == 1:
+            return str(made), lambda values: (values[places[0]],)
+        return str(made), itemgetter(*places) if places is not None else None
 
     @staticmethod
-    def _run(cursor: Any, statement: Statement, values: dict[str, Any]) -> None:
-        text, places = statement
-        cursor.execute(text, values if places is None else tuple(values[place] for place in places))
+    def _run(cursor: Any, statement: Statement, values: Values) -> None:
+        text, ordered = statement
+        cursor.execute(text, values if ordered is None else ordered(values))
 
 
-def _row(made: Batch, first: int, end: bytes) -> dict[str, Any]:
+def _row(made: Batch, first: int, end: bytes) -> Values:
     return {"first": first, "events": made.count, "body": made.body, "persons": made.persons, "hash": end}

@@ -156,7 +156,7 @@ class Ledger:
         """
         if not events:
             return self.epoch() == epoch
-        with self._turn(Unrecorded), told_apart(Unrecorded):
+        with self._turn(Unrecorded):
             return self._appender.append(self._key(), events, epoch)
 
     def record_at_once(self, events: Sequence[Event], epoch: int) -> bool | None:
@@ -169,10 +169,15 @@ class Ledger:
         try:
             if not events:
                 return self._appender.stands(epoch)
-            with self._writing.taken(0), told_apart(Unrecorded):
-                return self._appender.append(self._key(), events, epoch, patient=False)
+            self._writing.take(0)
         except (TimeoutError, Busy):
             return None
+        try:
+            return self._appender.append(self._key(), events, epoch, patient=False)
+        except Busy:
+            return None
+        finally:
+            self._writing.give()
 
     @contextmanager
     def work(self) -> Iterator[Transaction]:

@@ -21,13 +21,14 @@ class Turn:
     @contextmanager
     def taken(self, seconds: float) -> Iterator[None]:
         """Inside of it nobody else is. Raises TimeoutError if the turn did not come within so many seconds."""
-        self._take(seconds)
+        self.take(seconds)
         try:
             yield
         finally:
-            self._give()
+            self.give()
 
-    def _take(self, seconds: float) -> None:
+    def take(self, seconds: float) -> None:
+        """For whoever has no time for a context. Raises TimeoutError if the turn did not come in so many seconds."""
         with self._lock:
             if not self._taken:
                 self._taken = True
@@ -45,7 +46,8 @@ class Turn:
                 raise TimeoutError
         # It was called between the end of its patience and now: the turn is its own.
 
-    def _give(self) -> None:
+    def give(self) -> None:
+        """The turn is over."""
         with self._lock:
             if self._line:
                 self._line.popleft().release()

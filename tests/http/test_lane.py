@@ -236,7 +236,7 @@ def test_an_answer_that_fails_is_500_and_leaves_nothing(it: Keywright, monkeypat
         assert made.ended
     with way(it) as made:
         with monkeypatch.context() as patched:
-            patched.setattr(app.state.reception, "answered", fail)
+            patched.setattr(app.state.reception, "count", fail)
             made.say(get(VALUE, it.owner))
             assert made.answer().status == 200, "it was written"
         made.say(get(VALUE, it.owner))

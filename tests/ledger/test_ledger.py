@@ -1,5 +1,6 @@
 """Transactions: snapshots, the epoch, one chain whoever writes, and nothing answered without a record."""
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -227,6 +228,25 @@ def test_a_full_or_read_only_file_answers_nothing(sqlite_home: Home) -> None:
         pragmas[:] = whole
         assert names(ledger) == []
         assert prove(ledger).events == 0
+
+
+def test_a_statement_that_fails_keeps_no_lock(sqlite_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while somebody still looks at why it failed."""
+    ledger = sqlite_home.ledger()
+    with ledger.read() as tx:
+        epoch = tx.epoch
+    assert ledger.record([happened()], epoch)
+    appender: Any = ledger._appender
+    with monkeypatch.context() as patched:
+        patched.setattr(appender, "_end", None)
+        patched.setattr(appender, "_finish", (appender._finish[0], lambda _: ()))
+        with pytest.raises(sqlite3.ProgrammingError, match="binding") as failed:
+            ledger.record([happened()], epoch)
+    with ledger.change() as tx:
+        add(tx, "production")
+    assert ledger.record([happened()], epoch + 1)
+    assert prove(ledger).events == 2
+    assert failed.value.__traceback__ is not None
 
 
 def test_a_locked_file_answers_nothing(sqlite_home: Home) -> None:
