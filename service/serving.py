@@ -12,8 +12,10 @@ import structlog
 
 from service.core.errors import Invalid, Unavailable
 from service.http.app import application
+from service.http.awake import Awake
 from service.http.certificates import Certificates
 from service.http.cookies import Cookies
+from service.http.fetching import Fetching
 from service.http.lane import Lane
 from service.http.limits import Limits
 from service.http.listener import Listener
@@ -78,7 +80,7 @@ def settle() -> None:
 
 
 def server_of(service: Service, host: str, port: int, certificates: Certificates | None = None) -> Listener:
-    """The server, not running yet."""
+    """The server, not running yet. Raises Invalid."""
     settings = service.settings
     # Where another process rotates, it looks by itself.
     poke = service.clock.poke if settings.clock else lambda: None
@@ -101,11 +103,17 @@ def server_of(service: Service, host: str, port: int, certificates: Certificates
         cookies=cookies_of(settings, host),
         url=settings.public_url,
     )
+    awake = None
+    if settings.awake:
+        fetching: Fetching = app.state.fetching
+        awake = Awake(lambda: fetching.batches)
+        awake.check()
     return Listener(
         app,
         host,
         port,
         lane=Lane(app),
+        awake=awake,
         certificates=certificates,
         proxies=Proxies(settings.trusted_proxies),
         most=settings.connections,

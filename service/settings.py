@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         4000, ge=10, le=1_000_000, description="Requests worked on at once, those that wait for a change not counted."
     )
     streams: int = Field(1000, ge=0, le=100_000, description="Streams of signals that may be open at once.")
+    awake: bool = Field(
+        False,
+        description="Whether the machine's processors are kept from sleeping while fetches come (Linux, "
+        "`/dev/cpu_dma_latency`); see `docs/performance.md`.",
+    )
     address_rate: float = Field(
         0, ge=0, description="Requests a second from one address, and five times as many at once. 0: no limit."
     )

@@ -1,7 +1,7 @@
 """Fetches from an event loop: what comes in one turn of it is recorded together, and only then answered.
 
-The loop is let turn once more before a batch is recorded, until nothing new came: whoever asks at the same time is in
-the same batch, and a batch costs little more than one fetch.
+A batch that is smaller than the one before waits for one more turn of the loop, until nothing new came: whoever asks at
+the same time is in the same batch, and a batch costs little more than one fetch.
 """
 
 import asyncio
@@ -33,7 +33,9 @@ class Fetching:
         self._changes = changes
         self._loop: asyncio.AbstractEventLoop | None = None
         self._batch: list[Asked] = []
-        self._seen = 0
+        self._seen = self._former = 0
+        self.batches = 0
+        """How many were recorded, or failed to be."""
         self._noting = set[str]()
 
     async def told(self, scope: Scope, receive: Receive, asked: Asked, wait: float = 0) -> Told[Any]:
@@ -107,10 +109,13 @@ class Fetching:
     def _record(self) -> None:
         loop = self._loop
         assert loop is not None  # something was submitted from it  # noqa: S101
-        if self._seen < len(self._batch) < MOST:
-            self._seen = len(self._batch)
+        came = len(self._batch)
+        if self._seen < came < self._former:
+            self._seen = came
             loop.call_soon(self._record)  # once more, for what has come meanwhile
             return
+        self._former = min(came, MOST)
+        self.batches += 1
         batch, self._batch = self._batch, []
         if self._recorder.record_at_once(batch):
             tell(batch)

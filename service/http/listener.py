@@ -19,6 +19,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from service.core.errors import Unavailable
+from service.http.awake import Awake
 from service.http.certificates import Certificates
 from service.http.exchange import Exchange
 from service.http.lane import Fetch, Lane
@@ -49,6 +50,7 @@ class Listener:
         port: int,
         *,
         lane: Lane | None = None,
+        awake: Awake | None = None,
         certificates: Certificates | None = None,
         proxies: Proxies | None = None,
         most: int = 10_000,
@@ -57,6 +59,7 @@ class Listener:
         self.app = app
         self.lane = lane
         """Is offered every request first."""
+        self.awake = awake
         self.certificates = certificates
         self.proxies = proxies or Proxies()
         self.started = threading.Event()
@@ -121,6 +124,8 @@ class Listener:
         finally:
             self.started.clear()
             self.close()
+            if self.awake:
+                self.awake.close()
 
     def stop(self, *, hurry: bool = False) -> None:
         """Accept nobody any more, let the requests under way end. From any thread; `hurry` cuts them short."""
@@ -247,6 +252,8 @@ class Listener:
             self.now = int(self.loop.time())
             for wire in tuple(self.connections):
                 wire.late(self.now)
+            if self.awake:
+                self.awake.look()
             if self.certificates and self.now % LOOKS_EVERY == 0:
                 await asyncio.to_thread(self.certificates.look)
 
