@@ -52,6 +52,7 @@ _DISK = ("fetch.disk.fdatasync_ms", 0.5)
 _OVER = 'fetch.openbao.{}["{}"].{}'
 BARS: Sequence[Bar] = (
     Bar("throughput of OpenBao's, 1 connection", _OVER.format("plain", 1, "throughput_ratio"), 1.5, given=_DISK),
+    Bar("the same, processors awake", _OVER.format("awake", 1, "throughput_ratio"), 1.5, given=_DISK),
     Bar("throughput of OpenBao's, 16 connections", _OVER.format("plain", 16, "throughput_ratio"), 5),
     Bar("throughput of OpenBao's, 64 connections", _OVER.format("plain", 64, "throughput_ratio"), 5),
     Bar("p99 of OpenBao's, 16 connections", _OVER.format("plain", 16, "p99_ratio"), most=0.25),

@@ -1,9 +1,11 @@
 """Fetches of one secret of five fields: Keywright beside OpenBao, without TLS and with it, by turns.
 
 Keywright runs on SQLite with synchronous=FULL, a long log behind it, and records every fetch before it answers;
-OpenBao runs on raft with a file as its audit device. Each has the machine to itself while it is asked.
+OpenBao runs on raft with a file as its audit device. Each has the machine to itself while it is asked. Once more
+without TLS, Keywright keeps the processors awake, where this process may (KEYWRIGHT_AWAKE).
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from bench.process import Process
 from bench.run import Run
 from bench.target import generator
 from service.core.secret import Secret
+from service.http.awake import DEVICE
 
 CONNECTIONS = (1, 16, 64, 256)
+AWAKE = "awake"
 
 
 def measure(run: Run) -> dict[str, Any]:
-    """Both transports, and the ceiling."""
+    """Both transports, with the processors kept awake, the Vault door, and the ceiling."""
     folder = run.new_folder("fetch")
     results: dict[str, Any] = {"generator": generator(), "seconds": run.pace.seconds, "rounds": run.pace.rounds}
     results |= {"disk": disk.measure(folder), "keywright": {}, "openbao": {}}
@@ -32,9 +36,12 @@ def measure(run: Run) -> dict[str, Any]:
         token = keep.furnished(process, owner)
     finally:
         process.stop()
-    for transport, certificate in (("plain", None), ("tls", issued(folder))):
-        run.tell(f"fetching, {transport}: Keywright and OpenBao by turns")
-        _compare(run, results, transport, certificate, data, token)
+    for kind, certificate in (("plain", None), (AWAKE, None), ("tls", issued(folder))):
+        if kind == AWAKE and not os.access(DEVICE, os.W_OK):
+            run.tell(f"{DEVICE} may not be written, so the processors are kept awake for nobody")
+            continue
+        run.tell(f"fetching, {kind}: Keywright and OpenBao by turns")
+        _compare(run, results, kind, certificate, data, token)
     results["errors"] = errors(*results["keywright"].values(), *results["openbao"].values())
     run.tell("the Vault door and the native one by turns")
     results["vault"] = vault.measure(run, data, token)
@@ -44,9 +51,10 @@ def measure(run: Run) -> dict[str, Any]:
 
 
 def _compare(
-    run: Run, results: dict[str, Any], transport: str, certificate: Certificate | None, data: Path, token: Secret
+    run: Run, results: dict[str, Any], kind: str, certificate: Certificate | None, data: Path, token: Secret
 ) -> None:
-    process = Process(data, run.log, certificate=certificate)
+    settings = {"awake": "true"} if kind == AWAKE else {}
+    process = Process(data, run.log, certificate=certificate, settings=settings)
     try:
         bao = Bao(run.new_folder("bao") / "bao", certificate)
         try:
@@ -55,8 +63,8 @@ def _compare(
             by_turns([ours, theirs], CONNECTIONS, run.pace.rounds, run.pace.seconds)
             mine, its = ours.figures(), theirs.figures()
             ratios(mine, its)
-            results["keywright"][transport] = mine | {"peak_mb": process.child.peak_megabytes}
-            results["openbao"][transport] = its | {"peak_mb": bao.child.peak_megabytes, "audited": bao.audited}
+            results["keywright"][kind] = mine | {"peak_mb": process.child.peak_megabytes}
+            results["openbao"][kind] = its | {"peak_mb": bao.child.peak_megabytes, "audited": bao.audited}
         finally:
             bao.stop()
     finally:

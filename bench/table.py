@@ -40,9 +40,8 @@ def bars(judged: list[Judged]) -> Table:
 
 def _fetch(it: Mapping[str, Any]) -> Iterator[Table]:
     title = f"Fetches of a secret of five fields, by {it['generator']}, {it['events']:,} events in Keywright's log"
-    yield _beside(
-        title, [(name, it["keywright"][t], it["openbao"][t]) for t, name in (("plain", ""), ("tls", "TLS, "))]
-    )
+    kinds = (("plain", ""), ("tls", "TLS, "), ("awake", "awake, "))
+    yield _beside(title, [(name, it["keywright"][t], it["openbao"][t]) for t, name in kinds if t in it["keywright"]])
     table = Table("What it costs", ("", "Keywright", "OpenBao"))
     for transport, name in (("plain", ""), ("tls", "TLS, ")):
         ours, theirs = it["keywright"][transport], it["openbao"][transport]

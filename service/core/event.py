@@ -21,7 +21,6 @@ that was noted outside the ledger.
 
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,7 +138,7 @@ class Opened:
     __slots__ = ("_beside", "_persons", "callers", "deeds", "lines")
 
     def __init__(self, made: Batch) -> None:
-        body = json.loads(made.body)
+        body = orjson.loads(made.body)
         self._beside = made.persons
         self._persons: list[dict[str, str] | None] | None = None
         self.callers: list[tuple[str, ...]] = body["callers"]
@@ -152,7 +151,7 @@ class Opened:
     def persons(self) -> list[dict[str, str] | None]:
         """Name and address of each caller; None where they were erased. Read only where somebody asks."""
         if self._persons is None:
-            self._persons = json.loads(self._beside)
+            self._persons = orjson.loads(self._beside)
         return self._persons
 
     def entry(self, place: int) -> dict[str, Any]:
@@ -200,7 +199,7 @@ def intact(made: Batch) -> bool:
     """Does the body hold as many events as it should, and do the plain fields beside it still agree with the digests
     in it? Erased ones do."""
     try:
-        body, persons = json.loads(made.body), json.loads(made.persons)
+        body, persons = orjson.loads(made.body), orjson.loads(made.persons)
         callers = body["callers"]
         return (
             len(body["events"]) == made.count

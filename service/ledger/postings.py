@@ -14,12 +14,12 @@ sequence numbers; `l` makes it true of clocks that went back.
 Names of callers are no terms: they can be erased. `callings` has one row for each name that a caller ever had.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import Row, delete, select, text, update
 
 from service.core.event import Batch, Opened, Outcome, fit, microseconds, moment
@@ -85,7 +85,7 @@ def oldest_missing(tx: Transaction) -> datetime | None:
     """When the oldest event was recorded that the index does not have; None if it has all."""
     query = select(batches.c.body).where(batches.c.first > reached(tx)).order_by(batches.c.first).limit(1)
     body = tx.sql.execute(query).scalar_one_or_none()
-    return moment(json.loads(body)["events"][0][0]) if body is not None else None
+    return moment(orjson.loads(body)["events"][0][0]) if body is not None else None
 
 
 def read(tx: Transaction) -> Page:

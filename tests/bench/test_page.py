@@ -25,8 +25,8 @@ def results() -> dict[str, Any]:
             "generator": "wrk",
             "events": 5_000_000,
             "disk": {"fdatasync_ms": 0.3, "fdatasync_p99_ms": 2.0, "file_system": "ext4"},
-            "keywright": {"plain": ours, "tls": ours},
-            "openbao": {"plain": theirs, "tls": theirs},
+            "keywright": {"plain": ours, "tls": ours, "awake": ours},
+            "openbao": {"plain": theirs, "tls": theirs, "awake": theirs},
             "ceiling": figures(20000.0, 1.0)["64"],
             "ceiling_ratio": 0.5,
             "vault": {"native": ours["64"], "door": theirs["64"], "ratio": 0.2},
@@ -53,6 +53,7 @@ def test_the_page_is_renewed_between_its_marks_and_nowhere_else(document: Path, 
     assert text.endswith("\n\n## After\n")
     assert "old figures" not in text
     assert "| 64 | 10,000/s | 2,000/s | 5.00 |" in text
+    assert "| awake, 1 | 10,000/s | 2,000/s | 5.00 |" in text
     assert "Measured 2026-11-22 on 2 cores (x86_64)" in text
     assert "- log: it took longer than 900 seconds" in text
     assert "| fetches | 10,000/s | 2,000/s | 0.20 |" in text
