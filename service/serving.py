@@ -76,7 +76,7 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0001)
 
 
 def server_of(service: Service, host: str, port: int, certificates: Certificates | None = None) -> Listener:
