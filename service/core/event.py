@@ -76,6 +76,8 @@ class Batch:
 
 _UNFIT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 LONGEST_ENVIRONMENT = 200
+_LARGEST = 2**63
+"""Larger numbers of a detail are written as text: not every reader of JSON takes them (RFC 8259, 6)."""
 
 
 def fit(text: str) -> str:
@@ -125,7 +127,7 @@ _Deed = tuple[str, Outcome, str, str, tuple[tuple[str, Detail], ...]]
 
 
 def _deed(action: str, outcome: Outcome, environment: str, resource: str, told: tuple[tuple[str, Detail], ...]) -> Any:
-    detail = {key: fit(said) if isinstance(said, str) else said for key, said in told}
+    detail = {key: _fitting(said) for key, said in told}
     return [action, outcome.value, fit(environment)[:LONGEST_ENVIRONMENT], fit(resource), detail]
 
 
@@ -212,6 +214,12 @@ def intact(made: Batch) -> bool:
         )
     except (ValueError, KeyError, TypeError):
         return False
+
+
+def _fitting(said: Detail) -> Detail:
+    if isinstance(said, str):
+        return fit(said)
+    return said if said is None or -_LARGEST <= said < _LARGEST else str(said)
 
 
 def _canonical(made: Any) -> str:

@@ -1,8 +1,10 @@
 """Programs that come with the operating system: found where Debian puts them, installed once if they are missing."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,15 +12,26 @@ import pytest
 
 def need(program: str, package: str, *places: str) -> Path:
     """The newest-named file among `places` (globs), or `program` on the path; installed from Debian if it may be."""
-    for attempt in (1, 2):
-        found = [file for place in places for file in sorted(Path("/").glob(place.lstrip("/")))]
-        if found:
-            return found[0]
-        if on_path := shutil.which(program):
-            return Path(on_path)
-        if attempt == 1 and os.geteuid() == 0 and shutil.which("apt-get"):
-            _install(package)
-    pytest.fail(f"{program} is missing: install Debian's package {package}, or the same version for this system")
+    found = _found(program, places)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        # One worker of a test run installs, and the others wait for it: apt-get turns away who comes second.
+        with (Path(tempfile.gettempdir()) / "keywright-tests-installing").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            found = _found(program, places)
+            if found is None:
+                _install(package)
+                found = _found(program, places)
+    if found is None:
+        pytest.fail(f"{program} is missing: install Debian's package {package}, or the same version for this system")
+    return found
+
+
+def _found(program: str, places: tuple[str, ...]) -> Path | None:
+    for place in places:
+        if files := sorted(Path("/").glob(place.lstrip("/"))):
+            return files[0]
+    on_path = shutil.which(program)
+    return Path(on_path) if on_path else None
 
 
 def _install(package: str) -> None:

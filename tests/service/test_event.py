@@ -72,6 +72,21 @@ def test_persons_are_told_by_salted_digests() -> None:
     assert json.loads(again.body)["callers"][0][2:] != callers[0][2:]
 
 
+def test_a_number_of_any_size_is_recorded() -> None:
+    told = {"most": 2**63 - 1, "more": 2**63, "least": -(2**63), "less": -(2**63) - 1, "no": False, "none": None}
+    made = batch([replace(EVENT, detail=told)], secrets.token_bytes)
+    assert entries(made)[0]["detail"] == told | {"more": str(2**63), "less": str(-(2**63) - 1)}
+
+
+def test_the_request_is_the_events_own_or_the_callers() -> None:
+    made = batch([EVENT, replace(EVENT, request_id="own\x00\ud800")], secrets.token_bytes)
+    assert [each["request"] for each in entries(made)] == [
+        "request-1",
+        "own\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}",
+    ]
+    assert len(Opened(made).callers) == 1
+
+
 def test_what_events_of_a_batch_share_is_written_once() -> None:
     made = batch([EVENT, replace(EVENT, at=EVENT.at + timedelta(seconds=1)), EVENT], secrets.token_bytes)
     body = json.loads(made.body)
