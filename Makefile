@@ -18,7 +18,7 @@ demo: $(VENV)/demo.done
 	$(BIN)/keywrightd demo --seconds $(SECONDS)
 
 test: $(VENV)/test.done lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff format --check .

@@ -23,6 +23,8 @@ log = structlog.get_logger("courier")
 
 EVERY = 1.0
 """Seconds between two looks."""
+BREATH = 0.05
+"""Seconds between two looks in any case: many changes at once are looked at together."""
 TIDIES = 60.0
 """Seconds between two looks at what is old, and at what waits for long."""
 STUCK_AFTER = 3600.0
@@ -105,10 +107,11 @@ class Courier:
 
     def _run(self) -> None:
         self._guarded(self._deliveries.take_over)
-        watched = -TIDIES
-        while not self._stopped.is_set():
+        watched = looked = -TIDIES
+        while not self._stopped.wait(max(looked + BREATH - time.monotonic(), 0)):
             self._news.clear()
             self._guarded(self.look)
+            looked = time.monotonic()
             if time.monotonic() - watched >= TIDIES:
                 watched = time.monotonic()
                 self._guarded(self.watch)

@@ -16,8 +16,29 @@ pytest_plugins = [
 ]
 
 
+LONGEST = (
+    "tests/strangers/test_agents.py",
+    "tests/docs/test_readme.py",
+    "tests/http/test_openapi.py",
+    "tests/access/test_matrix.py",
+    "tests/scheduler/test_host_rules.py",
+    "tests/http/test_factor_pages.py",
+    "tests/demo/test_demo.py",
+    "tests/http/test_step_up.py",
+    "tests/agent/test_rotations.py",
+    "tests/scheduler/test_killed.py",
+    "tests/agent/test_agent.py",
+    "tests/scheduler/test_one_at_a_time.py",
+    "tests/scheduler/test_replicas.py",
+)
+"""Files that are begun first, so that no worker is left alone with one of them at the end."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every test a name of its own: of those that share one, several processes would run only one."""
+    """Put the longest files first, and give every test a name of its own: of those that share one, several processes
+    would run only one."""
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONGEST)))
     seen: Counter[str] = Counter()
     for item in items:
         seen[item.nodeid] += 1

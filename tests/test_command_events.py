@@ -3,10 +3,10 @@
 import json
 import os
 import pty
+import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,10 +27,10 @@ CALLER = Caller("shop-id", "shop", "machine", (), "192.0.2.7")
 PROGRAM = str(Path(sys.executable).with_name("keywrightd"))
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger with two hundred events of each of six days: 500 days ago, 400, … and today; and the owner's token."""
-    folder = tmp_path / "data"
+    folder = tmp_path_factory.mktemp("made") / "data"
     for ago in range(DAYS, -1, -100):
         service = build(read({}, data=folder), now=lambda ago=ago: NOW - timedelta(days=ago))
         service.keeper.tokens.first()
@@ -39,6 +39,12 @@ def data(tmp_path: Path) -> Iterator[Path]:
             assert service.ledger.record([told] * 4, service.ledger.epoch())
         service.close()
     return folder
+
+
+@pytest.fixture
+def data(made: Path, tmp_path: Path) -> Path:
+    """One's own copy of it."""
+    return shutil.copytree(made, tmp_path / "data")
 
 
 def events(data: Path, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
