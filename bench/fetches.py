@@ -5,7 +5,6 @@ OpenBao runs on raft with a file as its audit device. Each has the machine to it
 without TLS, Keywright keeps the processors awake, where this process may (KEYWRIGHT_AWAKE).
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from bench.contender import Contender, by_turns, errors, ratios
 from bench.process import Process
 from bench.run import Run
 from bench.target import generator
+from service.core.errors import Invalid
 from service.core.secret import Secret
-from service.http.awake import DEVICE
+from service.http.awake import DEVICE, Awake
 
 CONNECTIONS = (1, 16, 64, 256)
 AWAKE = "awake"
@@ -37,7 +37,7 @@ def measure(run: Run) -> dict[str, Any]:
     finally:
         process.stop()
     for kind, certificate in (("plain", None), (AWAKE, None), ("tls", issued(folder))):
-        if kind == AWAKE and not os.access(DEVICE, os.W_OK):
+        if kind == AWAKE and not _may_keep_awake():
             run.tell(f"{DEVICE} may not be written, so the processors are kept awake for nobody")
             continue
         run.tell(f"fetching, {kind}: Keywright and OpenBao by turns")
@@ -48,6 +48,14 @@ def measure(run: Run) -> dict[str, Any]:
     results["errors"] += sum(results["vault"][door]["errors"] for door in ("native", "door"))
     run.tell("the ceiling: the same server with nothing behind it")
     return results | ceiling.measure(run, data, token)
+
+
+def _may_keep_awake() -> bool:
+    try:
+        Awake(lambda: 0).check()
+    except Invalid:
+        return False
+    return True
 
 
 def _compare(

@@ -70,7 +70,7 @@ def settle() -> None:
     """What is in memory now stays there: let the garbage collector look at what comes from here on, and less often.
 
     It would stop everything for a tenth of a second otherwise, many times in a minute under load, to find nothing:
-    next to nothing here refers to itself. And threads give way to each other ten times as soon as they would: what
+    next to nothing here refers to itself. And threads give way to each other fifty times as soon as they would: what
     the indexer and the clock do in theirs is not to be waited for by whoever fetches.
     """
     gc.collect()

@@ -77,7 +77,7 @@ class Batch:
 _UNFIT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 LONGEST_ENVIRONMENT = 200
 _LARGEST = 2**63
-"""Larger numbers of a detail are written as text: not every reader of JSON takes them (RFC 8259, 6)."""
+"""Numbers of a detail from here on are written as text: what writes batches takes 64 bits."""
 
 
 def fit(text: str) -> str:

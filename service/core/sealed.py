@@ -131,7 +131,7 @@ class Opening:
         key_number(sealed)
         self._cipher = cipher
         self._nonce = sealed[_HEADER : _HEADER + _NONCE]
-        self._body = sealed[_HEADER + _NONCE :]
+        self._body = memoryview(sealed)[_HEADER + _NONCE :]  # no copy: many are kept of one value
         self._bound = sealed[:_HEADER] + context
 
     def open(self) -> Secret:

@@ -1,7 +1,7 @@
 """Fetches from an event loop: what comes in one turn of it is recorded together, and only then answered.
 
-A batch that is smaller than the one before waits for one more turn of the loop, until nothing new came: whoever asks at
-the same time is in the same batch, and a batch costs little more than one fetch.
+A batch that is smaller than the one before waits for further turns of the loop, until one brings nothing new or it has
+that size: whoever asks at the same time is in the same batch, and a batch costs little more than one fetch.
 """
 
 import asyncio

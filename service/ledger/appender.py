@@ -104,7 +104,7 @@ class Appender:
         except Busy:
             raise
         except BaseException as error:
-            self.close()  # with whatever it had begun
+            self._give_up()  # with whatever it had begun
             if isinstance(error, self._failure) and (why := why_away(error)):
                 raise Unrecorded(said_away(Unrecorded, why)) from error
             raise
@@ -116,7 +116,11 @@ class Appender:
         self._end = seq, end
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Give the connection up, once nobody uses it: SQLite's may not be closed under a statement."""
+        with self._lock:
+            self._give_up()
+
+    def _give_up(self) -> None:
         driver, cursor = self._driver, self._cursor
         self._driver, self._cursor, self._end = None, None, None
         if driver is not None:

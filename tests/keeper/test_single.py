@@ -1,5 +1,6 @@
 """The fetch of one value: what was decided holds for an epoch, and for nothing but what it was decided for."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -59,6 +60,25 @@ def service(home: Home) -> Service:
     environment(made)
     put(made, "shop/A", "one")
     return made
+
+
+def test_what_is_decided_holds_no_value_of_its_own(sqlite_home: Home) -> None:
+    """Decisions are many, from many addresses, about one value that may be large."""
+    service = sqlite_home.service()
+    environment(service)
+    put(service, "shop/A", "x" * 60_000)
+    presented = parts(token(service, "load", SHOP))
+    told(service, presented)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(300):
+            told(service, presented, address=f"2001:db8::{number:x}")
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(service.keeper.recorder.snapshot.decided) == 301
+    assert grown < 300 * 10_000
 
 
 def test_the_second_answer_is_as_the_first(service: Service) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 
 def need(program: str, package: str, *places: str) -> Path:
-    """The newest-named file among `places` (globs), or `program` on the path; installed from Debian if it may be."""
+    """The first file among `places` (globs), or `program` on the path; installed from Debian if it may be."""
     found = _found(program, places)
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         # One worker of a test run installs, and the others wait for it: apt-get turns away who comes second.
