@@ -16,7 +16,7 @@ pytest_plugins = [
 ]
 
 
-LONGEST = (
+BEGUN_FIRST = (
     "tests/strangers/test_agents.py",
     "tests/docs/test_readme.py",
     "tests/http/test_openapi.py",
@@ -31,14 +31,14 @@ LONGEST = (
     "tests/scheduler/test_one_at_a_time.py",
     "tests/scheduler/test_replicas.py",
 )
-"""Files that are begun first, so that no worker is left alone with one of them at the end."""
+"""The files that take longest, so that no worker is left alone with one of them at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first, and give every test a name of its own: of those that share one, several processes
     would run only one."""
-    places = {file: place for place, file in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONGEST)))
+    places = {file: place for place, file in enumerate(BEGUN_FIRST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(BEGUN_FIRST)))
     seen: Counter[str] = Counter()
     for item in items:
         seen[item.nodeid] += 1

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import BEGUN_FIRST
+
 ROOT = Path(__file__).parents[1]
 SERVER = ("service", "providers", "scheduler")
 LONGEST = 400
@@ -131,6 +133,10 @@ def test_the_core_imports_only_what_is_pure() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.add(node.module.split(".")[0])
     assert found - CORE_MAY_IMPORT == set()
+
+
+def test_the_files_that_are_begun_first_exist() -> None:
+    assert [file for file in BEGUN_FIRST if not (ROOT / file).is_file()] == []
 
 
 def test_no_file_names_a_package_registry() -> None:

@@ -9,7 +9,6 @@ decides about its sleep (`cpuidle`). So it is asked for only where somebody set 
     asleep ──► as many batches in a second as BUSY ──► awake ──► fewer in a second ──► asleep
 """
 
-import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +34,8 @@ class Awake:
         self._device = device
         self._former = 0
         self._held: int | None = None
+        self._told = False
+        """That it cannot be had, since it could the last time."""
 
     @property
     def held(self) -> bool:
@@ -51,9 +52,14 @@ class Awake:
         now = self._batches()
         busy, self._former = now - self._former >= BUSY, now
         if busy and self._held is None:
-            with contextlib.suppress(Invalid):
+            try:
                 self._open()
-                log.debug("processors are kept awake")
+            except Invalid as error:
+                if not self._told:
+                    log.warning("processors sleep between fetches", reason=error.message)
+                self._told = True
+            else:
+                self._told = False
         elif not busy:
             self.close()
 

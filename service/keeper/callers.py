@@ -41,17 +41,13 @@ class Presented:
         """Did the connection show a certificate that the token is bound to, if it is bound?"""
         return usable_over(token.certificates, self.shown, now)
 
-    def caller(self, token: Token, view: View) -> Caller:
-        """Whom the token stands for. Raises Stranger."""
-        return _caller(token, self.address, self.request_id, view)
-
     def __call__(self, view: View) -> Caller:
         """See `Who`."""
         token = view.snapshot.tokens.get(self.token_id)
         right = self.right(token, view.now)
         if token is None or not right:
             raise Stranger(_UNKNOWN, self.address, self.request_id)
-        caller = self.caller(token, view)
+        caller = _caller(token, self.address, self.request_id, view)
         if not self.usable(token, view.now):
             raise Stranger(_UNKNOWN, self.address, self.request_id, caller)
         return _in_place(token, caller)

@@ -216,7 +216,7 @@ class Appender:
     def _compiled(self, statement: UpdateBase) -> Statement:
         made = statement.compile(dialect=self._engine.dialect)
         places = made.positiontup
-        if places is not None and len(places) == 1:
+        if places is not None and len(places) == 1:  # of one place `itemgetter` makes no tuple
             return str(made), lambda values: (values[places[0]],)
         return str(made), itemgetter(*places) if places is not None else None
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.core.errors import Invalid
 from service.http.awake import BUSY, DEVICE, Awake
@@ -46,9 +47,12 @@ def test_what_may_not_be_written_is_said_before_anybody_is_served(tmp_path: Path
         Awake(Batches(), tmp_path / "nowhere").check()
     busy = Batches()
     awake = Awake(busy, tmp_path / "nowhere")
-    busy.number = BUSY
-    awake.look()  # gone while it serves: nobody's fetch fails for it
+    with capture_logs() as said:
+        for _ in range(3):  # gone while it serves: nobody's fetch fails for it, and it is said once
+            busy.number += BUSY
+            awake.look()
     assert not awake.held
+    assert [(each["log_level"], "nowhere" in each["reason"]) for each in said] == [("warning", True)]
 
 
 def test_the_system_hears_it(tmp_path: Path) -> None:

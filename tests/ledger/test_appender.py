@@ -80,10 +80,10 @@ def test_whatever_fails_gives_the_turn_back(sqlite_home: Home, monkeypatch: pyte
     with monkeypatch.context() as patched:
         patched.setattr(ledger, "_chain_key", None)
         for act in (ledger.record, ledger.record_at_once):
-            with pytest.raises(Exception, match="keys are not open"):
+            with pytest.raises(Unrecorded, match="keys are not open"):
                 act([happened()], epoch)
     assert ledger.record_at_once([happened()], epoch) is True
-    prove(ledger)
+    assert prove(ledger).events == 1 + 3 * 2 * 2 + 1
 
 
 def test_the_cursor_is_not_broken_for_good(pg_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,23 @@ def test_one_that_starts_sends_what_a_former_one_held() -> None:
         stand.settled(hook, 1, state="delivered")
 
 
+def test_many_changes_at_once_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it takes its breath it hears of all of them, and looks once."""
+    monkeypatch.setattr(courier, "BREATH", 3600.0)
+    with standing() as stand:
+        it = stand.it.service.courier
+        it.stop()
+        looks = []
+        monkeypatch.setattr(it, "look", lambda: looks.append(len(looks)))
+        it.start()
+        wait_until(lambda: bool(looks), "it does not look")
+        for number in range(20):
+            stand.put(f"shop/{number}")
+        assert it._news.is_set()
+        it.stop()
+        assert looks == [0]
+
+
 def test_one_that_has_nothing_to_do_hears_of_what_other_processes_change(
     new_postgresql: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
