@@ -26,7 +26,7 @@ class Fake:
     def start(
         self, command: Sequence[str], environ: Mapping[str, str], passed: Iterable[int] = (), *, quiet: bool = False
     ) -> int:
-        raise NotImplementedError
+        raise NotImplementedError  # the port has it; a `Child` launches through its own function, `launch` here
 
     def send(self, pid: int, number: int, *, group: bool = False) -> None:
         self.does.append((signal.Signals(number).name, "all of it" if group else "it"))
